@@ -1,0 +1,67 @@
+"""Windows: half-open UTC intervals [start, end) of event time. The smallest is the partition, an hour or a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+WindowSize = Literal["hour", "day"]
+LENGTH = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+KEY_FORMAT = {"hour": "%Y-%m-%d-%H:%M", "day": "%Y-%m-%d"}
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """[start, end), both aware and in UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError("a window's bounds carry a time zone")
+        if self.end <= self.start:
+            raise ValueError(f"a window ends after it starts: {self.start} .. {self.end}")
+
+    @classmethod
+    def at(cls, moment: datetime, size: WindowSize) -> Window:
+        """The window of this size that holds ``moment`` (aware; any zone)."""
+        utc = moment.astimezone(UTC)
+        start = utc.replace(minute=0, second=0, microsecond=0)
+        if size == "day":
+            start = start.replace(hour=0)
+        return cls(start, start + LENGTH[size])
+
+    @classmethod
+    def from_key(cls, key: str, size: WindowSize) -> Window:
+        """From a Dagster partition key: ``2013-04-01`` or ``2013-04-01-07:00``."""
+        return cls.at(datetime.strptime(key, KEY_FORMAT[size]).replace(tzinfo=UTC), size)
+
+    def key(self, size: WindowSize) -> str:
+        return self.start.strftime(KEY_FORMAT[size])
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%dT%H:%MZ}/{self.end:%Y-%m-%dT%H:%MZ}"
+
+
+def windows_between(start: datetime, end: datetime, size: WindowSize) -> Iterator[Window]:
+    """Whole windows that overlap [start, end), in order."""
+    if end <= start:
+        return
+    window = Window.at(start, size)
+    while window.start < end:
+        yield window
+        window = Window(window.end, window.end + LENGTH[size])
+
+
+def runs_of(windows: Iterable[Window]) -> list[tuple[Window, Window]]:
+    """Gaps and islands: consecutive windows as (first, last) pairs, in order."""
+    islands: list[tuple[Window, Window]] = []
+    for window in sorted(set(windows)):
+        if islands and islands[-1][1].end == window.start:
+            islands[-1] = (islands[-1][0], window)
+        else:
+            islands.append((window, window))
+    return islands

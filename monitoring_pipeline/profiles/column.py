@@ -1,0 +1,61 @@
+"""The profile of one column in one window and segment: counts that add up, moments that merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring_pipeline.profiles.layout import ColumnLayout
+
+SCALARS = ("n", "n_missing", "n_nan", "n_inf", "n_zero")
+MOMENTS = ("minimum", "maximum", "mean", "m2")
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """``n`` rows, of which ``n_missing`` null, ``n_nan`` NaN, ``n_inf`` ±inf, ``n_zero`` zero (or empty text).
+
+    ``counts[i]`` is the number of values in bin i of the layout; for a numerical column they sum to the finite values, for a
+    categorical one to the non-null values. ``minimum``, ``maximum``, ``mean`` and ``m2`` (sum of squared distances from the
+    mean) are of the finite values; with none of them +inf, -inf, 0 and 0. A categorical column keeps those four.
+    """
+
+    layout: ColumnLayout
+    n: int
+    n_missing: int
+    n_nan: int
+    n_inf: int
+    n_zero: int
+    counts: NDArray[np.int64]
+    minimum: float = float("inf")
+    maximum: float = float("-inf")
+    mean: float = 0.0
+    m2: float = 0.0
+
+    @property
+    def n_values(self) -> int:
+        """Values that stand in a bin."""
+        return int(self.counts.sum())
+
+    def merge(self, other: ColumnProfile) -> ColumnProfile:
+        """The profile of both sets of rows; moments by Chan, Golub and LeVeque (1979). Layouts must be equal."""
+        if self.layout != other.layout:
+            raise ValueError(f"profiles of {self.layout.name!r} were counted by different bins and cannot be added")
+        a, b = self.n_values, other.n_values
+        total = a + b
+        delta = other.mean - self.mean
+        return ColumnProfile(
+            layout=self.layout,
+            n=self.n + other.n,
+            n_missing=self.n_missing + other.n_missing,
+            n_nan=self.n_nan + other.n_nan,
+            n_inf=self.n_inf + other.n_inf,
+            n_zero=self.n_zero + other.n_zero,
+            counts=self.counts + other.counts,
+            minimum=min(self.minimum, other.minimum),
+            maximum=max(self.maximum, other.maximum),
+            mean=self.mean + delta * b / total if total else 0.0,
+            m2=self.m2 + other.m2 + (delta * delta * a * b / total if total else 0.0),
+        )

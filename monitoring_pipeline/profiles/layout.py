@@ -1,0 +1,83 @@
+"""Layouts: the bins and categories that a reference fixes once and that every later window is counted by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+Role = Literal["feature", "prediction", "score", "target"]
+Kind = Literal["numerical", "categorical"]
+
+
+@dataclass(frozen=True)
+class ColumnLayout:
+    """How one column is counted.
+
+    numerical: ``edges`` e_0 < … < e_k, finite; bins are right-closed as Prometheus' ``le`` is: (-inf, e_0], (e_0, e_1], …,
+    (e_k, inf) — ``len(edges) + 1`` of them. e_0 is just below the reference's least value, so that the first bin is the
+    underflow and the last the overflow; both are empty in the reference. NaN, ±inf and null are in no bin.
+    categorical (booleans too, as ``false`` and ``true``): one bin a category in the order given, then ``unseen``.
+    """
+
+    name: str
+    role: Role
+    kind: Kind
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def n_bins(self) -> int:
+        return (len(self.edges) if self.kind == "numerical" else len(self.categories)) + 1
+
+
+@dataclass(frozen=True)
+class OutcomeLayout:
+    """How predictions are counted against outcomes.
+
+    ``classes``: binary (negative, positive); multiclass in order; empty for regression. ``scored``: the classes with a
+    score (binary: the positive one; empty without scores). ``score_edges``: interior edges of right-closed score bins,
+    shared by all scored classes, ``len + 1`` bins. ``error_edges``: the same for prediction - outcome.
+    ``centre``: the reference's mean outcome; powers of the outcome are summed about it, for accuracy.
+    """
+
+    task: Literal["binary", "multiclass", "regression"]
+    classes: tuple[str, ...] = ()
+    scored: tuple[str, ...] = ()
+    score_edges: tuple[float, ...] = ()
+    error_edges: tuple[float, ...] = ()
+    centre: float = 0.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything a reference fixes. ``layout_id`` names its content: equal layouts, equal ids."""
+
+    columns: tuple[ColumnLayout, ...]
+    outcome: OutcomeLayout
+
+    @cached_property
+    def layout_id(self) -> str:
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def column(self, name: str, role: Role | None = None) -> ColumnLayout:
+        for column in self.columns:
+            if column.name == name and role in (None, column.role):
+                return column
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Layout:
+        columns = tuple(
+            ColumnLayout(c["name"], c["role"], c["kind"], tuple(c["edges"]), tuple(c["categories"])) for c in value["columns"]
+        )
+        o = value["outcome"]
+        outcome = OutcomeLayout(
+            o["task"], tuple(o["classes"]), tuple(o["scored"]), tuple(o["score_edges"]), tuple(o["error_edges"]), o["centre"]
+        )
+        return cls(columns, outcome)

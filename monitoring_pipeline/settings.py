@@ -1,0 +1,27 @@
+"""Settings from the environment: where the system keeps its state, which database, which monitors."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from the environment; the command line's global options override.
+
+    ``home`` holds the embedded Postgres, the lake (unless ``lake_url`` says otherwise), Dagster's home and reports.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    home: Path = Field(default=Path(".monitoring"), validation_alias="MONITORING_HOME")
+    monitors_dir: Path = Field(default=Path("monitors"), validation_alias="MONITORS_DIR")
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    lake_url: str | None = Field(default=None, validation_alias="MONITORING_LAKE")
+    duckdb_memory_limit: str = Field(default="600MB", validation_alias="MONITORING_DUCKDB_MEMORY")
+    duckdb_threads: int = Field(default=2, validation_alias="MONITORING_DUCKDB_THREADS", ge=1)
+
+    @property
+    def lake(self) -> str:
+        """Root of the lake: a local directory or an fsspec URL."""
+        return self.lake_url or str((self.home / "lake").resolve())

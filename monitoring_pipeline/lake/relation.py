@@ -1,0 +1,15 @@
+"""A relation: SQL that yields one row per prediction under canonical names; what an engine profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TECHNICAL_PREFIX = "__"  # __id, __time, __window, __version, __prediction, __score, __score_<i>, __outcome
+
+
+@dataclass(frozen=True)
+class Relation:
+    """DuckDB SQL (a ``SELECT``) and the columns it yields, in order."""
+
+    sql: str
+    columns: tuple[str, ...]

@@ -1,0 +1,50 @@
+# Two commands suffice on a machine with Python 3.11+ and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input
+
+.PHONY: demo up test lint bench lock clean system-servers
+
+# The stamp holds the lock it was installed from: a changed lock installs anew.
+$(VENV)/.installed: requirements.lock requirements-dev.lock pyproject.toml
+	@echo "installing the pinned packages into $(VENV) (once, about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.installed
+	@$(BIN)/monitoring-pipeline demo $(ARGS)
+
+up: $(VENV)/.installed
+	@$(BIN)/monitoring-pipeline up $(ARGS)
+
+# Integration tests use Debian's Postgres 15, Prometheus and Alertmanager where apt can install them; else they skip and say so.
+system-servers:
+	@sh .ci/install-servers
+
+test: $(VENV)/.installed system-servers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Needs uv on the PATH. The lock carries names, versions and hashes, no addresses.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate --extra serving --output-file requirements.lock --quiet
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate --extra serving --extra dev --constraint requirements.lock --output-file requirements-dev.lock --quiet
+
+clean:
+	rm -rf $(VENV) .monitoring .pytest_cache .ruff_cache .mypy_cache

@@ -4,16 +4,73 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, timedelta
+import os
+import re
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.windows import WindowSize
 
 Task = Literal["binary", "multiclass", "regression"]
+_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*[wdhms]\s*)+")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _duration(value: Any) -> Any:
+    """``7d``, ``6h``, ``1d 12h`` to a timedelta; ISO 8601 (``P7D``) is left to pydantic; a bare number is refused."""
+    if isinstance(value, timedelta):
+        return value
+    text = str(value).strip()
+    if _DURATION.fullmatch(text):
+        parts = re.findall(r"(\d+(?:\.\d+)?)\s*([wdhms])", text)
+        return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+    if isinstance(value, str) and text.startswith("P"):
+        return text
+    raise ValueError(f"{text!r} is not a duration; write a number and a unit (w, d, h, m, s), such as 7d, 6h or 1d 12h")
+
+
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("a duration cannot be negative")
+    return value
+
+
+def _class_label(value: Any) -> Any:
+    """Class labels are text: 1 and 1.0 become ``1``, true becomes ``true``, as the lake reads them from data."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def expand(text: str) -> str:
+    """``${NAME}`` replaced from the environment. Raises DeclarationError when a variable is not set."""
+
+    def value(match: re.Match[str]) -> str:
+        try:
+            return os.environ[match[1]]
+        except KeyError:
+            raise DeclarationError(
+                f"{text}: the environment variable {match[1]} is not set; export it and try again"
+            ) from None
+
+    return _VARIABLE.sub(value, text)
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
+ClassLabel = Annotated[str, BeforeValidator(_class_label)]
+Moment = Annotated[datetime, AfterValidator(_utc)]
 BASELINES = ("training", "previous", "seasonal")
 RESERVED_SEGMENT = "*"
 
@@ -25,19 +82,27 @@ class Declared(BaseModel):
 
 
 class Source(Declared):
-    """Where rows come from: files (``path``: one glob or a list, local or fsspec URL) or a SQL table (``url`` and ``table``).
+    """Where rows come from: files (``path``) or a SQL table (``url`` and ``table``).
+
+    ``path`` is one glob or a list of them, local or an fsspec URL.
 
     ``${NAME}`` in ``path`` and ``url`` is taken from the environment, so that no password stands in a declaration.
     Relative paths are relative to the file of the monitor.
     """
 
     path: str | tuple[str, ...] | None = None
-    format: Literal["parquet", "csv", "jsonl"] | None = Field(None, description="inferred from the suffix when absent")
-    immutable: bool = Field(False, description="files never change: read in place instead of being copied to the lake")
-    url: str | None = Field(None, description="SQLAlchemy URL")
-    table: str | None = Field(None, description="table or schema.table; quoted, never interpolated")
-    updated_at: str | None = Field(None, description="SQL: column that grows when a row is written, to see late rows")
-    delimiter: str | None = Field(None, description="CSV only; sniffed when absent")
+    format: Literal["parquet", "csv", "jsonl"] | None = Field(
+        default=None, description="inferred from the suffix when absent"
+    )
+    immutable: bool = Field(
+        default=False, description="files never change: read in place instead of being copied to the lake"
+    )
+    url: str | None = Field(default=None, description="SQLAlchemy URL")
+    table: str | None = Field(default=None, description="table or schema.table; quoted, never interpolated")
+    updated_at: str | None = Field(
+        default=None, description="SQL: column that grows when a row is written, to see late rows"
+    )
+    delimiter: str | None = Field(default=None, description="CSV only; sniffed when absent")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Source:
@@ -51,47 +116,83 @@ class Source(Declared):
     def paths(self) -> tuple[str, ...]:
         return () if self.path is None else (self.path,) if isinstance(self.path, str) else self.path
 
+    def resolved_paths(self, base_dir: Path) -> tuple[str, ...]:
+        """``paths`` with ``${NAME}`` expanded and relative ones put under ``base_dir``; URLs stay as they are."""
+        expanded = (expand(path) for path in self.paths)
+        return tuple(path if "://" in path else str(base_dir / path) for path in expanded)
+
 
 class GroundTruthSource(Source):
-    """True outcomes by prediction id. A later row for an id wins over an earlier one (by ``label_time``, else arrival)."""
+    """True outcomes by prediction id. Of two rows for an id the later one wins (by ``label_time``, else arrival)."""
 
-    prediction_id: str | None = Field(None, description="its name here; the schema's when absent")
+    prediction_id: str | None = Field(default=None, description="its name here; the schema's when absent")
     outcome: str = Field(description="column of the true class or value")
-    label_time: str | None = Field(None, description="column: when the outcome became known")
+    label_time: str | None = Field(default=None, description="column: when the outcome became known")
 
 
 class ReferenceSource(Source):
-    """Labelled rows the model was not fitted on; they fix bins, categories and usual figures."""
+    """Labelled rows the model was not fitted on; they fix bins, categories and usual figures.
 
-    outcome: str | None = Field(None, description="column of the true outcome; performance baselines need it")
-    model_version: str = Field("1", description="the version these rows belong to, unless the log's version column is there")
+    Without such rows the first weeks of the prediction log can stand in: give the log's source and bound it by ``from``
+    and ``to``, which keep the rows with ``from <= schema.event_time < to`` (UTC when they carry no zone).
+    """
+
+    outcome: str | None = Field(default=None, description="column of the true outcome; performance baselines need it")
+    model_version: ClassLabel = Field(
+        default="1", description="the version these rows belong to, unless the log's version column is there"
+    )
+    from_: Moment | None = Field(default=None, alias="from", description="only rows with an event time at or after it")
+    to: Moment | None = Field(default=None, description="only rows with an event time before it")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> ReferenceSource:
+        if self.from_ and self.to and self.to <= self.from_:
+            raise ValueError("`to` must lie after `from`; rows with from <= event time < to are kept")
+        return self
 
 
 class Schema(Declared):
     """Columns of the prediction log, by their names in the source."""
 
-    prediction_id: str
-    event_time: str
-    model_version: str | None = Field(None, description="column; when absent every row has the reference's version")
-    prediction: str | None = Field(None, description="predicted class or value")
-    score: str | None = Field(None, description="binary: score of the positive class in [0, 1]")
-    class_scores: dict[str, str] = Field(default_factory=dict, description="multiclass: class -> column of its score")
-    positive_class: str = Field("1", description="binary: the outcome that counts as positive")
+    prediction_id: str = Field(description="column that tells predictions apart; ground truth is joined by it")
+    event_time: str = Field(description="column: when the prediction was made; it decides the window")
+    model_version: str | None = Field(
+        default=None, description="column; when absent every row has the reference's version"
+    )
+    prediction: str | None = Field(default=None, description="predicted class or value")
+    score: str | None = Field(default=None, description="binary: score of the positive class in [0, 1]")
+    class_scores: dict[ClassLabel, str] = Field(
+        default_factory=dict, description="multiclass: class -> column of its score"
+    )
+    positive_class: ClassLabel = Field(default="1", description="binary: the outcome that counts as positive")
     numerical: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     boolean: tuple[str, ...] = ()
-    timezone: str = Field("UTC", description="zone of times that carry none; an IANA name")
+    timezone: str = Field(default="UTC", description="zone of times that carry none; an IANA name")
 
     @model_validator(mode="after")
     def _distinct(self) -> Schema:
+        findings: list[str] = []
         seen: set[str] = set()
-        for column in (*self.numerical, *self.categorical, *self.boolean):
-            if column in seen:
-                raise ValueError(f"column {column!r} is declared twice; give it one type")
-            seen.add(column)
-        for column in (self.prediction_id, self.event_time):
-            if column in seen:
-                raise ValueError(f"column {column!r} is the id or the event time and cannot be a feature too")
+        for group in ("numerical", "categorical", "boolean"):
+            for column in getattr(self, group):
+                if column in seen:
+                    findings.append(f"schema.{group}: column {column!r} is declared twice; give it one type")
+                if column in (self.prediction_id, self.event_time):
+                    findings.append(
+                        f"schema.{group}: column {column!r} is the id or the event time and cannot be a feature too"
+                    )
+                if column in (self.prediction, self.score, self.model_version, *self.class_scores.values()):
+                    findings.append(
+                        f"schema.{group}: column {column!r} is the output or the version and cannot be a feature too"
+                    )
+                if column.startswith("__"):
+                    findings.append(
+                        f"schema.{group}: column {column!r}: names that begin with `__` are reserved; rename it"
+                    )
+                seen.add(column)
+        if findings:
+            raise ValueError("\n".join(findings))
         return self
 
     @property
@@ -137,10 +238,12 @@ class Bound(Declared):
 
 
 class Thresholds(Declared):
-    """What counts as drift, as a violation, as degraded. Everything has a default; a pinned figure is taken as it is."""
+    """What counts as drift, as a violation, as degraded. All have defaults; a pinned figure is taken as it is."""
 
     drift: Annotated[dict[str, float], AfterValidator(_known_methods)] = Field(default_factory=dict)
-    drift_alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.001, description="a drifted column is also significant at this level")
+    drift_alpha: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.001, description="a drifted column is also significant at this level"
+    )
     drifted_columns_share: Share = 0.3
     missing_share_change: Share = 0.05
     out_of_range_share: Share = 0.01
@@ -148,10 +251,16 @@ class Thresholds(Declared):
     duplicate_share: Share = 0.01
     quarantined_share: Share = 0.001
     type_violation_share: Share = 0.0
-    volume_ratio: tuple[float, float] = Field((0.5, 2.0), description="rows against the usual of that hour of the week")
-    label_coverage: Share = Field(0.9, description="least labelled share of a mature window")
-    performance: dict[str, Bound] = Field(default_factory=dict, description="metric -> bound, such as roc_auc: {min: 0.65}")
-    performance_drop: Share = Field(0.1, description="relative loss against the reference that counts as degraded")
+    volume_ratio: tuple[float, float] = Field(
+        default=(0.5, 2.0), description="rows against the usual of that hour of the week"
+    )
+    label_coverage: Share = Field(default=0.9, description="least labelled share of a mature window")
+    performance: dict[str, Bound] = Field(
+        default_factory=dict, description="metric -> bound, such as roc_auc: {min: 0.65}"
+    )
+    performance_drop: Share = Field(
+        default=0.1, description="relative loss against the reference that counts as degraded"
+    )
     columns: dict[str, ColumnThresholds] = Field(default_factory=dict)
 
 
@@ -159,7 +268,7 @@ class Labels(Declared):
     """When a window's figures can be trusted. A window is mature at ``coverage`` or once ``max_delay`` has passed."""
 
     coverage: Share = 0.95
-    max_delay: timedelta = timedelta(days=7)
+    max_delay: Duration = timedelta(days=7)
 
 
 class RetrainPolicy(Declared):
@@ -167,10 +276,10 @@ class RetrainPolicy(Declared):
 
     enabled: bool = False
     trainer: str | None = None
-    metric: str | None = Field(None, description="the metric champion and challenger are compared by")
+    metric: str | None = Field(default=None, description="the metric champion and challenger are compared by")
     min_improvement: float = 0.0
-    cooldown: timedelta = timedelta(days=7)
-    train_on: timedelta = timedelta(days=90)
+    cooldown: Duration = timedelta(days=7)
+    train_on: Duration = timedelta(days=90)
 
 
 class Owner(Declared):
@@ -185,39 +294,68 @@ class Monitor(Declared):
     description: str = ""
     owner: Owner = Owner()
     task: Task
-    schema_: Schema = Field(alias="schema")
-    predictions: Source
-    ground_truth: GroundTruthSource | None = None
-    reference: ReferenceSource
-    window: WindowSize = "day"
+    schema_: Schema = Field(alias="schema", description="which column is what")
+    predictions: Source = Field(description="the prediction log")
+    ground_truth: GroundTruthSource | None = Field(
+        default=None, description="true outcomes; without them nothing is realized"
+    )
+    reference: ReferenceSource = Field(description="labelled rows the model was not fitted on")
+    window: WindowSize = Field(default="day", description="length of the smallest window, a UTC hour or day")
     start: date = Field(description="first day that is monitored")
-    segments: tuple[str | tuple[str, ...], ...] = Field((), description="columns, or combinations of columns")
+    end: date | None = Field(
+        default=None, description="day after the last that is monitored; for a retired model or a replay"
+    )
+    segments: tuple[str | tuple[str, ...], ...] = Field(default=(), description="columns, or combinations of columns")
     baselines: tuple[Literal["training", "previous", "seasonal"], ...] = ("training", "previous")
-    bins: Annotated[int, Field(ge=2, le=200)] = Field(20, description="bins per numerical column, by quantiles of the reference")
-    max_categories: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="the reference's most frequent; the rest is `other`")
+    bins: Annotated[int, Field(ge=2, le=200)] = Field(
+        default=20, description="bins per numerical column, by quantiles of the reference"
+    )
+    max_categories: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=100, description="the reference's most frequent; the rest is `other`"
+    )
     labels: Labels = Labels()
     thresholds: Thresholds = Thresholds()
     retrain: RetrainPolicy = RetrainPolicy()
-    base_dir: Path = Field(Path("."), exclude=True, description="directory of the file; set by the loader")
+    base_dir: Path = Field(default=Path(), exclude=True, description="directory of the file; set by the loader")
 
     @model_validator(mode="after")
     def _fits_task(self) -> Monitor:
+        findings = [*self._misfits_of_task(), *self._undeclared_columns()]
+        if findings:
+            raise ValueError("\n".join(findings))
+        return self
+
+    def _misfits_of_task(self) -> list[str]:
         s = self.schema_
         if self.task == "regression" and not s.prediction:
-            raise ValueError("schema.prediction: a regression monitor needs the column of the predicted value")
+            return ["schema.prediction: a regression monitor needs the column of the predicted value"]
         if self.task == "binary" and not (s.score or s.prediction):
-            raise ValueError("schema.score: a binary monitor needs `score`, `prediction` or both")
+            return ["schema.score: a binary monitor needs `score`, `prediction` or both"]
         if self.task == "multiclass" and not (s.class_scores or s.prediction):
-            raise ValueError("schema.class_scores: a multiclass monitor needs `class_scores`, `prediction` or both")
-        known = set(s.features) | ({s.prediction} if s.prediction else set())
-        for segment in self.segment_keys:
-            for column in segment:
-                if column not in known:
-                    raise ValueError(f"segments: {column!r} is not a declared feature")
-        for column in self.thresholds.columns:
-            if column not in set(s.features) | {s.prediction, s.score}:
-                raise ValueError(f"thresholds.columns: {column!r} is not a declared column")
-        return self
+            return ["schema.class_scores: a multiclass monitor needs `class_scores`, `prediction` or both"]
+        if self.task != "binary" and s.score:
+            return [f"schema.score: only a binary monitor has one score; this one is {self.task}"]
+        if self.task != "multiclass" and s.class_scores:
+            return [f"schema.class_scores: only a multiclass monitor has them; this one is {self.task}"]
+        return []
+
+    def _undeclared_columns(self) -> list[str]:
+        s = self.schema_
+        groups = {*s.categorical, *s.boolean, *s.numerical} | ({s.prediction} if s.prediction else set())
+        findings = [
+            f"segments: {column!r} is not a declared feature"
+            for segment in self.segment_keys
+            for column in segment
+            if column not in groups
+        ]
+        target = self.ground_truth.outcome if self.ground_truth else None
+        measured = groups | {s.score, target, *s.class_scores.values()}
+        findings += [
+            f"thresholds.columns: {column!r} is not a declared column"
+            for column in self.thresholds.columns
+            if column not in measured
+        ]
+        return findings
 
     @property
     def segment_keys(self) -> tuple[tuple[str, ...], ...]:

@@ -11,3 +11,11 @@ def data_dir(name: str) -> Path:
         if candidate.is_dir():
             return candidate
     raise FileNotFoundError(f"the installation lacks its directory {name!r}; reinstall monitoring-pipeline")
+
+
+def data_file(name: str) -> Path:
+    """File ``name`` (``dagster.yaml``) as shipped. Raises FileNotFoundError when the installation is broken."""
+    for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(f"the installation lacks its file {name!r}; reinstall monitoring-pipeline")

@@ -1,0 +1,79 @@
+"""The Typer application: global options, commands, and what a user's mistake looks like."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitoring_pipeline import __version__
+from monitoring_pipeline.cli import (
+    collector,
+    database,
+    declare,
+    demo,
+    exporter,
+    output,
+    reference,
+    run,
+    status,
+    up,
+)
+from monitoring_pipeline.errors import UserError
+
+app = typer.Typer(
+    name="monitoring-pipeline",
+    help="Orchestrated model monitoring: declare a monitor in YAML, run its graph, query the figures in Postgres.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    home: Annotated[Path | None, typer.Option(help="Where state is kept. [$MONITORING_HOME, ./.monitoring]")] = None,
+    monitors: Annotated[Path | None, typer.Option(help="Directory of monitor files. [$MONITORS_DIR, ./monitors]")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print data as JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Global options become the environment, so that every child process sees the same."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    output.as_json.set(json)
+    os.environ["MONITORING_HOME"] = str((home or Path(os.environ.get("MONITORING_HOME", ".monitoring"))).resolve())
+    os.environ["MONITORS_DIR"] = str((monitors or Path(os.environ.get("MONITORS_DIR", "monitors"))).resolve())
+
+
+app.command("demo")(demo.demo)
+app.command("init")(declare.init)
+app.command("validate")(declare.validate)
+app.command("run")(run.run)
+app.command("up")(up.up)
+app.command("status")(status.status)
+app.command("exporter")(exporter.exporter)
+app.command("collector")(collector.collector)
+app.add_typer(database.app, name="db")
+app.add_typer(reference.app, name="reference")
+
+
+def main() -> None:
+    """Entry point of ``monitoring-pipeline``."""
+    try:
+        app()
+    except UserError as error:
+        typer.secho(str(error), fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(1)

@@ -1,0 +1,56 @@
+"""What a command needs around it: settings, the open warehouse, Dagster's home."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.resources import data_file
+from monitoring_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.monitors import Monitor
+    from monitoring_pipeline.warehouse.database import Warehouse
+
+# Range runs write one event a window and asset; batched, an event costs a third. The ledger, not the event log, is the truth.
+EVENT_BATCH_SIZE = "500"
+
+
+@contextmanager
+def open_warehouse(settings: Settings | None = None) -> Iterator[Warehouse]:
+    """The metrics database; an embedded server that this process is the last to use is stopped at the end."""
+    from monitoring_pipeline.warehouse.database import Warehouse
+
+    with Warehouse.open(settings or Settings()) as warehouse:
+        yield warehouse
+
+
+@contextmanager
+def dagster_environment(settings: Settings) -> Iterator[Warehouse]:
+    """The warehouse, and the variables Dagster reads: its home, its database, its event batches."""
+    with open_warehouse(settings) as warehouse:
+        dagster_home = settings.home.resolve() / "dagster"
+        dagster_home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(data_file("dagster.yaml"), dagster_home / "dagster.yaml")
+        os.environ.update(
+            DAGSTER_HOME=str(dagster_home),
+            MONITORING_DAGSTER_URL=warehouse.dagster_url,
+            DAGSTER_EVENT_BATCH_SIZE=os.environ.get("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH_SIZE),
+            DO_NOT_TRACK="1",
+        )
+        yield warehouse
+
+
+def monitor_named(name: str, settings: Settings) -> Monitor:
+    """The monitor of that name. Raises UserError that lists the names there are."""
+    from monitoring_pipeline.monitors.loading import load_monitors
+
+    monitors = {monitor.name: monitor for monitor in load_monitors(settings.monitors_dir)}
+    if name not in monitors:
+        known = ", ".join(monitors) or f"none; `monitoring-pipeline init` drafts one into {settings.monitors_dir}"
+        raise UserError(f"no monitor is named {name!r} in {settings.monitors_dir}. There are: {known}")
+    return monitors[name]

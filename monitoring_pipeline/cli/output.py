@@ -1,0 +1,37 @@
+"""How figures are printed: tables for people, JSON where ``--json`` asks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+as_json: ContextVar[bool] = ContextVar("as_json", default=False)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+
+
+def wants_json(local: bool) -> bool:
+    """``--json`` before or after the command's name."""
+    return local or as_json.get()
+
+
+def print_json(value: object) -> None:
+    typer.echo(json.dumps(value, default=str, indent=2))
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows of equal keys as a table; nothing for no rows."""
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for key, value in rows[0].items():
+        table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if v is None else f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
+    Console().print(table)

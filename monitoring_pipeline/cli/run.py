@@ -1,0 +1,147 @@
+"""``run``: the graph of one monitor for a range of windows, in this process."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from monitoring_pipeline.cli.environment import dagster_environment, monitor_named
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.monitors import Monitor, Window
+
+Moment = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"], help="UTC"),
+]
+
+
+def run(
+    name: Annotated[str, typer.Argument(help="Name of the monitor.")],
+    from_: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="First window, UTC. [the monitor's start]"),
+    ] = None,
+    to: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="Last window, UTC, included. [the last with rows]"),
+    ] = None,
+) -> None:
+    """Materialize a monitor's graph for these windows in this process; no daemon is needed.
+
+    Windows without a change are not computed anew. A window that fails does not stop the others; exit code 1 names it.
+    """
+    settings = Settings()
+    monitor = monitor_named(name, settings)
+    with dagster_environment(settings):
+        first, last = _range(monitor, settings, from_, to)
+        with progress_bar():
+            result = run_range(monitor, first, last)
+    if result is not None:
+        typer.secho(result, fg="red", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{monitor.name}: {first.key(monitor.window)} to {last.key(monitor.window)} done")
+
+
+def run_range(monitor: Monitor, first: Window, last: Window) -> str | None:
+    """Runs the monitor's job over the range in this process. Returns what failed, or None."""
+    import dagster as dg
+
+    from monitoring_pipeline.graph.factory import build_monitor_graph
+    from monitoring_pipeline.graph.keys import range_tags
+
+    job = build_monitor_graph(monitor).resolve_job_def(f"{monitor.name}_windows_job")
+    with dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            tags={**range_tags(monitor, first, last), "monitoring/monitor": monitor.name},
+            raise_on_error=False,
+        )
+    if result.success:
+        return None
+    return "\n".join(_reasons(result)) or f"run {result.run_id} failed; see it in Dagster"
+
+
+def _reasons(result: object) -> list[str]:
+    """What the failed steps say, without Dagster's wrapping."""
+    from dagster import ExecuteInProcessResult
+
+    assert isinstance(result, ExecuteInProcessResult)
+    reasons = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            text = data.user_failure_data.description if data.user_failure_data else data.error_display_string
+            reasons.append(text or "")
+    return reasons
+
+
+def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:
+    from monitoring_pipeline.monitors.windows import Window
+
+    start = (from_ or datetime.combine(monitor.start, time())).replace(tzinfo=UTC)
+    if to is not None and to.time() == time() and monitor.window == "hour":
+        to = to + timedelta(hours=23)
+    stop = to.replace(tzinfo=UTC) if to else _last_with_rows(monitor, settings)
+    if start.date() < monitor.start:
+        raise UserError(f"--from {start:%Y-%m-%d}: {monitor.name} is monitored from {monitor.start} on; change `start` or --from")
+    if monitor.end and stop.date() >= monitor.end:
+        raise UserError(f"--to {stop:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
+    first, last = Window.at(start, monitor.window), Window.at(stop, monitor.window)
+    if last.start < first.start:
+        raise UserError(f"there is no window from {first.start:%Y-%m-%d %H:%M} to {last.start:%Y-%m-%d %H:%M}")
+    newest = Window.at(datetime.now(UTC), monitor.window).start
+    if last.end > newest:
+        # A partition exists once its window has ended.
+        last = Window.at(newest - timedelta(seconds=1), monitor.window)
+    if last.start < first.start:
+        raise UserError(f"{monitor.name}: no window since {first.start:%Y-%m-%d %H:%M} has ended yet")
+    return first, last
+
+
+def _last_with_rows(monitor: Monitor, settings: Settings) -> datetime:
+    """Start of the last window that the source holds rows for. Raises UserError when it holds none."""
+    from monitoring_pipeline.graph.resources import warehouse_of
+    from monitoring_pipeline.stages.context import StageContext
+    from monitoring_pipeline.stages.ingestion import last_window_with_rows
+
+    newest = last_window_with_rows(StageContext(monitor, warehouse_of(settings), settings, run_id="range"))
+    if newest is None:
+        start: date = monitor.start
+        raise UserError(
+            f"{monitor.name}: the prediction source holds no row on or after {start}. "
+            f"`monitoring-pipeline validate` says what it finds there"
+        )
+    return newest
+
+
+class progress_bar:
+    """One bar a stage, drawn on stderr while ``run`` works."""
+
+    def __enter__(self) -> progress_bar:
+        from monitoring_pipeline.stages.context import progress
+
+        self._bars: dict[tuple[str, str], int] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=False
+        )
+        self._progress.start()
+        self._token = progress.set(self.advance)
+        return self
+
+    def advance(self, monitor: str, stage: str, done: int, total: int) -> None:
+        key = (monitor, stage)
+        if key not in self._bars:
+            self._bars[key] = self._progress.add_task(f"{monitor} {stage}", total=total)
+        self._progress.update(self._bars[key], completed=done, total=total)
+
+    def __exit__(self, *_: object) -> None:
+        from monitoring_pipeline.stages.context import progress
+
+        progress.reset(self._token)
+        self._progress.stop()

@@ -1,0 +1,41 @@
+"""Names of things in Dagster: the monitor is the key prefix and the group, never a partition dimension."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+
+import dagster as dg
+
+from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.monitors.windows import KEY_FORMAT
+
+WINDOWED = ("predictions", "profile", "ground_truth", "quality", "drift", "performance")
+"""The assets of a window, in the order of their stages."""
+
+AFTER_LABELS = ("ground_truth", "drift", "performance")
+"""What a newer label batch makes stale."""
+
+EVIDENTLY = "evidently_report"
+
+
+def asset_key(monitor: Monitor, name: str) -> dg.AssetKey:
+    return dg.AssetKey([monitor.name, name])
+
+
+def partitions_of(monitor: Monitor) -> dg.TimeWindowPartitionsDefinition:
+    """Daily or hourly, in UTC, from the monitor's first day; up to its end if it has one."""
+    start = datetime.combine(monitor.start, time(), UTC)
+    end = datetime.combine(monitor.end, time(), UTC) if monitor.end else None
+    fmt = KEY_FORMAT[monitor.window]
+    bounds = {"start_date": start.strftime(fmt), "end_date": end.strftime(fmt) if end else None}
+    if monitor.window == "day":
+        return dg.DailyPartitionsDefinition(**bounds, timezone="UTC")
+    return dg.HourlyPartitionsDefinition(**bounds, timezone="UTC")
+
+
+def range_tags(monitor: Monitor, first: Window, last: Window) -> dict[str, str]:
+    """The tags by which Dagster runs a range of partitions in one run."""
+    return {
+        "dagster/asset_partition_range_start": first.key(monitor.window),
+        "dagster/asset_partition_range_end": last.key(monitor.window),
+    }

@@ -1,0 +1,103 @@
+"""Small pictures in the metadata of a materialization: what a person looks at first.
+
+Each is one figure drawn by matplotlib from values that a stage computed, as an inline PNG of some ten kilobytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import numpy as np
+
+from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.stages import figures
+from monitoring_pipeline.stages.context import StageContext
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_COLUMNS = 25
+MOST_WINDOWS = 120
+REFERENCE_COLOUR, CURRENT_COLOUR = "#9aa5b1", "#d9480f"
+DPI = 80
+
+
+def of_stage(stages: StageContext, name: str, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
+    """The pictures of one stage over these windows; none where there is nothing to draw."""
+    draw = {"drift": _drift, "performance": _performance, "ground_truth": _coverage}.get(name)
+    return draw(stages, windows) if draw and windows else {}
+
+
+def _drift(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
+    shown = {}
+    heat = figures.drift_heat(stages, windows[-MOST_WINDOWS:])
+    if heat is not None:
+        shown["drift_by_column"] = _picture(8, 0.2 * min(len(heat.columns), MOST_COLUMNS) + 1.2, lambda ax: _heat_map(ax, heat))
+    for histogram in figures.most_drifted(stages, windows[-1], most=3):
+        shown[f"histogram_{histogram.column}"] = _picture(5, 2.4, lambda ax, h=histogram: _histogram(ax, h))
+    return shown
+
+
+def _performance(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
+    line = figures.performance_line(stages, windows[-MOST_WINDOWS * 3 :])
+    return {} if line is None else {line.metric: _picture(8, 2.6, lambda ax: _line(ax, line))}
+
+
+def _coverage(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
+    line = figures.coverage_line(stages, windows[-MOST_WINDOWS * 3 :])
+    return {} if line is None else {"label_coverage": _picture(8, 2.0, lambda ax: _line(ax, line))}
+
+
+def _picture(width: float, height: float, draw: Callable[[Axes], None]) -> dg.MetadataValue:
+    """An inline image: Dagster shows markdown, and a data address needs no server."""
+    # Not pyplot: it keeps global state and looks for a screen.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure: Figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    draw(axes)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", pil_kwargs={"optimize": True})
+    return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})")
+
+
+def _heat_map(ax: Axes, heat: figures.Heat) -> None:
+    order = np.argsort(-np.nan_to_num(heat.values).max(axis=1), kind="stable")[:MOST_COLUMNS]
+    image = ax.imshow(heat.values[order], aspect="auto", cmap="YlOrRd", vmin=0, vmax=2 * heat.threshold, interpolation="nearest")
+    ax.set_yticks(range(len(order)), [heat.columns[i][:24] for i in order], fontsize=7)
+    step = max(1, len(heat.windows) // 8)
+    ticks = range(0, len(heat.windows), step)
+    ax.set_xticks(ticks, [heat.windows[i].start.strftime("%d %b") for i in ticks], fontsize=7)
+    ax.set_title(f"{heat.method} against {heat.baseline}; drift from {heat.threshold:g}", fontsize=8, loc="left")
+    colorbar = ax.figure.colorbar(image, ax=ax, fraction=0.025)
+    colorbar.ax.tick_params(labelsize=7)
+
+
+def _histogram(ax: Axes, histogram: figures.Histogram) -> None:
+    at = np.arange(len(histogram.labels))
+    ax.bar(at - 0.2, histogram.reference, 0.4, color=REFERENCE_COLOUR, label="reference")
+    ax.bar(at + 0.2, histogram.current, 0.4, color=CURRENT_COLOUR, label=histogram.window.start.strftime("%Y-%m-%d %H:%M"))
+    ax.set_xticks(at, histogram.labels, rotation=60, ha="right", fontsize=6)
+    ax.tick_params(axis="y", labelsize=7)
+    ax.set_ylabel("share", fontsize=7)
+    ax.set_title(f"{histogram.column}: {histogram.method} {histogram.value:.3f}", fontsize=8, loc="left")
+    ax.legend(fontsize=6, frameon=False)
+
+
+def _line(ax: Axes, line: figures.Line) -> None:
+    times = [window.start for window in line.windows]
+    ax.plot(times, line.values, color=CURRENT_COLOUR, linewidth=1.2)
+    if line.low is not None and line.high is not None:
+        ax.fill_between(times, line.low, line.high, color=CURRENT_COLOUR, alpha=0.15, linewidth=0)
+    if line.threshold is not None:
+        ax.axhline(line.threshold, color=REFERENCE_COLOUR, linewidth=1, linestyle="--")
+    ax.tick_params(labelsize=7)
+    ax.set_title(line.title, fontsize=8, loc="left")
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,41 @@
+"""The reference asset: the labelled rows a model version was validated on, profiled; they fix bins and usual figures."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from monitoring_pipeline import __version__
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.graph.automation import REFERENCE
+from monitoring_pipeline.graph.keys import asset_key
+from monitoring_pipeline.graph.resources import MonitoringResource
+from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.stages import reference as stage
+
+
+def reference_asset(monitor: Monitor) -> dg.AssetsDefinition:
+    """Unpartitioned; a re-run on the same rows and bins changes nothing."""
+
+    @dg.asset(
+        key=asset_key(monitor, "reference"),
+        group_name=monitor.name,
+        kinds={"duckdb", "postgres"},
+        code_version=__version__,
+        automation_condition=REFERENCE,
+        description=f"Profile of the labelled rows that {monitor.name} is compared with; fixes its bins and categories.",
+    )
+    def reference(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:
+        try:
+            outcome = stage.profile_reference(monitoring.stage_context(monitor, context.run_id))
+        except UserError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+        return dg.MaterializeResult(
+            metadata={
+                "rows": outcome.n_rows,
+                "model_versions": ", ".join(outcome.model_versions),
+                "columns": outcome.n_columns,
+                "changed": outcome.changed,
+            }
+        )
+
+    return reference

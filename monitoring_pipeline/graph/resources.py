@@ -1,0 +1,34 @@
+"""The one resource: hands the stages a plain ``StageContext``; the domain never sees Dagster."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.stages.context import StageContext
+from monitoring_pipeline.warehouse.database import Warehouse
+
+_open: dict[str, Warehouse] = {}
+
+
+def warehouse_of(settings: Settings) -> Warehouse:
+    """The process's connection to the metrics database; opened at first use (starts the embedded server, migrates)."""
+    key = f"{settings.database_url}|{settings.home.resolve()}"
+    if key not in _open:
+        _open[key] = Warehouse.open(settings)
+    return _open[key]
+
+
+class MonitoringResource(dg.ConfigurableResource):
+    """Where the system keeps its state: taken from MONITORING_HOME, DATABASE_URL and the other settings."""
+
+    def settings(self) -> Settings:
+        return Settings()
+
+    def warehouse(self) -> Warehouse:
+        return warehouse_of(self.settings())
+
+    def stage_context(self, monitor: Monitor, run_id: str) -> StageContext:
+        settings = self.settings()
+        return StageContext(monitor, warehouse_of(settings), settings, run_id)

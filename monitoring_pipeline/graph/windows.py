@@ -1,0 +1,127 @@
+"""The assets of a window: ingested predictions, profile, ground truth, quality, drift, performance.
+
+They are one ``multi_asset`` rather than six ops, for one reason: a window that fails must fail alone. Dagster skips what
+follows a failed op, for every window of the range. Here a stage passes the windows that went well on to the next stage,
+each good (asset, window) is recorded as materialized, and only then the run ends failed, naming the bad windows. Any
+subset of the six can still be selected.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from monitoring_pipeline import __version__
+from monitoring_pipeline.graph import pictures
+from monitoring_pipeline.graph.keys import WINDOWED, asset_key, partitions_of
+from monitoring_pipeline.graph.resources import MonitoringResource
+from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.stages import drift, ground_truth, ingestion, performance, profiling, quality
+from monitoring_pipeline.stages.context import StageContext, WindowOutcome, good_windows
+
+STAGE_OF = {
+    "predictions": ingestion.ingest,
+    "profile": profiling.profile,
+    "ground_truth": ground_truth.join_labels,
+    "quality": quality.measure,
+    "drift": drift.measure,
+    "performance": performance.measure,
+}
+
+DESCRIPTION = {
+    "predictions": "The window's prediction log, checked against the declared schema, deduplicated, in the lake.",
+    "profile": "Mergeable summary of the window by model version and segment; all that later stages read.",
+    "ground_truth": "True outcomes that have arrived so far, joined by prediction id and counted by score or error.",
+    "quality": "Data-quality figures and their verdicts (`monitoring.quality_current`).",
+    "drift": "Every column against every baseline by every method (`monitoring.drift_current`).",
+    "performance": "Realized performance with intervals and coverage (`monitoring.performance_current`).",
+}
+
+DEPENDS_ON = {
+    "predictions": (),
+    "profile": ("predictions", "reference"),
+    "ground_truth": ("predictions", "reference"),
+    "quality": ("profile",),
+    "drift": ("profile", "ground_truth"),
+    "performance": ("ground_truth",),
+}
+
+KINDS = {name: {"postgres"} for name in WINDOWED} | {"predictions": {"duckdb", "parquet"}, "profile": {"duckdb", "postgres"}}
+
+
+def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition | None]) -> dg.AssetsDefinition:
+    """The six assets of ``monitor``'s windows; any range of them runs in one run."""
+    partitions = partitions_of(monitor)
+    specs = [
+        dg.AssetSpec(
+            asset_key(monitor, name),
+            deps=[asset_key(monitor, parent) for parent in DEPENDS_ON[name]],
+            description=DESCRIPTION[name],
+            partitions_def=partitions,
+            group_name=monitor.name,
+            kinds=KINDS[name],
+            code_version=__version__,
+            automation_condition=automation.get(name),
+            owners=[f"team:{monitor.owner.team}"] if monitor.owner.team else None,
+        )
+        for name in WINDOWED
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # backfill_policy is marked beta since it came
+
+        @dg.multi_asset(
+            name=f"{monitor.name}_windows",
+            specs=specs,
+            can_subset=True,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            pool=f"windows_{monitor.name}",
+        )
+        def windows(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> Iterator[object]:
+            stages = monitoring.stage_context(monitor, context.run_id)
+            selected = [name for name in WINDOWED if asset_key(monitor, name) in context.selected_asset_keys]
+            pending = [Window.from_key(key, monitor.window) for key in context.partition_keys]
+            failures: list[WindowOutcome] = []
+            for name in selected:
+                outcomes = STAGE_OF[name](stages, pending)
+                yield from _record(context, monitor, name, outcomes, pictures.of_stage(stages, name, pending))
+                failures += [outcome for outcome in outcomes if outcome.failed]
+                pending = good_windows(outcomes)
+            if failures:
+                raise _failure(monitor, failures)
+
+    return windows
+
+
+def _record(
+    context: dg.AssetExecutionContext,
+    monitor: Monitor,
+    name: str,
+    outcomes: Sequence[WindowOutcome],
+    shown: dict[str, dg.MetadataValue],
+) -> Iterator[object]:
+    """Materialization events of the windows that went well, each with its own facts."""
+    key = asset_key(monitor, name)
+    good = [outcome for outcome in outcomes if not outcome.failed]
+    whole_range = len(good) == len(context.partition_keys)
+    for outcome in good:
+        partition = outcome.window.key(monitor.window)
+        facts = {k: v for k, v in outcome.facts.items() if v is not None}
+        if whole_range:
+            context.add_asset_metadata(facts, asset_key=key, partition_key=partition)
+        else:
+            yield dg.AssetMaterialization(key, partition=partition, metadata=facts)
+    if whole_range:
+        yield dg.MaterializeResult(asset_key=key, metadata=shown)
+
+
+def _failure(monitor: Monitor, failures: Sequence[WindowOutcome]) -> dg.Failure:
+    """Names every bad window with its reason; the first ten in the headline."""
+    lines = [f"{f.window.key(monitor.window)} ({f.stage}): {f.error}" for f in failures]
+    more = f"\n… and {len(lines) - 10} more, see the metadata" if len(lines) > 10 else ""
+    return dg.Failure(
+        description=f"{len(lines)} window(s) of {monitor.name} failed; the others are done.\n" + "\n".join(lines[:10]) + more,
+        metadata={"failed_windows": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))},
+        allow_retries=False,
+    )

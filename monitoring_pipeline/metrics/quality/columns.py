@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from monitoring_pipeline.metric_rows import QualityRow, ThresholdSource
 from monitoring_pipeline.metrics.quality.window import declared
@@ -37,9 +37,9 @@ def _column(
     yield QualityRow(segment, column.layout.name, "zero_share", zero, None, "default", None, column.n)
     yield _constant(segment, column, usual)
     if numerical:
-        yield _strange(segment, "out_of_range_share", _outside(column), column, thresholds, own.out_of_range_share)
+        yield _strange(segment, "out_of_range_share", _outside, column, usual, thresholds, own.out_of_range_share)
     else:
-        yield _strange(segment, "unseen_share", int(column.counts[-1]), column, thresholds, own.unseen_share)
+        yield _strange(segment, "unseen_share", _unseen, column, usual, thresholds, own.unseen_share)
 
 
 def _missing(
@@ -72,7 +72,7 @@ def _constant(segment: str, column: ColumnProfile, usual: ColumnProfile | None) 
 
 def _is_constant(column: ColumnProfile) -> bool:
     if column.layout.kind == "numerical":
-        return column.minimum == column.maximum
+        return bool(column.minimum == column.maximum)
     # several categories may share the last bin
     return int((column.counts > 0).sum()) == 1 and int(column.counts[-1]) == 0
 
@@ -82,11 +82,23 @@ def _outside(column: ColumnProfile) -> int:
     return int(column.counts[0]) + int(column.counts[-1])
 
 
+def _unseen(column: ColumnProfile) -> int:
+    return int(column.counts[-1])
+
+
 def _strange(
-    segment: str, metric: str, count: int, column: ColumnProfile, thresholds: Thresholds, pinned: float | None
-) -> QualityRow:
+    segment: str, metric: str, count: Callable[[ColumnProfile], int], column: ColumnProfile, usual: ColumnProfile | None,
+    thresholds: Thresholds, pinned: float | None,
+) -> QualityRow:  # fmt: skip
+    """Violated above the pinned share, else above the monitor's plus the reference's own (categories beyond those it kept)."""
     n = column.n_values
-    threshold, source = (pinned, "declared") if pinned is not None else declared(thresholds, metric)
-    value = count / n if n else None
+    if pinned is not None:
+        threshold: float = pinned
+        source: ThresholdSource = "declared"
+    else:
+        threshold, source = declared(thresholds, metric)
+        if usual is not None and usual.n_values:
+            threshold = min(threshold + count(usual) / usual.n_values, 1.0)
+    value = count(column) / n if n else None
     violated = None if value is None else value > threshold
     return QualityRow(segment, column.layout.name, metric, value, threshold, source, violated, n)

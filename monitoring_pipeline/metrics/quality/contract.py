@@ -10,7 +10,7 @@ from monitoring_pipeline.profiles.profile import Profile
 
 
 def measure_contract(profile: Profile, facts: WindowFacts, thresholds: Thresholds) -> list[QualityRow]:
-    """Per column ``column_missing``, ``column_retyped`` (0 or 1) and ``type_violation_share``; over all ``column_extra``, a count.
+    """Per column ``column_missing``, ``retyped`` (0 or 1) and ``type_violation_share``; over all ``column_extra``, a count.
 
     An extra column is reported and never a violation: logs grow. A retyped one is judged by its values, not by its type.
     """
@@ -25,7 +25,7 @@ def measure_contract(profile: Profile, facts: WindowFacts, thresholds: Threshold
         share = min(invalid / facts.n_received, 1.0) if facts.n_received else None
         rows += [
             QualityRow(segment, name, "column_missing", float(absent), 0.0, "default", absent, n),
-            QualityRow(segment, name, "column_retyped", float(met is not None), None, "default", None, n, met),
+            QualityRow(segment, name, "retyped", float(met is not None), None, "default", None, n, met),
             QualityRow(
                 segment, name, "type_violation_share", share, threshold, source,
                 None if share is None else share > threshold, facts.n_received,

@@ -9,7 +9,8 @@ from monitoring_pipeline.metrics.drift.missing_share import two_proportions
 
 
 def measure_unseen(pair: Comparison) -> Measured:
-    """Share of the current values outside the layout's categories, in [0, 1]; the effect is its growth over the reference's.
+    """Share of the current values outside the layout's categories, in [0, 1]; the effect is its growth over the
+    reference's.
 
     The reference itself has such values when it had more categories than the layout keeps. p by the two-proportion z.
     """
@@ -23,8 +24,8 @@ def measure_unseen(pair: Comparison) -> Measured:
 def measure_vanished(pair: Comparison, alpha: float = 0.001) -> Measured:
     """Reference share of the categories without a row in a window big enough to expect one, in [0, 1].
 
-    A category of reference share s is missed by n rows with probability (1 - s)^n; it counts as vanished when that is below
-    ``alpha``. p is the least such probability times the number of categories (Bonferroni).
+    A category of reference share s is missed by n rows with probability (1 - s)^n; it counts as vanished when that is
+    below ``alpha``. p is the least such probability times the number of categories (Bonferroni).
     """
     last = np.array([c.counts.size - 1 for c in pair.reference])
     named = np.arange(pair.width) < last[:, None]

@@ -34,14 +34,15 @@ def homogeneity(p: Floats, q: Floats, harmonic: Floats, pooled: Floats) -> Float
     >>> float(homogeneity(np.array([1.0, 0.0]), np.array([0.9, 0.1]), np.array(100 * 50 / 150), pooled).round(6))
     10.344828
 
-    Reference: Pearson, On the probability that two independent distributions of frequency are really samples from the same
-    population, Biometrika 8 (1911).
+    Reference: Pearson, On the probability that two independent distributions of frequency are really samples from the
+    same population, Biometrika 8 (1911).
     """
     return harmonic * np.sum((p - q) ** 2 / np.where(pooled > 0, pooled, 1.0), axis=-1)
 
 
 def cramers_v(p: Floats, q: Floats) -> Floats:
-    """sqrt(sum_i (p_i - q_i)² / (p_i + q_i) / 2): Cramér's V of the 2 x k table of shares, in [0, 1] whatever the sizes.
+    """sqrt(sum_i (p_i - q_i)² / (p_i + q_i) / 2): Cramér's V of the 2 x k table of shares, in [0, 1] whatever the
+    sizes.
 
     Of shares rather than counts, because V of counts shrinks as one side outgrows the other, with the same drift.
 
@@ -57,8 +58,8 @@ def cramers_v(p: Floats, q: Floats) -> Floats:
 def measure(pair: Comparison) -> Measured:
     """Evidently's statistic with k-1 degrees of freedom and Cramér's V as its effect.
 
-    Evidently's statistic is infinite, its p exactly 0, as soon as one row stands in a bin new to the reference; there the test of
-    homogeneity takes its place, which weighs how many such rows there are.
+    Evidently's statistic is infinite, its p exactly 0, as soon as one row stands in a bin new to the reference; there
+    the test of homogeneity takes its place, which weighs how many such rows there are.
     """
     value = chi_square(np.where(pair.n_reference > 0, pair.reference_counts.T, np.nan).T, pair.current_counts)
     total = np.maximum(pair.n_reference + pair.n_current, 1.0)[:, None]

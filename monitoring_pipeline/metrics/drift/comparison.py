@@ -1,4 +1,6 @@
-"""Two sides of many columns laid out as matrices, so that each method is a few array operations over all columns at once."""
+"""Two sides of many columns laid out as matrices, so that each method is a few array operations over all columns at
+once.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.metrics.drift.smoothing import half_row_fill, zero_fill
 from monitoring_pipeline.profiles.column import ColumnProfile
 
 Floats = NDArray[np.float64]
@@ -18,8 +21,8 @@ Floats = NDArray[np.float64]
 class Measured:
     """One method's figures for C columns, each of shape (C,). NaN means undefined and never leaves this package.
 
-    ``effect`` is what a threshold is held against where that is not ``value``; ``bound``: the unbinned figure lies within it
-    of ``value``.
+    ``effect`` is what a threshold is held against where that is not ``value``; ``bound``: the unbinned figure lies
+    within it of ``value``.
     """
 
     value: Floats
@@ -86,6 +89,23 @@ class Comparison:
         """(C,) nm / (n + m), the size that the difference of two independent shares has."""
         total = self.n_reference + self.n_current
         return self.n_reference * self.n_current / np.where(total > 0, total, 1.0)
+
+    @cached_property
+    def filled(self) -> tuple[Floats, Floats]:
+        """Both sides' shares with Evidently's zero fill."""
+        return zero_fill(self.p, self.used), zero_fill(self.q, self.used)
+
+    @cached_property
+    def half_filled(self) -> tuple[Floats, Floats]:
+        """Both sides' shares with empty bins taken as half a row, for test statistics."""
+        p = half_row_fill(self.p, self.used, self.n_reference)
+        return p, half_row_fill(self.q, self.used, self.n_current)
+
+    def sizes(self, whole_rows: bool) -> tuple[list[int], list[int]]:
+        """Rows, or values in bins, of each column on both sides."""
+        if whole_rows:
+            return [r.n for r in self.reference], [c.n for c in self.current]
+        return self.n_reference.astype(int).tolist(), self.n_current.astype(int).tolist()
 
 
 def _padded(profiles: Sequence[ColumnProfile], width: int) -> Floats:

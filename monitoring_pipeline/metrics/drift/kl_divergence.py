@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, rel_entr
 
 from monitoring_pipeline.metrics.drift.comparison import Comparison, Measured
-from monitoring_pipeline.metrics.drift.smoothing import half_row_fill, zero_fill
 
 Floats = NDArray[np.float64]
 
@@ -26,9 +25,10 @@ def kl_divergence(p: Floats, q: Floats) -> Floats:
 def measure(pair: Comparison) -> Measured:
     """Zero-filled shares as Evidently takes them; p from 2 KL nm/(n+m) ~ chi²(k-1), empty bins taken as half a row.
 
-    Reference: Pardo, Statistical Inference Based on Divergence Measures (2006), theorem on two samples, phi(x) = x ln x.
+    Reference: Pardo, Statistical Inference Based on Divergence Measures (2006), theorem on two samples, phi(x) = x ln
+    x.
     """
-    value = kl_divergence(zero_fill(pair.p, pair.used), zero_fill(pair.q, pair.used))
-    p = half_row_fill(pair.p, pair.used, pair.n_reference)
-    q = half_row_fill(pair.q, pair.used, pair.n_current)
-    return Measured(value, p_value=chdtrc(pair.freedom, np.maximum(2 * pair.harmonic * kl_divergence(p, q), 0.0)))
+    value = kl_divergence(*pair.filled)
+    return Measured(
+        value, p_value=chdtrc(pair.freedom, np.maximum(2 * pair.harmonic * kl_divergence(*pair.half_filled), 0.0))
+    )

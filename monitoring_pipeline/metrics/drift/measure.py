@@ -18,7 +18,7 @@ from monitoring_pipeline.metrics.drift import (
 )
 from monitoring_pipeline.metrics.drift.categories import measure_unseen, measure_vanished
 from monitoring_pipeline.metrics.drift.comparison import Comparison, Floats, Measured
-from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS, Thresholds
+from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS, ColumnThresholds, Thresholds
 from monitoring_pipeline.profiles.column import ColumnProfile
 
 Method = Callable[[Comparison], Measured]
@@ -58,12 +58,13 @@ def measure_drift(
     thresholds: Thresholds,
     methods: Collection[str] | None = None,
 ) -> list[DriftRow]:
-    """Drift of every column that both sides hold, by ``methods`` (all of ``METHODS`` when None), then the share of drifted columns.
+    """Drift of every column that both sides hold, by ``methods`` (all of ``METHODS`` when None), then the share of
+    drifted columns.
 
-    A row is ``drifted`` when its effect (the value, for methods without one) reaches the threshold and its p-value, if the method
-    has one, is below ``thresholds.drift_alpha``; None when a side holds no values. A column is drifted by ``PRIMARY_METHOD``;
-    the row of column ``*`` counts features only. Raises ValueError when the two sides were counted by different bins or a
-    method is unknown.
+    A row is ``drifted`` when its effect (the value, for methods without one) reaches the threshold and its p-value,
+    if the method has one, is below ``thresholds.drift_alpha``; None when a side holds no values. A column is drifted
+    by ``PRIMARY_METHOD``; the row of column ``*`` counts features only. Raises ValueError when the two sides were
+    counted by different bins or a method is unknown.
     """
     wanted = set(METHODS if methods is None else methods)
     if unknown := wanted - set(METHODS):
@@ -92,7 +93,9 @@ def _pairs(
         if found is None:
             continue
         if found.layout is not column.layout and found.layout != column.layout:
-            raise ValueError(f"profiles of {column.layout.name!r} were counted by different bins and cannot be compared")
+            raise ValueError(
+                f"profiles of {column.layout.name!r} were counted by different bins and cannot be compared"
+            )
         pairs.append((found, column))
     return pairs
 
@@ -100,36 +103,38 @@ def _pairs(
 def _rows(
     method: str, measured: Measured, pair: Comparison, baseline: str, segment: str, thresholds: Thresholds
 ) -> list[DriftRow]:
-    values = _finite(measured.value)
-    none: list[float | None] = [None] * len(values)
-    p_values = none if measured.p_value is None else _finite(measured.p_value)
-    effects = none if measured.effect is None else _finite(measured.effect)
-    bounds = none if measured.bound is None else _finite(measured.bound)
+    none: list[float | None] = [None] * len(pair.reference)
+    figures = zip(
+        pair.reference,
+        _finite(measured.value),
+        none if measured.p_value is None else _finite(measured.p_value),
+        none if measured.effect is None else _finite(measured.effect),
+        none if measured.bound is None else _finite(measured.bound),
+        *pair.sizes(whole_rows=method in _OF_ROWS),
+        strict=True,
+    )
+    usual = _threshold(method, None, thresholds)
+    alpha, declared = thresholds.drift_alpha, thresholds.columns
     rows = []
-    for i, (r, c) in enumerate(zip(pair.reference, pair.current, strict=True)):
-        threshold, source = _threshold(method, r.layout.name, thresholds)
-        value, p_value, effect = values[i], p_values[i], effects[i]
+    for r, value, p_value, effect, bound, n_reference, n_current in figures:
+        layout = r.layout
+        threshold, source = _threshold(method, declared[layout.name], thresholds) if layout.name in declared else usual
+        drifted: bool | None = None
         if value is None:
-            drifted, p_value, effect, bound = None, None, None, None
+            p_value = effect = bound = None
         else:
-            drifted = (value if effect is None else effect) >= threshold
-            drifted = drifted and (p_value is None or p_value < thresholds.drift_alpha)
-            bound = bounds[i]
-        whole = method in _OF_ROWS
-        n_reference = r.n if whole else int(pair.n_reference[i])
-        n_current = c.n if whole else int(pair.n_current[i])
+            drifted = (value if effect is None else effect) >= threshold and (p_value is None or p_value < alpha)
         rows.append(
             DriftRow(
-                baseline, segment, r.layout.name, r.layout.role, method, value, threshold, source,
+                baseline, segment, layout.name, layout.role, method, value, threshold, source,
                 p_value, effect, bound, drifted, n_reference, n_current,
             )
         )  # fmt: skip
     return rows
 
 
-def _threshold(method: str, column: str, thresholds: Thresholds) -> tuple[float, ThresholdSource]:
+def _threshold(method: str, own: ColumnThresholds | None, thresholds: Thresholds) -> tuple[float, ThresholdSource]:
     """Declared for the column, else declared for the monitor, else the default."""
-    own = thresholds.columns.get(column)
     if method in ("unseen_share", "vanished_share"):
         if own is not None and own.unseen_share is not None:
             return own.unseen_share, "declared"

@@ -25,11 +25,15 @@ def two_proportions(share_a: Floats, share_b: Floats, n_a: Floats, n_b: Floats) 
     n_a, n_b = np.where(n_a > 0, n_a, np.nan), np.where(n_b > 0, n_b, np.nan)
     pooled = (share_a * n_a + share_b * n_b) / (n_a + n_b)
     spread = np.sqrt(np.clip(pooled * (1 - pooled), 0.0, None) * (1 / n_a + 1 / n_b))
-    return np.where(share_a == share_b, 1.0, erfc(np.abs(share_a - share_b) / np.where(spread > 0, spread, 1.0) / np.sqrt(2)))
+    return np.where(
+        share_a == share_b, 1.0, erfc(np.abs(share_a - share_b) / np.where(spread > 0, spread, 1.0) / np.sqrt(2))
+    )
 
 
 def measure(pair: Comparison) -> Measured:
-    """Current minus reference share of rows that are null or NaN, in [-1, 1]; the effect is its size; p by the two-proportion z."""
+    """Current minus reference share of rows that are null or NaN, in [-1, 1]; the effect is its size; p by the
+    two-proportion z.
+    """
     n_reference, before = _missing(pair.reference)
     n_current, now = _missing(pair.current)
     change = now - before

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from monitoring_pipeline.metrics.drift.comparison import Comparison, Measured
-from monitoring_pipeline.metrics.drift.smoothing import half_row_fill, zero_fill
 
 Floats = NDArray[np.float64]
 
@@ -24,14 +23,14 @@ def psi(p: Floats, q: Floats) -> Floats:
 
 
 def measure(pair: Comparison) -> Measured:
-    """PSI of zero-filled shares, as Evidently defines it; p from PSI nm/(n+m) ~ chi²(k-1), empty bins taken as half a row.
+    """PSI of zero-filled shares, as Evidently defines it; p from PSI nm/(n+m) ~ chi²(k-1), empty bins taken as half a
+    row.
 
-    Reference: Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model Validation 14 (2020).
+    Reference: Yurdakul and Naranjo, Statistical properties of the population stability index, J. Risk Model
+    Validation 14 (2020).
     """
-    value = psi(zero_fill(pair.p, pair.used), zero_fill(pair.q, pair.used))
-    p = half_row_fill(pair.p, pair.used, pair.n_reference)
-    q = half_row_fill(pair.q, pair.used, pair.n_current)
-    return Measured(value, p_value=chdtrc(pair.freedom, pair.harmonic * psi(p, q)))
+    value = psi(*pair.filled)
+    return Measured(value, p_value=chdtrc(pair.freedom, pair.harmonic * psi(*pair.half_filled)))
 
 
 def _log_ratio(p: Floats, q: Floats) -> Floats:

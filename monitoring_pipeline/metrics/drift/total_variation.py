@@ -22,10 +22,11 @@ def total_variation(p: Floats, q: Floats) -> Floats:
 
 
 def measure(pair: Comparison) -> Measured:
-    """p is an upper bound that holds at any size: with N = nm/(n+m), t = TV - sqrt((k-1)/N)/2, p <= exp(-2 N t²) for t > 0.
+    """p is an upper bound that holds at any size: with N = nm/(n+m), t = TV - sqrt((k-1)/N)/2, p <= exp(-2 N t²) for
+    t > 0.
 
-    Without drift E TV <= sqrt((k-1)/N)/2 (Jensen, then Cauchy-Schwarz over the bins), and one row moves TV by at most 1/n or
-    1/m. Reference: McDiarmid, On the method of bounded differences, Surveys in Combinatorics (1989).
+    Without drift E TV <= sqrt((k-1)/N)/2 (Jensen, then Cauchy-Schwarz over the bins), and one row moves TV by at most
+    1/n or 1/m. Reference: McDiarmid, On the method of bounded differences, Surveys in Combinatorics (1989).
     """
     value = total_variation(pair.p, pair.q)
     size = np.where(pair.harmonic > 0, pair.harmonic, np.nan)

@@ -17,8 +17,8 @@ LEAST_DEVIATION = 0.001  # Evidently's floor of the norm
 def wasserstein(p: Floats, q: Floats, widths: Floats) -> tuple[Floats, Floats, Floats]:
     """(value, low, high) of W = integral |F - G| over bins of the given widths, in the column's unit.
 
-    ``value`` takes rows as spread evenly within their bin. Within a bin F and G only grow, from their known value at its left end
-    to that at its right, hence |F - G| lies between max(0, F_left - G_right, G_left - F_right) and
+    ``value`` takes rows as spread evenly within their bin. Within a bin F and G only grow, from their known value at
+    its left end to that at its right, hence |F - G| lies between max(0, F_left - G_right, G_left - F_right) and
     max(F_right - G_left, G_right - F_left); times the width and summed these are ``low`` and ``high``.
 
     >>> value, low, high = wasserstein(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 1.0]))
@@ -36,11 +36,12 @@ def wasserstein(p: Floats, q: Floats, widths: Floats) -> tuple[Floats, Floats, F
     area = np.where(crossing, (left * left + right * right) / np.where(size > 0, 2 * size, 1.0), size / 2)
     low = np.maximum(np.maximum(-(left + q), right - q), 0.0)
     high = np.maximum(right + p, -(right - q))
-    return tuple(np.sum(x * widths, axis=-1) for x in (area, low, high))  # type: ignore[return-value]
+    return np.sum(area * widths, axis=-1), np.sum(low * widths, axis=-1), np.sum(high * widths, axis=-1)
 
 
 def measure(pair: Comparison) -> Measured:
-    """W / max(std(reference), 0.001), Evidently's norm, with a guaranteed bound; no p-value (W has no null distribution of its own).
+    """W / max(std(reference), 0.001), Evidently's norm, with a guaranteed bound; no p-value (W has no null
+    distribution of its own).
 
     The outer bins end at the least and greatest value of both sides. |mean - mean| <= W sharpens the lower bound.
     """

@@ -1,7 +1,7 @@
 """How well a model did, once outcomes are known: figures with 95 % intervals from outcome profiles.
 
-Belongs here: classification, ranking, calibration and regression figures, their intervals, and whether they are degraded. Does
-not belong here: estimates without labels and the decision to retrain.
+Belongs here: classification, ranking, calibration and regression figures, their intervals, and whether they are
+degraded. Does not belong here: estimates without labels and the decision to retrain.
 """
 
 from monitoring_pipeline.metrics.performance.confusion import classification_at
@@ -11,5 +11,11 @@ from monitoring_pipeline.metrics.performance.measure import measure_outcome, mea
 from monitoring_pipeline.metrics.performance.ranking import average_precision, roc_auc
 
 __all__ = [
-    "Estimate", "average_precision", "classification_at", "higher_is_better", "measure_outcome", "measure_performance", "roc_auc",
-]  # fmt: skip
+    "Estimate",
+    "average_precision",
+    "classification_at",
+    "higher_is_better",
+    "measure_outcome",
+    "measure_performance",
+    "roc_auc",
+]

@@ -15,10 +15,11 @@ SEED = 20130101
 
 
 def calibration_figures(outcome: OutcomeProfile) -> dict[str, Estimate]:
-    """``brier``, ``log_loss``, ``expected_calibration_error``; binary also ``reliability[bin=i]`` and ``mean_score[bin=i]``.
+    """``brier``, ``log_loss``, ``expected_calibration_error``; binary also ``reliability[bin=i]`` and
+    ``mean_score[bin=i]``.
 
-    Bins 0 to 9 are (i/10, (i+1)/10]; only those with labelled rows appear. With several classes the calibration error is the
-    mean over classes (Kull et al., Beyond temperature scaling, NeurIPS 2019), and Brier the sum over classes.
+    Bins 0 to 9 are (i/10, (i+1)/10]; only those with labelled rows appear. With several classes the calibration error
+    is the mean over classes (Kull et al., Beyond temperature scaling, NeurIPS 2019), and Brier the sum over classes.
     """
     squared, squared2, loss, loss2 = outcome.sums.tolist()
     n = outcome.n_scored
@@ -29,7 +30,9 @@ def calibration_figures(outcome: OutcomeProfile) -> dict[str, Estimate]:
     }
     if not outcome.layout.scored:
         return found
-    counts, positives, scores = (_tenths(outcome, m) for m in (outcome.labelled_counts, outcome.positive_counts, outcome.labelled_sums))
+    counts, positives, scores = (
+        _tenths(outcome, m) for m in (outcome.labelled_counts, outcome.positive_counts, outcome.labelled_sums)
+    )
     if counts.sum() > 0:
         found["expected_calibration_error"] = _calibration_error(counts, positives, scores)
     if outcome.layout.task == "binary":
@@ -41,7 +44,9 @@ def calibration_figures(outcome: OutcomeProfile) -> dict[str, Estimate]:
 
 
 def _tenths(outcome: OutcomeProfile, matrix: NDArray) -> Floats:
-    """(C, BINS) from (C, B): a score bin belongs to the tenth its upper edge lies in, exact when the tenths are edges."""
+    """(C, BINS) from (C, B): a score bin belongs to the tenth its upper edge lies in, exact when the tenths are
+    edges.
+    """
     upper = np.append(np.asarray(outcome.layout.score_edges, float), 1.0)
     tenth = np.clip(np.ceil(np.clip(upper, 0.0, 1.0) * BINS - 1e-9).astype(int) - 1, 0, BINS - 1)
     out = np.zeros((matrix.shape[0], BINS))
@@ -51,12 +56,15 @@ def _tenths(outcome: OutcomeProfile, matrix: NDArray) -> Floats:
 
 
 def _calibration_error(counts: Floats, positives: Floats, scores: Floats) -> Estimate:
-    """sum_b |positives_b - sum of scores_b| / n, with a basic bootstrap interval: positives of a bin drawn anew as binomial.
+    """sum_b |positives_b - sum of scores_b| / n, with a basic bootstrap interval: positives of a bin drawn anew as
+    binomial.
 
-    The error of a perfectly calibrated score is above 0 by chance, and so is each resample above the figure; the basic interval
-    (twice the figure minus the resamples' quantiles) takes that bias back. Seeded: the same counts give the same interval.
+    The error of a perfectly calibrated score is above 0 by chance, and so is each resample above the figure; the
+    basic interval (twice the figure minus the resamples' quantiles) takes that bias back. Seeded: the same counts
+    give the same interval.
 
-    Reference: Naeini, Cooper and Hauskrecht (AAAI 2015) for the error; Davison and Hinkley, Bootstrap Methods (1997), section 5.2.
+    Reference: Naeini, Cooper and Hauskrecht (AAAI 2015) for the error; Davison and Hinkley, Bootstrap Methods (1997),
+    section 5.2.
     """
     n = counts.sum(axis=1)
     value = float(np.mean(np.abs(positives - scores).sum(axis=1) / n))

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring_pipeline.metrics.performance.intervals import Z, Estimate, normal, undefined, wilson
+from monitoring_pipeline.metrics.performance.intervals import Estimate, Z, normal, undefined, wilson
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 
 Floats = NDArray[np.float64]
@@ -17,8 +17,8 @@ ALL_CELLS_UP_TO = 10  # classes; beyond, only the cells that hold rows become fi
 def confusion_of(outcome: OutcomeProfile, positive_threshold: float = 0.5) -> Floats:
     """(K+1, K) rows by outcome and predicted class; the last row holds outcomes of classes the layout does not know.
 
-    Rows without a prediction of a known class are left out. If that leaves none and the task is binary with a score, a row is
-    predicted positive when its score exceeds ``positive_threshold``.
+    Rows without a prediction of a known class are left out. If that leaves none and the task is binary with a score,
+    a row is predicted positive when its score exceeds ``positive_threshold``.
     """
     matrix = outcome.confusion[:, :-1].astype(float)
     if not matrix.any() and outcome.layout.task == "binary" and outcome.layout.scored:
@@ -27,7 +27,8 @@ def confusion_of(outcome: OutcomeProfile, positive_threshold: float = 0.5) -> Fl
 
 
 def confusion_at(outcome: OutcomeProfile, threshold: float) -> tuple[Floats, float]:
-    """((2, 2) matrix [[tn, fp], [fn, tp]], edge used): positive means score > edge, the layout's edge nearest to ``threshold``.
+    """((2, 2) matrix [[tn, fp], [fn, tp]], edge used): positive means score > edge, the layout's edge nearest to
+    ``threshold``.
 
     Exact when ``threshold`` is one of the layout's edges. Binary only; raises ValueError without a score.
     """
@@ -44,7 +45,9 @@ def confusion_at(outcome: OutcomeProfile, threshold: float) -> tuple[Floats, flo
 
 
 def classification_at(outcome: OutcomeProfile, threshold: float) -> dict[str, Estimate]:
-    """Every threshold metric of a binary classifier at ``threshold`` on its score; key ``threshold`` is the edge really used."""
+    """Every threshold metric of a binary classifier at ``threshold`` on its score; key ``threshold`` is the edge
+    really used.
+    """
     matrix, edge = confusion_at(outcome, threshold)
     figures = binary_figures(np.vstack([matrix, np.zeros((1, 2))]))
     return {"threshold": Estimate(edge, edge, edge, int(matrix.sum())), **figures}
@@ -82,7 +85,9 @@ def multiclass_figures(matrix: Floats, classes: tuple[str, ...]) -> dict[str, Es
 
 
 def cells(matrix: Floats, classes: tuple[str, ...]) -> dict[str, Estimate]:
-    """Counts of the matrix, each with the interval of its share times n. Outcomes of unknown classes appear when there are any."""
+    """Counts of the matrix, each with the interval of its share times n. Outcomes of unknown classes appear when
+    there are any.
+    """
     n = float(matrix.sum())
     out: dict[str, Estimate] = {}
     if n <= 0:
@@ -110,13 +115,16 @@ def _overall(matrix: Floats) -> dict[str, Estimate]:
 def _smoothed(matrix: Floats) -> Floats:
     """Counts for a variance: Z² rows spread over all cells, so that a perfect or tiny matrix is not certain.
 
-    Reference: Agresti and Coull, Approximate is better than exact, The American Statistician 52 (1998), who add as many.
+    Reference: Agresti and Coull, Approximate is better than exact, The American Statistician 52 (1998), who add as
+    many.
     """
     return matrix + Z * Z / matrix.size
 
 
 def _balanced_accuracy(matrix: Floats) -> Estimate:
-    """Mean recall of the classes that occur among the outcomes (scikit-learn's definition); undefined with fewer than two."""
+    """Mean recall of the classes that occur among the outcomes (scikit-learn's definition); undefined with fewer than
+    two.
+    """
     square = matrix[:-1]
     support = square.sum(axis=1)
     there = support > 0
@@ -133,7 +141,8 @@ def _balanced_accuracy(matrix: Floats) -> Estimate:
 def _f1_per_class(matrix: Floats) -> list[Estimate]:
     """2 tp / (2 tp + fp + fn) with the delta-method interval; undefined when the class neither occurs nor is predicted.
 
-    Reference: Takahashi et al., Confidence interval for micro-averaged F1 and macro-averaged F1 scores, Appl. Intell. 52 (2022).
+    Reference: Takahashi et al., Confidence interval for micro-averaged F1 and macro-averaged F1 scores, Appl. Intell.
+    52 (2022).
     """
     tp = np.diagonal(matrix).copy()
     wrong = matrix.sum(axis=0) + matrix.sum(axis=1)[:-1] - 2 * tp
@@ -150,7 +159,8 @@ def _f1_per_class(matrix: Floats) -> list[Estimate]:
 
 
 def _averages(matrix: Floats) -> dict[str, Estimate]:
-    """Macro and weighted precision, recall and F1 over the classes that occur or are predicted, as scikit-learn averages them.
+    """Macro and weighted precision, recall and F1 over the classes that occur or are predicted, as scikit-learn
+    averages them.
 
     A class without predictions adds a precision of 0. Intervals by the delta method on the multinomial of all cells.
     """
@@ -172,7 +182,9 @@ def _averages(matrix: Floats) -> dict[str, Estimate]:
             if average == "weighted":
                 figures = _class_figures(smooth)[metric]
                 on_row = on_row + (figures - (figures * spread).sum() / spread.sum()) / spread.sum()
-            slope = np.vstack([np.broadcast_to(on_row[:, None], square.shape), np.zeros((1, square.shape[1]))]) + on_column
+            slope = (
+                np.vstack([np.broadcast_to(on_row[:, None], square.shape), np.zeros((1, square.shape[1]))]) + on_column
+            )
             slope[np.arange(len(w)), np.arange(len(w))] += on_diagonal
             centre = np.sum(smooth * slope) / smooth.sum()
             variance = float(np.sum(smooth * (slope - centre) ** 2))
@@ -191,7 +203,9 @@ def _class_figures(matrix: Floats) -> dict[str, Floats]:
 
 
 def _class_figures_gradients(matrix: Floats) -> dict[str, tuple[Floats, Floats, Floats]]:
-    """Per figure, its slope by a cell of the class's row, of its column, and the extra on its diagonal. All counts positive."""
+    """Per figure, its slope by a cell of the class's row, of its column, and the extra on its diagonal. All counts
+    positive.
+    """
     tp, actual, predicted = np.diagonal(matrix), matrix[:-1].sum(axis=1), matrix.sum(axis=0)
     both = actual + predicted
     none = np.zeros_like(tp)
@@ -205,8 +219,9 @@ def _class_figures_gradients(matrix: Floats) -> dict[str, tuple[Floats, Floats, 
 def _mcc(matrix: Floats) -> Estimate:
     """Matthews correlation (c s - sum p_k t_k) / sqrt((s² - sum p²)(s² - sum t²)), delta-method interval, in [-1, 1].
 
-    c correct of s rows, t_k rows of class k, p_k predicted as k. Undefined when all outcomes or all predictions are one class.
-    Reference: Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient (2004).
+    c correct of s rows, t_k rows of class k, p_k predicted as k. Undefined when all outcomes or all predictions are
+    one class. Reference: Gorodkin, Comparing two K-category assignments by a K-category correlation coefficient
+    (2004).
     """
     square = np.hstack([matrix, np.zeros((matrix.shape[0], 1))])
     n = int(matrix.sum())

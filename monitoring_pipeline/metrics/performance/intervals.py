@@ -10,7 +10,9 @@ Z = 1.959963984540054  # the 97.5 % point of the standard normal
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of ``n`` rows with its interval, ``low <= value <= high``; None where undefined (an interval: of one row)."""
+    """A figure of ``n`` rows with its interval, ``low <= value <= high``; None where undefined (an interval: of one
+    row).
+    """
 
     value: float | None
     low: float | None
@@ -23,7 +25,8 @@ def undefined(n: int = 0) -> Estimate:
 
 
 def around(value: float, low: float, high: float, n: int, least: float = -1e308, most: float = 1e308) -> Estimate:
-    """Interval cut to [least, most] and stretched to hold its value: a statistic's own interval may exclude it by rounding.
+    """Interval cut to [least, most] and stretched to hold its value: a statistic's own interval may exclude it by
+    rounding.
 
     Undefined if ``value`` overflowed.
     """
@@ -77,7 +80,8 @@ def normal(value: float, variance: float, n: int, least: float, most: float) -> 
 def logit(value: float, deviation: float, n: int, bound: float = 0.0) -> Estimate:
     """expit(logit(value) ± Z deviation / (value (1 - value))), for figures in (0, 1); widened by ``bound``.
 
-    ``deviation`` is the standard error of the value itself. At 0 and 1, where it vanishes, Wilson's interval of n rows stands in.
+    ``deviation`` is the standard error of the value itself. At 0 and 1, where it vanishes, Wilson's interval of n
+    rows stands in.
 
     >>> e = logit(0.9, 0.05, 100)
     >>> round(e.low, 4), round(e.high, 4)

@@ -15,8 +15,8 @@ LOWER_IS_BETTER = frozenset({"log_loss", "brier", "expected_calibration_error", 
 def higher_is_better(metric: str) -> bool | None:
     """True or False, for averages and single classes too; None for a figure that is neither good nor bad in itself.
 
-    >>> higher_is_better("f1_macro"), higher_is_better("recall[class=2]"), higher_is_better("brier"), higher_is_better("bias")
-    (True, True, False, None)
+    >>> [higher_is_better(metric) for metric in ("f1_macro", "recall[class=2]", "brier", "bias")]
+    [True, True, False, None]
     """
     name = metric.partition("[")[0].removesuffix("_macro").removesuffix("_weighted")
     return True if name in HIGHER_IS_BETTER else False if name in LOWER_IS_BETTER else None
@@ -27,9 +27,10 @@ def judge(
 ) -> tuple[float | None, ThresholdSource, bool | None]:
     """(threshold, where it is from, degraded).
 
-    A declared bound is taken as it is; without one, the reference's figure worsened by the share ``performance_drop``. Degraded
-    means that the whole interval lies on the bad side: a figure of few rows is not called degraded for chance alone. None when the
-    figure is undefined or there is nothing to hold it against. Where a bound has both ends, the nearer one is shown.
+    A declared bound is taken as it is; without one, the reference's figure worsened by the share
+    ``performance_drop``. Degraded means that the whole interval lies on the bad side: a figure of few rows is not
+    called degraded for chance alone. None when the figure is undefined or there is nothing to hold it against. Where
+    a bound has both ends, the nearer one is shown.
     """
     bound = thresholds.performance.get(metric)
     if bound is not None and (bound.min is not None or bound.max is not None):

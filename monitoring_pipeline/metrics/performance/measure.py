@@ -27,9 +27,9 @@ def measure_performance(
 ) -> list[PerformanceRow]:
     """Realized figures with 95 % intervals. ``coverage`` is the labelled share of the window in [0, 1].
 
-    ``positive_threshold`` matters for a binary monitor that logs a score and no prediction. A figure that the labelled rows do
-    not define (none, or one class only) is a row whose value is None. A row's ``n_labelled`` is the window's, except in
-    ``reliability`` and ``mean_score``, where it is the bin's.
+    ``positive_threshold`` matters for a binary monitor that logs a score and no prediction. A figure that the
+    labelled rows do not define (none, or one class only) is a row whose value is None. A row's ``n_labelled`` is the
+    window's, except in ``reliability`` and ``mean_score``, where it is the bin's.
     """
     figures = measure_outcome(labelled.outcome, positive_threshold)
     usual = _REFERENCES.figures(reference.outcome, positive_threshold) if reference is not None else {}
@@ -40,8 +40,8 @@ def measure_performance(
         n_labelled = estimate.n if metric.startswith(_BINNED) else outcome.n_labelled
         rows.append(
             PerformanceRow(
-                labelled.segment, metric, "realized", estimate.value, estimate.low, estimate.high, threshold, source, degraded,
-                outcome.n_predictions, n_labelled, coverage, mature,
+                labelled.segment, metric, "realized", estimate.value, estimate.low, estimate.high,
+                threshold, source, degraded, outcome.n_predictions, n_labelled, coverage, mature,
             )
         )  # fmt: skip
     return rows

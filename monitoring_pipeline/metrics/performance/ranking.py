@@ -15,23 +15,26 @@ Floats = NDArray[np.float64]
 
 
 def roc_auc(outcome: OutcomeProfile, cls: int = 0) -> tuple[float | None, float]:
-    """(area, bound) for the cls-th scored class against the rest; the area of the raw scores lies within ``bound`` of it.
+    """(area, bound) for the cls-th scored class against the rest; the area of the raw scores lies within ``bound`` of
+    it.
 
-    Pairs of a positive and a negative row in one bin count a half, as ties do; raw scores may order all of them either way, so
-    bound = sum_j pos_j neg_j / (2 P N). None without positives or without negatives.
+    Pairs of a positive and a negative row in one bin count a half, as ties do; raw scores may order all of them
+    either way, so bound = sum_j pos_j neg_j / (2 P N). None without positives or without negatives.
     """
     positive, negative = _sides(outcome, cls)
     return _area(positive, negative)[:2]
 
 
 def average_precision(outcome: OutcomeProfile, cls: int = 0) -> tuple[float | None, float]:
-    """(area under precision-recall, bound) as scikit-learn's ``average_precision_score``: sum over positives of precision / P.
+    """(area under precision-recall, bound) as scikit-learn's ``average_precision_score``: sum over positives of
+    precision / P.
 
-    The value takes a bin's positives and negatives as evenly mixed. Whatever their order or ties, the i-th best positive of a bin
-    that starts with tp_0, fp_0 rows above it and ends with tp_1, fp_1 sees a precision between (tp_0 + i)/(tp_0 + i + fp_1) and
-    tp_1/(tp_1 + fp_0); these sums make the bound. None without positives.
+    The value takes a bin's positives and negatives as evenly mixed. Whatever their order or ties, the i-th best
+    positive of a bin that starts with tp_0, fp_0 rows above it and ends with tp_1, fp_1 sees a precision between
+    (tp_0 + i)/(tp_0 + i + fp_1) and tp_1/(tp_1 + fp_0); these sums make the bound. None without positives.
 
-    Reference: Davis and Goadrich, The relationship between precision-recall and ROC curves, ICML (2006), for the mixing.
+    Reference: Davis and Goadrich, The relationship between precision-recall and ROC curves, ICML (2006), for the
+    mixing.
     """
     positive, negative = _sides(outcome, cls)
     return _precision_area(positive, negative)
@@ -40,8 +43,9 @@ def average_precision(outcome: OutcomeProfile, cls: int = 0) -> tuple[float | No
 def ranking_figures(outcome: OutcomeProfile) -> dict[str, Estimate]:
     """``roc_auc`` and ``pr_auc``; of several classes each against the rest, then their macro and weighted means.
 
-    Intervals: DeLong's on a logit scale for the ROC, Boyd's logit interval for precision-recall, widened by the binning bound.
-    The deviation of a mean is at most the mean of the deviations, which is used: the classes' figures are correlated.
+    Intervals: DeLong's on a logit scale for the ROC, Boyd's logit interval for precision-recall, widened by the
+    binning bound. The deviation of a mean is at most the mean of the deviations, which is used: the classes' figures
+    are correlated.
     """
     found: dict[str, list[tuple[Estimate, float]]] = {"roc_auc": [], "pr_auc": []}
     for k in range(len(outcome.layout.scored)):
@@ -107,7 +111,9 @@ def _precision_area(positive: Floats, negative: Floats) -> tuple[float | None, f
 
 
 def _pr(positive: Floats, negative: Floats) -> Estimate:
-    """Reference: Boyd, Eng and Page, Area under the precision-recall curve: point estimates and intervals, ECML PKDD (2013)."""
+    """Reference: Boyd, Eng and Page, Area under the precision-recall curve: point estimates and intervals, ECML PKDD
+    (2013).
+    """
     value, bound = _precision_area(positive, negative)
     p = int(positive.sum())
     if value is None or not negative.any():

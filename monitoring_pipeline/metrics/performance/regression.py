@@ -6,14 +6,15 @@ from math import ceil, floor, isfinite, sqrt
 
 import numpy as np
 
-from monitoring_pipeline.metrics.performance.intervals import Z, Estimate, around, mean, normal, undefined
+from monitoring_pipeline.metrics.performance.intervals import Estimate, Z, around, mean, normal, undefined
 from monitoring_pipeline.profiles.outcome import REGRESSION_SUMS, OutcomeProfile
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def regression_figures(outcome: OutcomeProfile) -> dict[str, Estimate]:
-    """``mae``, ``rmse``, ``bias``, ``mape`` (a share, over outcomes other than 0), ``r2``, ``error_p05`` … ``error_p95``.
+    """``mae``, ``rmse``, ``bias``, ``mape`` (a share, over outcomes other than 0), ``r2``, ``error_p05`` …
+    ``error_p95``.
 
     Units are the outcome's, except mape and r2.
     """
@@ -61,10 +62,12 @@ def _r2(s: dict[str, float], n: int) -> Estimate:
 
 
 def _quantile(outcome: OutcomeProfile, q: float, s: dict[str, float]) -> Estimate:
-    """Quantile of the error, evenly spread within its bin; in an outer bin, its edge. The interval covers the binning too.
+    """Quantile of the error, evenly spread within its bin; in an outer bin, its edge. The interval covers the binning
+    too.
 
-    Its ends are the outer edges of the bins that hold the order statistics q n ± Z sqrt(n q (1 - q)); an outer bin ends where no
-    error can lie beyond: |e| <= (sum e⁴)^(1/4). Reference: David and Nagaraja, Order Statistics (2003), section 7.1.
+    Its ends are the outer edges of the bins that hold the order statistics q n ± Z sqrt(n q (1 - q)); an outer bin
+    ends where no error can lie beyond: |e| <= (sum e⁴)^(1/4). Reference: David and Nagaraja, Order Statistics (2003),
+    section 7.1.
     """
     counts, edges = outcome.error_counts, outcome.layout.error_edges
     n = int(counts.sum())

@@ -46,7 +46,9 @@ def _missing(
     segment: str, metric: str, count: int, column: ColumnProfile, usual: ColumnProfile | None,
     thresholds: Thresholds, pinned: float | None,
 ) -> QualityRow:  # fmt: skip
-    """Violated above the pinned share, else above the reference's share plus ``missing_share_change``, whose sum is shown."""
+    """Violated above the pinned share, else above the reference's share plus ``missing_share_change``, whose sum is
+    shown.
+    """
     value = count / column.n if column.n else None
     threshold: float | None = None
     source: ThresholdSource = "default"
@@ -87,10 +89,12 @@ def _unseen(column: ColumnProfile) -> int:
 
 
 def _strange(
-    segment: str, metric: str, count: Callable[[ColumnProfile], int], column: ColumnProfile, usual: ColumnProfile | None,
-    thresholds: Thresholds, pinned: float | None,
+    segment: str, metric: str, count: Callable[[ColumnProfile], int], column: ColumnProfile,
+    usual: ColumnProfile | None, thresholds: Thresholds, pinned: float | None,
 ) -> QualityRow:  # fmt: skip
-    """Violated above the pinned share, else above the monitor's plus the reference's own (categories beyond those it kept)."""
+    """Violated above the pinned share, else above the monitor's plus the reference's own (categories beyond those it
+    kept).
+    """
     n = column.n_values
     if pinned is not None:
         threshold: float = pinned

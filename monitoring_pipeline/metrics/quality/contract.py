@@ -10,9 +10,11 @@ from monitoring_pipeline.profiles.profile import Profile
 
 
 def measure_contract(profile: Profile, facts: WindowFacts, thresholds: Thresholds) -> list[QualityRow]:
-    """Per column ``column_missing``, ``retyped`` (0 or 1) and ``type_violation_share``; over all ``column_extra``, a count.
+    """Per column ``column_missing``, ``retyped`` (0 or 1) and ``type_violation_share``; over all ``column_extra``, a
+    count.
 
-    An extra column is reported and never a violation: logs grow. A retyped one is judged by its values, not by its type.
+    An extra column is reported and never a violation: logs grow. A retyped one is judged by its values, not by its
+    type.
     """
     contract, segment, n = facts.contract, profile.segment, facts.n_rows
     names = [c.layout.name for c in profile.columns]

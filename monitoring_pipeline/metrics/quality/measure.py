@@ -14,14 +14,17 @@ from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
 def measure_quality(
     profile: Profile, reference: Profile | None, facts: WindowFacts, thresholds: Thresholds
 ) -> list[QualityRow]:
-    """Quality of one window and segment. Without a ``reference``, or a column in it, what needs one is undefined or not judged.
+    """Quality of one window and segment. Without a ``reference``, or a column in it, what needs one is undefined or
+    not judged.
 
-    For the segment ``*`` the facts about whole windows come first: volume, freshness, duplicates, quarantine, the schema
-    contract, label coverage. A segment gets what its own profile tells: its rows, and its columns.
+    For the segment ``*`` the facts about whole windows come first: volume, freshness, duplicates, quarantine, the
+    schema contract, label coverage. A segment gets what its own profile tells: its rows, and its columns.
     """
     whole = profile.segment == EVERYTHING
     rows = measure_window(profile, facts, thresholds) if whole else []
     if not whole:
-        rows.append(QualityRow(profile.segment, "*", "rows", float(profile.n_rows), None, "default", None, profile.n_rows))
+        rows.append(
+            QualityRow(profile.segment, "*", "rows", float(profile.n_rows), None, "default", None, profile.n_rows)
+        )
     rows += measure_columns(profile, reference, thresholds)
     return rows + (measure_contract(profile, facts, thresholds) if whole else [])

@@ -9,7 +9,11 @@ TECHNICAL_PREFIX = "__"  # __id, __time, __window, __version, __prediction, __sc
 
 @dataclass(frozen=True)
 class Relation:
-    """DuckDB SQL (a ``SELECT``) and the columns it yields, in order."""
+    """DuckDB SQL (a ``SELECT``) and the columns it yields, in order.
+
+    ``protocols``: fsspec protocols it reads besides the lake's own; hand them to ``duck.connect``.
+    """
 
     sql: str
     columns: tuple[str, ...]
+    protocols: tuple[str, ...] = ()

@@ -96,3 +96,11 @@ class StageState:
     completed_at: datetime | None
     attempts: int = 0
     last_error: str | None = None
+
+
+@dataclass(frozen=True)
+class WindowFailure:
+    """A window that could not be taken in, and why, in words for the user."""
+
+    window: Window
+    message: str

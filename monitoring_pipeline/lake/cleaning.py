@@ -1,0 +1,210 @@
+"""The one cleaning of prediction rows: from columns as met to canonical columns, each row with its reason to be refused.
+
+Used by the copy into the lake, by sources read in place and by the reference, so that all three agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake import values
+from monitoring_pipeline.lake.duck import identifier, literal
+from monitoring_pipeline.lake.sources.scan import Scan
+from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, coarse_filter, timestamp, utc_sql
+from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.warehouse.records import Contract
+
+NO_ID = "missing prediction id"
+FUTURE = "event time in the future"
+NO_PREDICTION = "no prediction"
+NOT_A_NUMBER = "prediction is not a number"
+SCORE_RANGE = "score outside [0, 1]"
+BROKEN_ROW = "broken row"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A canonical column: what it is called, how it is typed, the source column it comes from (None: not declared)."""
+
+    name: str
+    kind: str
+    source: str | None
+
+
+def fields_of(monitor: Monitor, outcome: str | None = None) -> tuple[Field, ...]:
+    """Canonical columns besides __id, __time, __window and __version, in order."""
+    schema = monitor.schema_
+    label = "number" if monitor.task == "regression" else "class"
+    fields = [Field("__prediction", label, schema.prediction)] if schema.prediction else []
+    if monitor.task == "binary" and schema.score:
+        fields.append(Field("__score", "number", schema.score))
+    if monitor.task == "multiclass":
+        scores = [schema.class_scores[c] for c in sorted(schema.class_scores)]
+        fields += [Field(f"__score_{i}", "number", column) for i, column in enumerate(scores)]
+    fields += [Field(c, "number", c) for c in schema.numerical]
+    fields += [Field(c, "category", c) for c in schema.categorical]
+    fields += [Field(c, "flag", c) for c in schema.boolean]
+    if outcome:
+        fields.append(Field("__outcome", label, outcome))
+    return tuple(fields)
+
+
+def canonical_columns(monitor: Monitor, outcome: str | None = None) -> dict[str, str]:
+    """Column -> DuckDB type of a relation of predictions (with ``__outcome`` last when ``outcome`` names its source)."""
+    types = {"number": "DOUBLE", "class": "VARCHAR", "category": "VARCHAR", "flag": "VARCHAR"}
+    head = {"__id": "VARCHAR", "__time": "TIMESTAMP", "__window": "TIMESTAMP", "__version": "VARCHAR"}
+    return head | {f.name: types[f.kind] for f in fields_of(monitor, outcome)}
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """``sql`` yields canonical columns, __file, __row, __reason (null: good) and one flag per column in ``flags``."""
+
+    sql: str
+    columns: tuple[str, ...]
+    flags: dict[str, str]
+    contract: Contract
+
+
+def clean_predictions(
+    monitor: Monitor, scans: Sequence[Scan], start: datetime | None, end: datetime | None, now: datetime
+) -> Cleaning:
+    """Rows of [start, end) from all scans (no bounds: all). Raises SourceError when a required column is missing."""
+    schema = monitor.schema_
+    for scan in scans:
+        _require(monitor, scan, {"prediction_id": schema.prediction_id, "event_time": schema.event_time})
+    fields = fields_of(monitor)
+    cases = [
+        ("__id IS NULL", NO_ID),
+        (f"__time > TIMESTAMP '{timestamp(now + FUTURE_TOLERANCE)}'", FUTURE),
+    ]
+    return _clean(monitor, fields, scans, cases, _bounds(start, end), None)
+
+
+def clean_reference(monitor: Monitor, scans: Sequence[Scan]) -> Cleaning:
+    """Reference rows with ``__outcome`` where declared; id and event time may be absent. Raises SourceError as above."""
+    outcome = monitor.reference.outcome
+    for scan in scans:
+        _require(monitor, scan, {"outcome": outcome or ""}, "reference.")
+    return _clean(monitor, fields_of(monitor, outcome), scans, [], [], outcome)
+
+
+def _clean(
+    monitor: Monitor,
+    fields: Sequence[Field],
+    scans: Sequence[Scan],
+    cases: list[tuple[str, str]],
+    bounds: list[datetime],
+    outcome: str | None,
+) -> Cleaning:
+    flagged = _flags(fields, scans)
+    rows = " UNION ALL ".join(_part(monitor, fields, flagged, scan, bounds) for scan in scans)
+    sql = f"SELECT *, {_reason(fields, flagged, cases)} AS __reason FROM ({rows})"  # noqa: S608
+    return Cleaning(sql, tuple(canonical_columns(monitor, outcome)), flagged, contract_of(monitor, scans, outcome))
+
+
+def contract_of(monitor: Monitor, scans: Sequence[Scan], outcome: str | None = None) -> Contract:
+    """What differs from the declaration in any of the scans. ``invalid`` is counted elsewhere, from the rows."""
+    schema = monitor.schema_
+    fields = fields_of(monitor, outcome)
+    known = {f.source for f in fields} | {schema.prediction_id, schema.event_time, schema.model_version}
+    met: set[str] = set().union(*(scan.columns for scan in scans))
+    missing = {f.source for f in fields if f.source and any(f.source not in scan.columns for scan in scans)}
+    retyped = {
+        f.source: scan.columns[f.source]
+        for scan in scans
+        if not scan.text
+        for f in fields
+        if f.source in scan.columns and not _typed(f, scan).fits
+    }
+    return Contract(tuple(sorted(missing)), tuple(sorted(c for c in met - known if c)), retyped)
+
+
+def _require(monitor: Monitor, scan: Scan, places: dict[str, str], prefix: str = "schema.") -> None:
+    schema = monitor.schema_
+    required = {f"{prefix}{field}": column for field, column in places.items()}
+    required |= {"schema.prediction": schema.prediction or "", "schema.score": schema.score or ""}
+    required |= {f"schema.class_scores.{name}": column for name, column in schema.class_scores.items()}
+    for field, column in required.items():
+        if column and column not in scan.columns:
+            raise SourceError(missing_column(scan.source, column, field, scan.columns))
+
+
+def missing_column(path: str, column: str, field: str, met: Sequence[str] | dict[str, str]) -> str:
+    """Message for a required column that a file does not have."""
+    some = ", ".join(sorted(c for c in met if not c.startswith("__"))[:20])
+    return f"{path}: has no column {column!r} ({field}); it has: {some}. Mend the file or correct {field}"
+
+
+def _typed(field: Field, scan: Scan) -> values.Value:
+    assert field.source is not None
+    quoted, kind = identifier(field.source), scan.columns[field.source]
+    convert = {
+        "number": values.numerical, "category": values.categorical, "flag": values.boolean, "class": values.class_label,
+    }[field.kind]  # fmt: skip
+    return convert(quoted, kind)
+
+
+def _flags(fields: Sequence[Field], scans: Sequence[Scan]) -> dict[str, str]:
+    """Canonical column -> name of its flag, for columns where some scan's values may not fit."""
+    able = [
+        f.name for f in fields if any(f.source in scan.columns and _typed(f, scan).invalid is not None for scan in scans)
+    ]
+    return {name: f"__bad_{i}" for i, name in enumerate(able)}
+
+
+def _part(monitor: Monitor, fields: Sequence[Field], flagged: dict[str, str], scan: Scan, bounds: list[datetime]) -> str:
+    schema = monitor.schema_
+    time_column, time_kind = identifier(schema.event_time), scan.columns.get(schema.event_time, "")
+    time = "__utc" if scan.staged else utc_sql(time_column, time_kind, schema.timezone)
+    id_kind = scan.columns.get(schema.prediction_id)
+    selected = [
+        f"{values.key(identifier(schema.prediction_id), id_kind) if id_kind else 'CAST(NULL AS VARCHAR)'} AS __id",
+        f"{time} AS __time",
+        f"date_trunc('{monitor.window}', {time}) AS __window",
+        f"{_version(monitor, scan)} AS __version",
+    ]
+    empty = {"number": "DOUBLE", "class": "VARCHAR", "category": "VARCHAR", "flag": "VARCHAR"}
+    for field in fields:
+        value = _typed(field, scan) if field.source in scan.columns else values.Value(f"CAST(NULL AS {empty[field.kind]})")
+        selected.append(f"{value.sql} AS {identifier(field.name)}")
+        if field.name in flagged:
+            selected.append(f"coalesce({value.invalid or 'false'}, false) AS {flagged[field.name]}")
+    sources = [schema.prediction_id, schema.event_time, schema.model_version or "", *(f.source or "" for f in fields)]
+    where = []
+    if bounds:
+        start, end = bounds
+        where = [f"{time} >= TIMESTAMP '{timestamp(start)}'", f"{time} < TIMESTAMP '{timestamp(end)}'"]
+        where += [] if scan.staged else [c for c in [coarse_filter(time_column, time_kind, start, end)] if c]
+    condition = f" WHERE {' AND '.join(where)}" if where else ""
+    return f"SELECT {', '.join(selected)}, __file, __row FROM ({scan.from_sql(sources)}){condition}"  # noqa: S608
+
+
+def _bounds(start: datetime | None, end: datetime | None) -> list[datetime]:
+    return [start, end] if start and end else []
+
+
+def _version(monitor: Monitor, scan: Scan) -> str:
+    default, column = literal(monitor.reference.model_version), monitor.schema_.model_version
+    if column is None or column not in scan.columns:
+        return default
+    return values.version(identifier(column), scan.columns[column], default)
+
+
+def _reason(fields: Sequence[Field], flagged: dict[str, str], first: Sequence[tuple[str, str]]) -> str:
+    """The first reason that holds. Predictions and scores must be there; scores are probabilities."""
+    cases = list(first)
+    outputs = [f for f in fields if f.name.startswith(("__prediction", "__score"))]
+    cases += [(flagged[f.name], NOT_A_NUMBER) for f in outputs if f.name in flagged]
+    for field in outputs:
+        cases.append((f"{field.name} IS NULL", NO_PREDICTION))
+        if field.kind == "number":
+            cases.append((f"isnan({field.name})", NO_PREDICTION))
+    cases += [(f"isinf({f.name})", NOT_A_NUMBER) for f in outputs if f.name == "__prediction" and f.kind == "number"]
+    cases += [(f"{f.name} NOT BETWEEN 0 AND 1", SCORE_RANGE) for f in outputs if f.name.startswith("__score")]
+    if not cases:
+        return "CAST(NULL AS VARCHAR)"
+    return "CASE " + " ".join(f"WHEN {test} THEN {literal(reason)}" for test, reason in cases) + " END"

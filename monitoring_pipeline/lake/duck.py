@@ -1,0 +1,86 @@
+"""DuckDB connections and the quoting of what users name: identifiers, literals, lists of files."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import fsspec
+
+from monitoring_pipeline.settings import Settings
+
+# Protocols that DuckDB would take for its own (and download an extension for) or that are plain local paths.
+_LOCAL = ("", "file", "local")
+
+
+def identifier(name: str) -> str:
+    """A quoted identifier; any text is safe."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A quoted string literal; any text without NUL is safe."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def file_list(paths: Iterable[str]) -> str:
+    """A DuckDB list literal of paths, taken as they are: glob characters in a file's name are escaped."""
+    return "[" + ", ".join(literal(_escape_glob(path)) for path in paths) + "]"
+
+
+def protocol_of(path: str) -> str:
+    """``memory`` for ``memory://x``; the empty string for local paths."""
+    head, separator, _ = path.partition("://")
+    return head if separator and head not in _LOCAL else ""
+
+
+def connect(settings: Settings, protocols: Iterable[str] = ()) -> duckdb.DuckDBPyConnection:
+    """A private in-memory database that spills under ``settings.home``, in UTC, and never downloads an extension.
+
+    The lake's protocol is registered through fsspec; ``protocols`` names further ones (``Relation.protocols``).
+    """
+    spill = (settings.home / "tmp" / "duckdb").resolve()
+    spill.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(
+        config={
+            "memory_limit": settings.duckdb_memory_limit,
+            "threads": settings.duckdb_threads,
+            "temp_directory": str(spill),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": False,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    register(connection, (protocol_of(settings.lake), *protocols))
+    return connection
+
+
+def register(connection: duckdb.DuckDBPyConnection, protocols: Iterable[str]) -> None:
+    """Let the connection read and write these fsspec protocols. Registering twice is harmless."""
+    for protocol in sorted(set(protocols) - {""}):
+        if not connection.filesystem_is_registered(protocol):
+            connection.register_filesystem(fsspec.filesystem(protocol))
+
+
+@contextlib.contextmanager
+def connected(settings: Settings, protocols: Iterable[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
+    """``connect``, closed at the end."""
+    connection = connect(settings, protocols)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def scratch(settings: Settings) -> Path:
+    """Directory for staged copies of sources; each user makes its own temporary directory in it."""
+    directory = (settings.home / "tmp" / "staging").resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _escape_glob(path: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path) if any(c in path for c in "*?[") else path

@@ -1,0 +1,186 @@
+"""Ground truth: labels taken in by numbered batches, joined to windows by prediction id, the unmatched kept for later."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import duckdb
+
+from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake import store, values
+from monitoring_pipeline.lake.cleaning import NO_ID, missing_column
+from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of
+from monitoring_pipeline.lake.sources.files import version_of
+from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable, parquet_scans
+from monitoring_pipeline.lake.times import aware, utc_sql
+from monitoring_pipeline.lake.views import ids_sql
+from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.warehouse.records import IngestedWindow, LabelBatch
+
+NO_OUTCOME = "no outcome"
+NOT_NUMERIC = "outcome is not a number"
+
+
+def take_in_batch(
+    monitor: Monitor,
+    batch: int,
+    files: Sequence[str],
+    windows: Sequence[IngestedWindow],
+    pending: Sequence[str],
+    lake_root: str,
+    settings: Settings,
+) -> LabelBatch:
+    """Join the labels in ``files`` and those still ``pending`` to the ingested ``windows``; write one file a window.
+
+    Of several labels of an id in this intake the last wins: by label time, then by batch, file and row. ``n_rows`` counts
+    the rows of ``files``; ``n_unknown`` the labels without a prediction after this batch, all of them in ``pending_file``,
+    which takes the place of every file in ``pending``. Raises SourceError (unreadable file, missing column), WindowError
+    (the lake refuses); nothing that was written then is referred to, and the same batch can be taken in again.
+    """
+    protocols = {protocol_of(path) for path in (lake_root, *files, *(p for w in windows for p in w.files))}
+    with connected(settings, protocols) as connection:
+        try:
+            n_rows, quarantine = _read_labels(connection, monitor, batch, files)
+            stem = _batch_name(batch, files)
+            _put_aside(connection, quarantine, store.join(lake_root, monitor.name, "quarantine", f"labels-{stem}"))
+            n_duplicates = _keep_last(connection, pending)
+            _match(connection, monitor, windows)
+            return LabelBatch(
+                batch=batch,
+                n_rows=n_rows,
+                n_matched=_number(connection, "SELECT count(DISTINCT __id) FROM matched"),
+                n_unknown=_number(connection, "SELECT count(*) FROM unmatched"),
+                n_duplicates=n_duplicates,
+                n_quarantined=sum(quarantine.values()),
+                quarantine=quarantine,
+                **_write(connection, monitor, batch, stem, lake_root),
+            )
+        except duckdb.Error as error:
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise
+            raise find_unreadable(connection, files, error) from error
+
+
+def _read_labels(
+    connection: duckdb.DuckDBPyConnection, monitor: Monitor, batch: int, files: Sequence[str]
+) -> tuple[int, dict[str, int]]:
+    """Fill ``labels`` from the files. Returns rows read, and refused rows by reason."""
+    scans, broken = parquet_scans(connection, files)
+    if broken:
+        raise SourceError("; ".join(broken.values()))
+    parts = [_clean_labels(monitor, scan) for scan in scans]
+    kind = "DOUBLE" if monitor.task == "regression" else "VARCHAR"
+    parts.append(
+        f"SELECT CAST(NULL AS VARCHAR) AS __id, CAST(NULL AS {kind}) AS __outcome, CAST(NULL AS TIMESTAMP) AS __label_time, "  # noqa: S608
+        "'' AS __file, CAST(0 AS BIGINT) AS __row, CAST(NULL AS VARCHAR) AS __reason WHERE false"
+    )
+    connection.execute(
+        f"CREATE TEMP TABLE labels AS SELECT *, CAST({batch} AS BIGINT) AS __batch FROM ({' UNION ALL '.join(parts)})"  # noqa: S608
+    )
+    rows = connection.execute("SELECT __reason, count(*) FROM labels GROUP BY __reason ORDER BY __reason").fetchall()
+    return sum(n for _, n in rows), {reason: n for reason, n in rows if reason is not None}
+
+
+def _clean_labels(monitor: Monitor, scan: Scan) -> str:
+    truth = monitor.ground_truth
+    if truth is None:
+        raise SourceError(f"{monitor.name}: declares no `ground_truth`, so there are no labels to take in")
+    names = {
+        "ground_truth.prediction_id": truth.prediction_id or monitor.schema_.prediction_id,
+        "ground_truth.outcome": truth.outcome,
+        "ground_truth.label_time": truth.label_time,
+    }
+    for field, column in names.items():
+        if column is not None and column not in scan.columns:
+            raise SourceError(missing_column(scan.source, column, field, scan.columns))
+    id_column, outcome_column, time_column = names.values()
+    assert id_column is not None and outcome_column is not None
+    key = values.key(identifier(id_column), scan.columns[id_column])
+    raw, kind = identifier(outcome_column), scan.columns[outcome_column]
+    numeric = monitor.task == "regression"
+    outcome = values.numerical(raw, kind) if numeric else values.class_label(raw, kind)
+    time = "CAST(NULL AS TIMESTAMP)"
+    if time_column:
+        time = utc_sql(identifier(time_column), scan.columns[time_column], monitor.schema_.timezone)
+    cases = [("__id IS NULL", NO_ID), (f"{outcome.invalid or 'false'}", NOT_NUMERIC), ("__outcome IS NULL", NO_OUTCOME)]
+    cases += [("NOT isfinite(__outcome)", NOT_NUMERIC)] if numeric else []
+    reason = "CASE " + " ".join(f"WHEN {test} THEN {literal(why)}" for test, why in cases) + " END"
+    typed = f"SELECT *, {key} AS __id, {outcome.sql} AS __outcome, {time} AS __label_time"
+    rows = f"{typed} FROM ({scan.from_sql([id_column, outcome_column, time_column or ''])})"
+    return f"SELECT __id, __outcome, __label_time, __file, __row, {reason} AS __reason FROM ({rows})"  # noqa: S608
+
+
+def _put_aside(connection: duckdb.DuckDBPyConnection, quarantine: Mapping[str, int], path: str) -> None:
+    if quarantine:
+        sql = (
+            "SELECT __reason AS reason, __file AS source_file, __row + 1 AS source_row, __id, __outcome, __label_time "
+            "FROM labels WHERE __reason IS NOT NULL ORDER BY __file, __row"
+        )
+        store.write_parquet(connection, sql, path)
+
+
+def _keep_last(connection: duckdb.DuckDBPyConnection, pending: Sequence[str]) -> int:
+    """Fill ``winning``: one label an id. Returns how many good rows of the new files gave way to another of them."""
+    counts = connection.execute(
+        "SELECT count(*), count(DISTINCT __id) FROM labels WHERE __reason IS NULL"
+    ).fetchone() or (0, 0)
+    if pending:
+        connection.execute(
+            "INSERT INTO labels BY NAME SELECT __id, __outcome, __label_time, __batch, '' AS __file, 0 AS __row "  # noqa: S608
+            f"FROM read_parquet({file_list(pending)})"
+        )
+    order = "coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch, __file, __row"
+    connection.execute(
+        "CREATE TEMP TABLE winning AS SELECT __id, unnest(arg_max("  # noqa: S608
+        "struct_pack(__outcome := __outcome, __label_time := __label_time, __batch := __batch), "
+        f"({order}))) FROM labels WHERE __reason IS NULL GROUP BY __id"
+    )
+    return int(counts[0] - counts[1])
+
+
+def _match(connection: duckdb.DuckDBPyConnection, monitor: Monitor, windows: Sequence[IngestedWindow]) -> None:
+    """Split ``winning`` into ``matched`` (with the window) and ``unmatched``."""
+    connection.execute(
+        "CREATE TEMP TABLE matched AS SELECT p.__window, w.* "  # noqa: S608
+        f"FROM winning w JOIN ({ids_sql(monitor, windows)}) p ON p.__id = w.__id ORDER BY p.__window"
+    )
+    connection.execute(
+        "CREATE TEMP TABLE unmatched AS SELECT * FROM winning w WHERE NOT EXISTS (FROM matched m WHERE m.__id = w.__id)"
+    )
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, monitor: Monitor, batch: int, stem: str, lake_root: str
+) -> dict[str, object]:
+    counts: dict[datetime, int] = {}
+    files: dict[datetime, str] = {}
+    found = connection.execute("SELECT __window, count(*) FROM matched GROUP BY 1 ORDER BY 1").fetchall()
+    for start, n in found:
+        window = aware(start)
+        path = store.join(lake_root, monitor.name, "labels", store.window_directory(window), stem)
+        # Later labels win by batch: a label that waited belongs to the batch that brought it to its prediction.
+        sql = (
+            f"SELECT __id, __outcome, __label_time, CAST({batch} AS BIGINT) AS __batch FROM matched "  # noqa: S608
+            f"WHERE __window = TIMESTAMP '{start}'"
+        )
+        store.write_parquet(connection, sql, path)
+        counts[window], files[window] = n, path
+    pending = None
+    if _number(connection, "SELECT count(*) FROM unmatched"):
+        pending = store.join(lake_root, monitor.name, "labels", "pending", stem)
+        store.write_parquet(connection, "SELECT * FROM unmatched", pending)
+    return {"windows": counts, "files": files, "pending_file": pending}
+
+
+def _batch_name(batch: int, files: Sequence[str]) -> str:
+    """Names what was taken in, so that the same batch number with other files is another file."""
+    text = "\n".join(f"{path} {version_of(path)}" for path in sorted(files))
+    return f"batch-{batch}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.parquet"
+
+
+def _number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0

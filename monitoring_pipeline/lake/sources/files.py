@@ -1,0 +1,118 @@
+"""Files of a source: globs expanded, versions told apart, formats known by their suffix. Local paths or fsspec URLs."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlparse
+
+import fsspec
+
+from monitoring_pipeline.errors import DeclarationError, SourceError
+from monitoring_pipeline.lake.duck import protocol_of
+from monitoring_pipeline.monitors.declaration import Source
+from monitoring_pipeline.warehouse.records import FileVersion
+
+Format = Literal["parquet", "csv", "jsonl"]
+_SUFFIXES: dict[str, Format] = {
+    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".txt": "csv",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+}  # fmt: skip
+_COMPRESSED = (".gz", ".zst")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def expand_environment(text: str, field: str) -> str:
+    """``${NAME}`` replaced from the environment. Raises DeclarationError when a variable is not set."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise DeclarationError(f"{field}: the environment variable {name} is not set; export {name} or write the value")
+        return os.environ[name]
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+
+
+def list_files(source: Source, base_dir: Path) -> dict[str, FileVersion]:
+    """Every file of the source, by path (absolute, or URL), in order. Raises SourceError when a place cannot be listed."""
+    found: dict[str, FileVersion] = {}
+    for written in source.paths:
+        pattern = expand_environment(written, "path")
+        found.update(_list_remote(pattern) if protocol_of(pattern) else _list_local(pattern, base_dir))
+    return dict(sorted(found.items()))
+
+
+def version_of(path: str) -> FileVersion:
+    """The version of one file as it is now. Raises SourceError when it is not there."""
+    try:
+        if not protocol_of(path):
+            stat = Path(path).stat()
+            return FileVersion(stat.st_size, _EPOCH + timedelta(microseconds=stat.st_mtime_ns // 1000))
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return _remote_version(filesystem.info(inner))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({_why(error)}); restore the file or correct `path`") from error
+
+
+def file_format(path: str, declared: Format | None) -> Format:
+    """By declaration, else by suffix. Raises SourceError when neither tells."""
+    if declared is not None:
+        return declared
+    suffixes = [s.lower() for s in Path(urlparse(path).path if protocol_of(path) else path).suffixes]
+    while suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    if suffixes and suffixes[-1] in _SUFFIXES:
+        return _SUFFIXES[suffixes[-1]]
+    raise SourceError(f"{path}: the suffix does not tell the format; write `format: parquet`, `csv` or `jsonl`")
+
+
+def _list_local(pattern: str, base_dir: Path) -> Mapping[str, FileVersion]:
+    if pattern.startswith(("file://", "local://")):
+        pattern = unquote(urlparse(pattern).path)
+    absolute = os.path.normpath(Path(base_dir).resolve() / Path(pattern).expanduser())
+    found: dict[str, FileVersion] = {}
+    for name in [absolute] if Path(absolute).is_file() else glob.iglob(absolute, recursive=True):  # noqa: PTH207
+        try:
+            stat = Path(name).stat()
+        except OSError:
+            continue  # gone since it was listed
+        if not Path(name).is_dir():
+            found[name] = FileVersion(stat.st_size, _EPOCH + timedelta(microseconds=stat.st_mtime_ns // 1000))
+    return found
+
+
+def _list_remote(pattern: str) -> Mapping[str, FileVersion]:
+    try:
+        filesystem, inner = fsspec.core.url_to_fs(pattern)
+        infos: dict[str, dict[str, Any]] = filesystem.glob(inner, detail=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise SourceError(f"{pattern}: cannot be listed ({_why(error)}); check the address and the credentials") from error
+    return {
+        filesystem.unstrip_protocol(name): _remote_version(info)
+        for name, info in infos.items()
+        if info.get("type", "file") == "file"
+    }
+
+
+def _remote_version(info: Mapping[str, Any]) -> FileVersion:
+    """Size and time of change; where a store gives no time, a time made up from its ETag, so that a change is seen."""
+    size = int(info.get("size") or 0)
+    for field in ("mtime", "LastModified", "last_modified", "updated", "modified", "created"):
+        value = info.get(field)
+        if isinstance(value, datetime):
+            return FileVersion(size, value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+        if isinstance(value, int | float):
+            return FileVersion(size, _EPOCH + timedelta(seconds=value))
+    tag = str(info.get("ETag") or info.get("etag") or "")
+    return FileVersion(size, _EPOCH + timedelta(seconds=zlib.crc32(tag.encode())))
+
+
+def _why(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,108 @@
+"""The one statement: what has to be read, as SQL expressions, and the batches it yields as NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from duckdb import DuckDBPyConnection
+from numpy.typing import NDArray
+
+from monitoring_pipeline.lake.relation import Relation
+
+BATCH_ROWS = 65_536  # a column of a batch (512 kB) stays in the second-level cache while it is counted
+
+
+def identifier(name: str) -> str:
+    """``name`` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """``text`` as a SQL string literal. A NUL would end the statement's text, so it is written as ``chr(0)``."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "(" + quoted.replace("\0", "' || chr(0) || '") + ")" if "\0" in text else quoted
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A numerical column of a batch: values, and which are not null (None: all)."""
+
+    values: NDArray[np.float64]
+    valid: NDArray[np.bool_] | None
+
+
+class Statement:
+    """Collects expressions over a relation; equal ones are read once. A column the relation lacks reads as null."""
+
+    def __init__(self, relation: Relation) -> None:
+        self._relation = relation
+        self._known = frozenset(relation.columns)
+        self._expressions: dict[str, int] = {}
+
+    def _add(self, expression: str) -> int:
+        return self._expressions.setdefault(expression, len(self._expressions))
+
+    def _column(self, name: str) -> str:
+        return identifier(name) if name in self._known else "NULL"
+
+    def numerical(self, column: str) -> int:
+        """Position of a DOUBLE."""
+        return self._add(f"CAST({self._column(column)} AS DOUBLE)")
+
+    def window(self) -> int:
+        """Position of the window's start in microseconds since 1970, UTC."""
+        return self._add("epoch_us(CAST(__window AS TIMESTAMP))")
+
+    def code(self, column: str, texts: tuple[str, ...]) -> int:
+        """Position of a small number: 0 null, 1 … K the texts in order, K + 1 any other text.
+
+        DuckDB evaluates this once per dictionary entry where Parquet keeps the column as a dictionary.
+        """
+        name, other = f"CAST({self._column(column)} AS VARCHAR)", len(texts) + 1
+        if not texts:
+            return self._add(f"CAST({name} IS NOT NULL AS SMALLINT)")
+        listed = "[" + ", ".join(map(literal, texts)) + "]"
+        found = f"coalesce(nullif(list_position({listed}, {name}), 0), {other})"
+        return self._add(f"CAST(CASE WHEN {name} IS NULL THEN 0 ELSE {found} END AS SMALLINT)")
+
+    @property
+    def sql(self) -> str:
+        listed = ", ".join(f"{expression} AS c{i}" for expression, i in self._expressions.items()) or "0 AS c0"
+        return f"SELECT {listed} FROM ({self._relation.sql}) AS relation"  # noqa: S608 - names and texts are quoted above
+
+    def batches(self, connection: DuckDBPyConnection) -> Iterator[Batch]:
+        """The rows, in batches and in no particular order. Only a few batches are in memory at a time."""
+        reader = connection.sql(self.sql).to_arrow_reader(BATCH_ROWS)
+        for batch in reader:
+            if batch.num_rows:
+                yield Batch(batch)
+
+
+class Batch:
+    """Some rows of a statement; columns by position."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+        self.n_rows: int = batch.num_rows
+
+    def numbers(self, position: int) -> Numbers:
+        column = self._batch.column(position)
+        if not column.null_count:
+            return Numbers(column.to_numpy(zero_copy_only=True), None)
+        values = np.frombuffer(column.buffers()[1], np.float64, column.offset + self.n_rows)[column.offset :]
+        return Numbers(values, pc.is_valid(column).to_numpy(zero_copy_only=False))
+
+    def codes(self, position: int) -> NDArray[np.int16]:
+        return self._batch.column(position).to_numpy(zero_copy_only=True)
+
+    def integers(self, position: int) -> NDArray[np.int64]:
+        """Null reads as the least integer."""
+        column = self._batch.column(position)
+        return pc.fill_null(column, np.iinfo(np.int64).min).to_numpy(zero_copy_only=False)
+
+    def take(self, rows: NDArray[np.intp]) -> Batch:
+        return Batch(self._batch.take(pa.array(rows)))

@@ -25,9 +25,9 @@ def hellinger(p: Floats, q: Floats) -> Floats:
 
 
 def measure(pair: Comparison) -> Measured:
-    """p from 8 H² nm/(n+m) ~ chi²(k-1), the Freeman-Tukey statistic of two samples.
+    """p from 8 H² nm/(n+m) ~ chi²(k-1), the Freeman-Tukey statistic of two samples; empty bins taken as half a row.
 
     Reference: Pardo, Statistical Inference Based on Divergence Measures (2006), phi(x) = 4(1 - sqrt x).
     """
-    value = hellinger(pair.p, pair.q)
-    return Measured(value, p_value=chdtrc(pair.freedom, 8 * pair.harmonic * value * value))
+    statistic = 8 * pair.harmonic * hellinger(*pair.half_filled) ** 2
+    return Measured(hellinger(pair.p, pair.q), p_value=chdtrc(pair.freedom, statistic))

@@ -1,0 +1,186 @@
+"""Connections to the warehouse: which server, is it there, is its schema up to date."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import psycopg2
+import tenacity
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+from monitoring_pipeline.errors import WarehouseError
+from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.warehouse.embedded import DAGSTER_DATABASE, DATABASE, EmbeddedPostgres
+from monitoring_pipeline.warehouse.migrations import migrate
+
+PATIENCE = 20.0  # seconds that a database may be away
+APPLICATION = "monitoring-pipeline"
+OLDEST_SERVER = 14
+# What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
+HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
+T = TypeVar("T")
+
+
+class Warehouse:
+    """An open warehouse. A context manager; ``close`` stops the embedded server if this was its last user."""
+
+    def __init__(self, engine: Engine, dagster_url: str, server: EmbeddedPostgres | None, patience: float) -> None:
+        self.engine = engine
+        self.dagster_url = dagster_url
+        self.server = server
+        self._patience = patience
+
+    @classmethod
+    def open(cls, settings: Settings, patience: float = PATIENCE, leave_running: bool = False) -> Warehouse:
+        """The database of ``settings``: DATABASE_URL, or the embedded server of the home. Its schema is brought up to date.
+
+        Waits up to ``patience`` seconds for a database that is away, then raises WarehouseError; never shows a password.
+        ``leave_running``: the embedded server outlives this process (until ``EmbeddedPostgres.stop``).
+        """
+        server = None if settings.database_url else EmbeddedPostgres(settings.home).start()
+        try:
+            if server:
+                url, dagster = make_url(server.url(DATABASE)), make_url(server.url(DAGSTER_DATABASE))
+            else:
+                url = normalized(settings.database_url or "")
+                dagster = url.set(database=f"{url.database}_dagster")
+            warehouse = cls(_engine(url), dagster.render_as_string(hide_password=False), server, patience)
+            warehouse._leave_running = leave_running
+            warehouse._prepare(url, dagster)
+        except BaseException:
+            if server:
+                server.release()
+            raise
+        return warehouse
+
+    _leave_running = False
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL with its password: for programs, not for messages."""
+        return self.engine.url.render_as_string(hide_password=False)
+
+    @property
+    def safe_url(self) -> str:
+        """The same for messages: the password is hidden."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back on an error. Waits for a database that is away at its start.
+
+        Raises WarehouseError when the connection is lost in the middle: nothing of it was written.
+        """
+        connection = self._connect()
+        try:
+            with connection, connection.begin():
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            if not error.connection_invalidated:
+                raise
+            raise WarehouseError(f"the database went away; nothing of this step was written. {self._remedy(error)}") from error
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat."""
+        for attempt in self._attempts(WarehouseError):
+            with attempt, self.transaction() as connection:
+                return work(connection)
+        raise AssertionError("tenacity re-raises the last failure")
+
+    def close(self) -> None:
+        self.engine.dispose()
+        if self.server:
+            self.server.release(leave_running=self._leave_running)
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- getting there ---------------------------------------------------------------------------------------------
+
+    def _prepare(self, url: URL, dagster: URL) -> None:
+        with self._connect() as connection:
+            version = connection.exec_driver_sql("show server_version_num").scalar_one()
+        if int(version) // 10_000 < OLDEST_SERVER:
+            raise WarehouseError(f"Postgres {int(version) // 10_000} at {self.safe_url} is too old; use {OLDEST_SERVER} or newer")
+        if self.server is None:
+            _create_if_missing(self.engine, url, dagster)
+        migrate(self.engine)
+
+    def _attempts(self, *errors: type[BaseException]) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda e: isinstance(e, errors) and not _is_hopeless(e)),
+            stop=tenacity.stop_after_delay(self._patience),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=2),
+            reraise=True,
+        )
+
+    def _connect(self) -> Connection:
+        try:
+            for attempt in self._attempts(OperationalError, InterfaceError):
+                with attempt:
+                    if self.server and attempt.retry_state.attempt_number > 1:
+                        self.server.start()  # a killed server is brought back; on the same port
+                    return self.engine.connect()
+        except (OperationalError, InterfaceError) as error:
+            waited = "" if _is_hopeless(error) else f" for {self._patience:.0f} s"
+            raise WarehouseError(f"cannot reach the database{waited}. {self._remedy(error)}") from error
+        raise AssertionError("tenacity re-raises the last failure")
+
+    def _remedy(self, error: DBAPIError) -> str:
+        said = " ".join(str(error.orig).split())
+        if password := self.engine.url.password:
+            said = said.replace(str(password), "***")
+        if self.server:
+            return f"It is the embedded server; its log is {self.server.status.place / 'server.log'}. It said: {said}"
+        return f"Check that {self.safe_url} is up, and that DATABASE_URL names the right host, port, user and database. It said: {said}"
+
+
+def normalized(url: str) -> URL:
+    """``postgres://`` and ``postgresql://`` as psycopg2 URLs. Raises WarehouseError for anything but Postgres."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise WarehouseError("DATABASE_URL is not a URL; write postgresql://user:password@host:port/database") from None
+    if parsed.get_backend_name() not in ("postgres", "postgresql"):
+        raise WarehouseError(f"DATABASE_URL names {parsed.get_backend_name()!r}; only Postgres keeps the figures: postgresql://…")
+    if not parsed.database:
+        raise WarehouseError("DATABASE_URL names no database; write postgresql://user:password@host:port/database")
+    return parsed.set(drivername="postgresql+psycopg2")
+
+
+def _engine(url: URL) -> Engine:
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=4,
+        max_overflow=4,
+        connect_args={"connect_timeout": 5, "application_name": APPLICATION, "options": "-c timezone=UTC"},
+    )
+
+
+def _create_if_missing(engine: Engine, url: URL, dagster: URL) -> None:
+    """Dagster's database beside ours. Raises WarehouseError when we may not create it."""
+    exists = text("select 1 from pg_database where datname = :name")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.execute(exists, {"name": dagster.database}).scalar():
+            return
+        quoted = engine.dialect.identifier_preparer.quote_identifier(str(dagster.database))
+        try:
+            connection.exec_driver_sql(f"create database {quoted}")
+        except DBAPIError as error:
+            if isinstance(error.orig, psycopg2.errors.DuplicateDatabase | psycopg2.errors.UniqueViolation):
+                return  # another process was quicker
+            raise WarehouseError(
+                f"Dagster's runs need a database {dagster.database!r} beside {url.database!r}, and this user may not create it; "
+                f"let an administrator run: create database {quoted} owner {url.username}"
+            ) from error
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    return any(phrase in str(error) for phrase in HOPELESS)

@@ -1,0 +1,15 @@
+-- Stored profiles, unfolded: one row a column.
+
+create or replace view monitoring.column_profile_current as
+select p.monitor, p.model_version, p.window_start, p.window_end, p.segment, c.column_name, c.role, c.kind,
+       p.counts[c.first_count] as n, p.counts[c.first_count + 1] as n_missing, p.counts[c.first_count + 2] as n_nan,
+       p.counts[c.first_count + 3] as n_inf, p.counts[c.first_count + 4] as n_zero,
+       nullif(p.sums[c.first_sum], 'Infinity') as minimum, nullif(p.sums[c.first_sum + 1], '-Infinity') as maximum,
+       case when p.sums[c.first_sum] <= p.sums[c.first_sum + 1] then p.sums[c.first_sum + 2] end as mean,
+       case when p.sums[c.first_sum] <= p.sums[c.first_sum + 1] then p.sums[c.first_sum + 3] end as m2,
+       p.counts[c.first_count + 5 : c.first_count + 4 + c.n_bins] as bin_counts,
+       c.edges, c.categories, p.layout_id, p.data_version, p.computed_at, p.run_id
+from monitoring.profile p
+join monitoring.layout_column c on c.layout_id = p.layout_id and c.role <> 'target';
+comment on view monitoring.column_profile_current is
+  'Profiles of the windows, one row a column: counts by bin beside the edges or categories they belong to.';

@@ -1,0 +1,94 @@
+-- The words that many tables and views share are explained once, here; what is explained where it stands is left alone.
+
+do $$
+declare
+  lacking record;
+begin
+  for lacking in
+    with glossary (name, meaning) as (
+      values
+        ('revision_id', 'Number of the row.'),
+        ('monitor', 'Name of the monitor.'),
+        ('model_version', 'Version of the model the row is about.'),
+        ('window_start', 'First moment of the window (UTC, included).'),
+        ('window_end', 'End of the window (UTC, excluded).'),
+        ('baseline', 'What the window is compared with: training, previous or seasonal.'),
+        ('segment', 'Part of the window, as column=value; * is everything.'),
+        ('column_name', 'Column of the prediction log by its own name; * for figures about whole rows or several columns.'),
+        ('role', 'feature, prediction, score or target.'),
+        ('kind', 'realized (measured from outcomes) or estimated (without).'),
+        ('method', 'How the difference is measured: psi, jensen_shannon, kolmogorov_smirnov …'),
+        ('metric', 'Name of the figure.'),
+        ('value', 'The figure; null where it is undefined, such as a mean of no rows.'),
+        ('threshold', 'What the figure (drift: the effect, where given) is held against.'),
+        ('threshold_source', 'default, declared (by the monitor) or calibrated (from the reference).'),
+        ('p_value', 'Probability of such a difference without any drift, where the method is a test.'),
+        ('effect', 'Size of the difference that is held against the threshold, where it is not the value itself.'),
+        ('error_bound', 'The unbinned figure lies within this distance of the value; null: exact or unbounded.'),
+        ('drifted', 'Whether the column drifted; null when either side holds no values.'),
+        ('violated', 'Whether the figure breaks its threshold; null when there is none to break.'),
+        ('degraded', 'Whether the figure is worse than its threshold; null when there is none.'),
+        ('n_reference', 'Values on the baseline''s side.'),
+        ('n_current', 'Values on the window''s side.'),
+        ('n', 'Number of rows or values behind the figure.'),
+        ('detail', 'What was found: new categories, the type met.'),
+        ('ci_low', 'Lower end of the 95 % interval.'),
+        ('ci_high', 'Upper end of the 95 % interval.'),
+        ('n_predictions', 'Predictions behind the figure.'),
+        ('n_labelled', 'Predictions whose outcome is known.'),
+        ('coverage', 'Labelled share of the predictions, in [0, 1].'),
+        ('mature', 'Whether coverage or age make the figure final.'),
+        ('as_known_at', 'When this revision came into force.'),
+        ('superseded_at', 'When a newer revision took its place; null for the current one.'),
+        ('data_version', 'Version of the window''s data.'),
+        ('label_batch', 'Number of the newest label batch considered.'),
+        ('config_version', 'Version of the declaration; see monitor_declaration.'),
+        ('code_version', 'Version of the code that computed it.'),
+        ('run_id', 'Dagster run that wrote the row.'),
+        ('computed_at', 'When it was computed.'),
+        ('layout_id', 'Bins and categories it is counted by; see layout.'),
+        ('counts', 'Counts in the order of layout_column: n, n_missing, n_nan, n_inf, n_zero, then the bins, column by column.'),
+        ('sums', 'minimum, maximum, mean and m2 (sum of squared distances from the mean), column by column.'),
+        ('source_revision', 'Newest revision among the source files of the window.'),
+        ('reason', 'Why it is out of date: source, failed, data, labels, reference, baseline or config.'),
+        ('profiled_at', 'When the window was last profiled.'),
+        ('stale', 'Whether any figure of the window is older than what it is computed from.'),
+        ('last_error', 'Why the last attempt failed; null when none did.'),
+        ('n_missing', 'Values that are null.'),
+        ('n_nan', 'Values that are NaN.'),
+        ('n_inf', 'Values that are infinite.'),
+        ('n_zero', 'Values that are zero (text: empty).'),
+        ('minimum', 'Least finite value.'),
+        ('maximum', 'Greatest finite value.'),
+        ('mean', 'Mean of the finite values.'),
+        ('m2', 'Sum of squared distances of the finite values from their mean.'),
+        ('bin_counts', 'Values by bin: numerical (-inf, e0], (e0, e1], …, (ek, inf); categorical the categories, then unseen.'),
+        ('n_matched_ever', 'Labels matched by all batches together.'),
+        ('n_quarantined_ever', 'Label rows set aside by all batches together.')
+    ), base (view_name, table_name) as (
+      values
+        ('incident_current', 'incident'), ('model_version_current', 'model_version'),
+        ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
+        ('tuning_trial_current', 'tuning_trial'), ('window_status', 'prediction_window'),
+        ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('label_batch_current', 'label_batch'),
+        ('column_profile_current', 'layout_column'), ('window_input', 'prediction_window')
+    )
+    select relation.relname, attribute.attname,
+           coalesce(col_description(behind.oid, source.attnum), glossary.meaning) as meaning
+    from pg_class relation
+    join pg_attribute attribute on attribute.attrelid = relation.oid and attribute.attnum > 0 and not attribute.attisdropped
+    left join base on base.view_name = relation.relname
+    left join pg_class behind on behind.relname = base.table_name and behind.relnamespace = relation.relnamespace
+    left join pg_attribute source on source.attrelid = behind.oid and source.attname = attribute.attname
+    left join glossary on glossary.name = attribute.attname
+    where relation.relnamespace = 'monitoring'::regnamespace and relation.relkind in ('r', 'v')
+      and col_description(relation.oid, attribute.attnum) is null
+      and (glossary.meaning is not null or source.attnum is not null)
+    order by relation.relkind, relation.relname  -- tables first: views take over what their table says
+  loop
+    if lacking.meaning is not null then
+      execute format('comment on column monitoring.%I.%I is %L', lacking.relname, lacking.attname, lacking.meaning);
+    end if;
+  end loop;
+end
+$$;

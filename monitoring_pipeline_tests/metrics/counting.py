@@ -33,8 +33,8 @@ def numerical(layout, rows, n_missing=0):
     with np.errstate(over="ignore"):
         moments = (x.min(), x.max(), x.mean(), ((x - x.mean()) ** 2).sum()) if x.size else (np.inf, -np.inf, 0.0, 0.0)
     return ColumnProfile(
-        layout, rows.size + n_missing, n_missing, int(np.isnan(rows).sum()), int(np.isinf(rows).sum()), int((rows == 0).sum()),
-        counts, *(float(m) for m in moments),
+        layout, rows.size + n_missing, n_missing, int(np.isnan(rows).sum()), int(np.isinf(rows).sum()),
+        int((rows == 0).sum()), counts, *(float(m) for m in moments),
     )  # fmt: skip
 
 
@@ -105,7 +105,6 @@ def regressed(actual, predicted, edges=None, centre=None):
     counts = np.bincount(np.searchsorted(edges, e, side="left"), minlength=edges.size + 1)
     n = len(actual)
     return OutcomeProfile(
-        layout, n, n, n, int(there.sum()), *(getattr(empty, f) for f in ("score_counts", "score_sums", "labelled_counts")),
-        *(getattr(empty, f) for f in ("positive_counts", "labelled_sums", "confusion")),
-        counts, np.array([s.sum() for s in sums]),
+        layout, n, n, n, int(there.sum()), empty.score_counts, empty.score_sums, empty.labelled_counts,
+        empty.positive_counts, empty.labelled_sums, empty.confusion, counts, np.array([s.sum() for s in sums]),
     )  # fmt: skip

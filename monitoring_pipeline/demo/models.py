@@ -1,14 +1,14 @@
 """The demo's two models: gradient boosting behind imputers and encoders, fitted on the first quarter of 2013.
 
-Every third day of the quarter is held out of the fit and becomes the reference: an in-sample reference would flatter the
-model and every later figure would look degraded beside it. Whole days, because flights of one day share weather and queues.
+Every third day of the quarter is held out of the fit and becomes the reference: an in-sample reference would flatter
+the model and every later figure would look degraded beside it. Whole days, because flights of one day share weather and
+queues.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from monitoring_pipeline.demo.flights import BOOLEAN, CATEGORICAL, FEATURES, NUMERICAL
+from monitoring_pipeline.demo.model_card import ModelCard
 from monitoring_pipeline.errors import UserError
 
 Name = Literal["late15", "arr_delay"]
@@ -34,32 +35,13 @@ TRAIN_END = datetime(2013, 4, 1, tzinfo=UTC)  # and the first moment of the repl
 VERSION = "2013-q1"
 SEED = 20130401
 HYPERPARAMETERS: dict[str, Any] = {
-    "max_iter": 100,
-    "learning_rate": 0.08,
+    "max_iter": 60,
+    "learning_rate": 0.1,
     "max_leaf_nodes": 24,
     "min_samples_leaf": 100,
     "l2_regularization": 1.0,
     "random_state": SEED,
 }
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What is recorded of a model version: plain values, times aware and UTC."""
-
-    monitor: str
-    model_version: str
-    role: str
-    algorithm: str
-    trained_at: datetime
-    train_start: datetime
-    train_end: datetime
-    n_fitted: int
-    n_reference: int
-    hyperparameters: Mapping[str, Any]
-    training_metrics: Mapping[str, float]
-    artifact_uri: str
-    artifact_sha256: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +56,7 @@ class FlightModel:
     threshold: float | None = None
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Columns ``prediction`` (binary: 0 or 1; regression: minutes) and, for the binary model, ``score`` in [0, 1]."""
+        """Columns ``prediction`` (binary: 0 or 1; regression: minutes) and, if binary, ``score`` in [0, 1]."""
         features = frame[list(FEATURES)]
         if self.threshold is None:
             return pd.DataFrame({"prediction": self.pipeline.predict(features)}, index=frame.index)

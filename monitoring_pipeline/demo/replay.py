@@ -1,8 +1,8 @@
 """The year as a service would have left it behind: prediction logs and label feeds in files, with the dirt they have.
 
 Under ``<home>/demo/data/<monitor>/``: ``predictions/date=<day written>/part-0.parquet``,
-``ground_truth/date=<day arrived>/labels.parquet`` and ``reference.parquet``. Days are UTC. What is not clean, each row chosen
-by a hash of its id, so that any period of the replay is the same however long the whole is:
+``ground_truth/date=<day arrived>/labels.parquet`` and ``reference.parquet``. Days are UTC. What is not clean, each row
+chosen by a hash of its id, so that any period of the replay is the same however long the whole is:
 
 - 0.1 % of predictions are logged twice (a client retried): half of them in the same file, half in the next day's
 - on every 23rd day the spool is stuck from 21:00 on: those rows are written with the file of two days later
@@ -15,7 +15,7 @@ by a hash of its id, so that any period of the replay is the same however long t
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -37,43 +37,32 @@ NO_ID_UNTIL = datetime(2013, 8, 14, 15, 10, tzinfo=UTC)
 _DAY = pd.Timedelta(days=1)
 
 
-def write_reference(model: FlightModel, rows: pd.DataFrame, directory: Path) -> set[Path]:
+@dataclass(frozen=True)
+class Files:
+    """What was written: the files and the rows in them."""
+
+    paths: frozenset[Path]
+    n_rows: int
+
+
+def write_reference(model: FlightModel, rows: pd.DataFrame, directory: Path) -> Files:
     """The labelled rows the model was not fitted on, with its predictions and their outcomes."""
     scored = _scored(model, rows).assign(**{model.name: _outcome(model, rows).to_numpy()})
     path = directory / "reference.parquet"
     _write(_table(scored), path)
-    return {path}
+    return Files(frozenset({path}), len(scored))
 
 
-def write_predictions(
-    model: FlightModel, rows: pd.DataFrame, until: date | None, directory: Path
-) -> tuple[set[Path], int]:
-    """The prediction log of these rows, a file for each day of writing before ``until``. Returns the files and their rows."""
-    scored = _scored(model, rows)
-    log = _log_with_dirt(scored, rows["event_time"].min().floor("D"))
-    written: set[Path] = set()
-    n_rows = 0
-    for day, part in _by_day(log, "written", until):
-        path = directory / "predictions" / f"date={day}" / "part-0.parquet"
-        _write(_table(part.drop(columns="written")), path)
-        written.add(path)
-        n_rows += len(part)
-    return written, n_rows
+def write_predictions(model: FlightModel, rows: pd.DataFrame, until: date | None, directory: Path) -> Files:
+    """The prediction log of these rows, a file for each day of writing before ``until``."""
+    log = _log_with_dirt(_scored(model, rows), rows["event_time"].min().floor("D"))
+    return _write_days(log.drop(columns="written"), log["written"], until, directory / "predictions", "part-0.parquet")
 
 
-def write_ground_truth(
-    model: FlightModel, rows: pd.DataFrame, until: date | None, directory: Path
-) -> tuple[set[Path], int]:
-    """The label feed of these rows, a file for each day of arrival before ``until``. Returns the files and their rows."""
+def write_ground_truth(model: FlightModel, rows: pd.DataFrame, until: date | None, directory: Path) -> Files:
+    """The label feed of these rows, a file for each day of arrival before ``until``."""
     labels = _labels_with_dirt(model, rows[rows["label_time"].notna()])
-    written: set[Path] = set()
-    n_rows = 0
-    for day, part in _by_day(labels, "label_time", until):
-        path = directory / "ground_truth" / f"date={day}" / "labels.parquet"
-        _write(_table(part), path)
-        written.add(path)
-        n_rows += len(part)
-    return written, n_rows
+    return _write_days(labels, labels["label_time"], until, directory / "ground_truth", "labels.parquet")
 
 
 def _scored(model: FlightModel, rows: pd.DataFrame) -> pd.DataFrame:
@@ -120,14 +109,25 @@ def _draw(ids: pd.Series, purpose: str) -> pd.Series:
     return pd.Series(hashed / np.float64(2**64), index=ids.index)
 
 
-def _by_day(frame: pd.DataFrame, time: str, until: date | None) -> Iterator[tuple[date, pd.DataFrame]]:
-    for day, part in frame.groupby(frame[time].dt.floor("D"), sort=True):
-        if until is None or day.date() < until:
-            yield day.date(), part
+def _write_days(frame: pd.DataFrame, arrived: pd.Series, until: date | None, directory: Path, name: str) -> Files:
+    """One file per UTC day of ``arrived``, by which the frame is ordered."""
+    table = _table(frame)
+    days = arrived.dt.floor("D").dt.date.to_numpy()
+    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]])
+    paths: set[Path] = set()
+    n_rows = 0
+    for start, end in zip(starts, np.r_[starts[1:], len(days)], strict=True):
+        if until is not None and days[start] >= until:
+            break
+        path = directory / f"date={days[start]}" / name
+        _write(table.slice(start, end - start), path)
+        paths.add(path)
+        n_rows += int(end - start)
+    return Files(frozenset(paths), n_rows)
 
 
 def _table(frame: pd.DataFrame) -> pa.Table:
-    """Arrow with fixed types, whatever a day's values are; unknown is null."""
+    """Arrow with fixed types, whatever the values are; unknown is null."""
     fields = [pa.field(str(name), _arrow_type(str(name), frame[name].dtype.kind)) for name in frame.columns]
     return pa.Table.from_pandas(frame, schema=pa.schema(fields), preserve_index=False).replace_schema_metadata(None)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.windows import WindowSize
 
 Task = Literal["binary", "multiclass", "regression"]
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*[wdhms]\s*)+")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def _duration(value: Any) -> Any:
@@ -51,20 +48,6 @@ def _class_label(value: Any) -> Any:
 
 def _utc(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def expand(text: str) -> str:
-    """``${NAME}`` replaced from the environment. Raises DeclarationError when a variable is not set."""
-
-    def value(match: re.Match[str]) -> str:
-        try:
-            return os.environ[match[1]]
-        except KeyError:
-            raise DeclarationError(
-                f"{text}: the environment variable {match[1]} is not set; export it and try again"
-            ) from None
-
-    return _VARIABLE.sub(value, text)
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -115,11 +98,6 @@ class Source(Declared):
     @property
     def paths(self) -> tuple[str, ...]:
         return () if self.path is None else (self.path,) if isinstance(self.path, str) else self.path
-
-    def resolved_paths(self, base_dir: Path) -> tuple[str, ...]:
-        """``paths`` with ``${NAME}`` expanded and relative ones put under ``base_dir``; URLs stay as they are."""
-        expanded = (expand(path) for path in self.paths)
-        return tuple(path if "://" in path else str(base_dir / path) for path in expanded)
 
 
 class GroundTruthSource(Source):

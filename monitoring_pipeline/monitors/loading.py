@@ -56,13 +56,18 @@ def load_monitors(directory: str | Path) -> list[Monitor]:
 
     Raises DeclarationError when the directory is not there, a file is wrong or two declare the same name.
     """
-    directory = Path(directory)
-    if not directory.is_dir():
-        raise DeclarationError(f"{directory}: no such directory of monitors; name it by --monitors or MONITORS_DIR")
-    monitors, findings = _read_all(sorted(p for p in directory.iterdir() if p.suffix in SUFFIXES))
+    monitors, findings = _read_all(monitor_files(directory))
     if findings:
         raise DeclarationError("\n".join(map(str, findings)))
     return sorted(monitors, key=lambda monitor: monitor.name)
+
+
+def monitor_files(directory: str | Path) -> list[Path]:
+    """The files of a directory that declare monitors, by name. Raises DeclarationError when there is no directory."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise DeclarationError(f"{directory}: no such directory of monitors; name it by --monitors or MONITORS_DIR")
+    return sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
 
 
 def check_files(paths: Iterable[str | Path]) -> list[Finding]:

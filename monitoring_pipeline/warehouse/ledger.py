@@ -1,7 +1,7 @@
 """The ledger: which source files were seen, which windows were taken in, which stages were computed from what.
 
-Functions take the connection of the caller's transaction first. Windows are named by their start; times are aware and UTC.
-Counters of a monitor (revisions, batches) are handed out under a lock on its row: who commits later has the greater one.
+Functions take the connection of the caller's transaction first. Windows are named by their start; times are aware and
+UTC. Counters of a monitor (revisions, batches) are handed out under a lock on its row: who commits later has more.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from monitoring_pipeline.warehouse.records import (
 StaleReason = Literal["source", "failed", "data", "labels", "reference", "baseline", "config"]
 
 DECLARE_MONITOR = text("""
-insert into monitoring.monitor as m (monitor, description, task, window_size, starts_on, owner_team, owner_email, baselines,
-  segmentations, has_ground_truth, label_coverage, label_max_delay, config_version)
+insert into monitoring.monitor as m (monitor, description, task, window_size, starts_on, owner_team, owner_email,
+  baselines, segmentations, has_ground_truth, label_coverage, label_max_delay, config_version)
 values (:monitor, :description, :task, :window_size, :starts_on, :owner_team, :owner_email, :baselines,
   :segmentations, :has_ground_truth, :label_coverage, :label_max_delay, :config_version)
 on conflict (monitor) do update set description = excluded.description, task = excluded.task,
@@ -45,7 +45,9 @@ KEEP_DECLARATION = text("""
 insert into monitoring.monitor_declaration (monitor, config_version, declaration)
 values (:monitor, :config_version, cast(:declaration as jsonb)) on conflict do nothing
 """)
-KNOWN_FILES = text("select path, size, modified_at from monitoring.source_file where monitor = :monitor and role = :role")
+KNOWN_FILES = text(
+    "select path, size, modified_at from monitoring.source_file where monitor = :monitor and role = :role"
+)
 UNREADABLE_FILES = text("""
 select path, error from monitoring.source_file where monitor = :monitor and error is not null order by path
 """)
@@ -58,10 +60,12 @@ update monitoring.monitor set ingestion_revision = ingestion_revision + 1 where 
 returning ingestion_revision
 """)
 RECORD_FILES = text("""
-insert into monitoring.source_file (monitor, role, path, size, modified_at, n_rows, n_unplaced, unplaced_example, error, revision)
+insert into monitoring.source_file (monitor, role, path, size, modified_at, n_rows, n_unplaced, unplaced_example, error,
+  revision)
 select :monitor, :role, f.*, :revision
-from unnest(cast(:path as text[]), cast(:size as bigint[]), cast(:modified_at as timestamptz[]), cast(:n_rows as bigint[]),
-            cast(:n_unplaced as bigint[]), cast(:unplaced_example as text[]), cast(:error as text[])) f
+from unnest(cast(:path as text[]), cast(:size as bigint[]), cast(:modified_at as timestamptz[]),
+            cast(:n_rows as bigint[]), cast(:n_unplaced as bigint[]), cast(:unplaced_example as text[]),
+            cast(:error as text[])) f
 on conflict (monitor, role, path) do update set size = excluded.size, modified_at = excluded.modified_at,
   n_rows = excluded.n_rows, n_unplaced = excluded.n_unplaced, unplaced_example = excluded.unplaced_example,
   error = excluded.error, revision = excluded.revision, indexed_at = now()
@@ -87,7 +91,7 @@ where monitor = :monitor and role = :role and window_start = any (cast(:starts a
 order by window_start, path
 """)
 SOURCE_REVISIONS = text("""
-select window_start, max(revision) from monitoring.source_file_window
+select window_start, max(revision) as revision from monitoring.source_file_window
 where monitor = :monitor and role = 'predictions' and window_start = any (cast(:starts as timestamptz[]))
 group by window_start
 """)
@@ -97,12 +101,14 @@ from monitoring.source_file_window w join monitoring.monitor m using (monitor)
 where w.monitor = :monitor and w.role = 'predictions' and w.n_rows > 0 order by w.window_start
 """)
 INGESTED = text("""
-select p.window_start, p.window_end, p.n_rows, p.n_duplicates, p.n_quarantined, p.data_version, p.lake_files, p.versions,
+select p.window_start, p.window_end, p.n_rows, p.n_duplicates, p.n_quarantined, p.data_version, p.lake_files,
+       p.versions,
        coalesce((select jsonb_object_agg(q.reason, q.count) from monitoring.window_quarantine q
                  where q.monitor = p.monitor and q.window_start = p.window_start), '{}') as quarantine,
        p.contract, p.last_event_at
 from monitoring.prediction_window p
-where p.monitor = :monitor and (cast(:starts as timestamptz[]) is null or p.window_start = any (cast(:starts as timestamptz[])))
+where p.monitor = :monitor
+  and (cast(:starts as timestamptz[]) is null or p.window_start = any (cast(:starts as timestamptz[])))
 order by p.window_start
 """)
 CONSIDER_SOURCES = text("""
@@ -120,7 +126,9 @@ on conflict (monitor, window_start) do update set window_end = excluded.window_e
   ingestion_revision = excluded.ingestion_revision, lake_files = excluded.lake_files, versions = excluded.versions,
   contract = excluded.contract, run_id = excluded.run_id, ingested_at = now()
 """)
-FORGET_QUARANTINE = text("delete from monitoring.window_quarantine where monitor = :monitor and window_start = :window_start")
+FORGET_QUARANTINE = text(
+    "delete from monitoring.window_quarantine where monitor = :monitor and window_start = :window_start"
+)
 RECORD_QUARANTINE = text("""
 insert into monitoring.window_quarantine (monitor, window_start, reason, count)
 select :monitor, :window_start, q.* from unnest(cast(:reason as text[]), cast(:count as bigint[])) q
@@ -143,8 +151,8 @@ select exists (
   where b.pending_file is not null and m.ingestion_revision > b.ingestion_revision)
 """)
 RECORD_BATCH = text("""
-insert into monitoring.label_batch (monitor, batch, n_rows, n_matched, n_unknown, n_duplicates, n_quarantined, quarantine,
-  pending_file, ingestion_revision, run_id)
+insert into monitoring.label_batch (monitor, batch, n_rows, n_matched, n_unknown, n_duplicates, n_quarantined,
+  quarantine, pending_file, ingestion_revision, run_id)
 select :monitor, :batch, :n_rows, :n_matched, :n_unknown, :n_duplicates, :n_quarantined, cast(:quarantine as jsonb),
   :pending_file, ingestion_revision, :run_id
 from monitoring.monitor where monitor = :monitor
@@ -164,14 +172,14 @@ select window_start, lake_file from monitoring.label_batch_window
 where monitor = :monitor and window_start = any (cast(:starts as timestamptz[])) order by window_start, batch
 """)
 LATEST_BATCH = text("""
-select window_start, max(batch) from monitoring.label_batch_window
+select window_start, max(batch) as batch from monitoring.label_batch_window
 where monitor = :monitor and window_start = any (cast(:starts as timestamptz[])) group by window_start
 """)
 COMPLETE_STAGE = text("""
-insert into monitoring.window_stage as s (monitor, window_start, window_end, stage, data_version, label_batch, config_version,
-  code_version, run_id, completed_at, changed_at)
-values (:monitor, :window_start, :window_end, :stage, :data_version, :label_batch, :config_version, :code_version, :run_id,
-  clock_timestamp(), clock_timestamp())
+insert into monitoring.window_stage as s (monitor, window_start, window_end, stage, data_version, label_batch,
+  config_version, code_version, run_id, completed_at, changed_at)
+values (:monitor, :window_start, :window_end, :stage, :data_version, :label_batch, :config_version, :code_version,
+  :run_id, clock_timestamp(), clock_timestamp())
 on conflict (monitor, window_start, stage) do update set window_end = excluded.window_end,
   data_version = excluded.data_version, label_batch = excluded.label_batch, config_version = excluded.config_version,
   code_version = excluded.code_version, run_id = excluded.run_id, completed_at = excluded.completed_at,
@@ -183,8 +191,8 @@ on conflict (monitor, window_start, stage) do update set window_end = excluded.w
   failed_config_version = null
 """)
 FAIL_STAGE = text("""
-insert into monitoring.window_stage as s (monitor, window_start, window_end, stage, run_id, attempts, last_error, failed_at,
-  failed_source_revision, failed_label_batch, failed_config_version)
+insert into monitoring.window_stage as s (monitor, window_start, window_end, stage, run_id, attempts, last_error,
+  failed_at, failed_source_revision, failed_label_batch, failed_config_version)
 select m.monitor, :window_start, :window_end, :stage, :run_id, 1, :error, clock_timestamp(),
   coalesce((select max(revision) from monitoring.source_file_window w
             where w.monitor = m.monitor and w.role = 'predictions' and w.window_start = :window_start), 0),
@@ -192,8 +200,8 @@ select m.monitor, :window_start, :window_end, :stage, :run_id, 1, :error, clock_
                           where b.monitor = m.monitor and b.window_start = :window_start), 0),
   m.config_version
 from monitoring.monitor m where m.monitor = :monitor
-on conflict (monitor, window_start, stage) do update set last_error = excluded.last_error, failed_at = excluded.failed_at,
-  run_id = excluded.run_id,
+on conflict (monitor, window_start, stage) do update set
+  last_error = excluded.last_error, failed_at = excluded.failed_at, run_id = excluded.run_id,
   attempts = case when (s.failed_source_revision, s.failed_label_batch, s.failed_config_version) is not distinct from
                        (excluded.failed_source_revision, excluded.failed_label_batch, excluded.failed_config_version)
                   then s.attempts + 1 else 1 end,
@@ -201,7 +209,8 @@ on conflict (monitor, window_start, stage) do update set last_error = excluded.l
   failed_config_version = excluded.failed_config_version
 """)
 STAGE_STATES = text("""
-select window_start, stage, data_version, label_batch, config_version, code_version, run_id, completed_at, attempts, last_error
+select window_start, stage, data_version, label_batch, config_version, code_version, run_id, completed_at, attempts,
+       last_error
 from monitoring.window_stage
 where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
 """)
@@ -266,13 +275,13 @@ def known_files(conn: Connection, monitor: str, role: SourceRole) -> dict[str, F
 
 def unreadable_files(conn: Connection, monitor: str) -> dict[str, str]:
     """Why files of this monitor cannot be read, by path."""
-    return {path: error for path, error in conn.execute(UNREADABLE_FILES, {"monitor": monitor})}
+    return {row.path: row.error for row in conn.execute(UNREADABLE_FILES, {"monitor": monitor})}
 
 
 def record_files(conn: Connection, monitor: str, role: SourceRole, files: Sequence[IndexedFile]) -> None:
-    """New and changed files. Windows that they touch, or touched before, become stale; a version known already is passed over.
+    """New and changed files. Windows that they touch, or touched before, become stale.
 
-    Files that vanish from the source are not reported here: what was taken in stays.
+    A version known already is passed over. Files that vanish are not reported here: what was taken in stays.
     """
     conn.execute(LOCK_MONITOR, {"monitor": monitor})
     known = known_files(conn, monitor, role)
@@ -288,7 +297,8 @@ def record_files(conn: Connection, monitor: str, role: SourceRole, files: Sequen
     placed = [(f.path, start, n) for f in readable for start, n in f.windows.items()]
     conn.execute(
         RECORD_FILE_WINDOWS,
-        common | {"path": [p[0] for p in placed], "window_start": [p[1] for p in placed], "n_rows": [p[2] for p in placed]},
+        common
+        | {"path": [p[0] for p in placed], "window_start": [p[1] for p in placed], "n_rows": [p[2] for p in placed]},
     )
 
 
@@ -304,7 +314,9 @@ def _file_columns(files: Sequence[IndexedFile]) -> dict[str, list[Any]]:
     }
 
 
-def files_of_windows(conn: Connection, monitor: str, role: SourceRole, windows: Iterable[Window]) -> dict[datetime, list[str]]:
+def files_of_windows(
+    conn: Connection, monitor: str, role: SourceRole, windows: Iterable[Window]
+) -> dict[datetime, list[str]]:
     """Paths of the files that hold rows of each window, by window start; a window without rows has an empty list."""
     wanted = _starts(windows)
     found: dict[datetime, list[str]] = {start: [] for start in wanted}
@@ -318,10 +330,13 @@ def files_of_window(conn: Connection, monitor: str, role: SourceRole, window: Wi
 
 
 def source_revisions(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[datetime, int]:
-    """Newest revision among the prediction files of each window (0: none); read it before the files, give it to ``record_ingested``."""
+    """Newest revision among the prediction files of each window (0: none).
+
+    Read it before the files and give it to ``record_ingested``: what changes in between makes the window stale again.
+    """
     wanted = _starts(windows)
     rows = conn.execute(SOURCE_REVISIONS, {"monitor": monitor, "starts": wanted})
-    return dict.fromkeys(wanted, 0) | {start: revision for start, revision in rows}
+    return dict.fromkeys(wanted, 0) | {row.window_start: row.revision for row in rows}
 
 
 def windows_with_sources(conn: Connection, monitor: str) -> list[Window]:
@@ -333,7 +348,9 @@ def windows_with_sources(conn: Connection, monitor: str) -> list[Window]:
 # -- ingested windows --------------------------------------------------------------------------------------------------
 
 
-def record_ingested(conn: Connection, monitor: str, taken: IngestedWindow, source_revision: int, run_id: str | None) -> bool:
+def record_ingested(
+    conn: Connection, monitor: str, taken: IngestedWindow, source_revision: int, run_id: str | None
+) -> bool:
     """A window lies in the lake. True if that differs from what was there before."""
     place = {"monitor": monitor, "window_start": taken.window.start}
     if ingested(conn, monitor, [taken.window]).get(taken.window.start) == taken:
@@ -406,7 +423,7 @@ def unread_label_files(conn: Connection, monitor: str) -> list[str]:
 
 
 def next_batch(conn: Connection, monitor: str) -> int:
-    """Number of the next batch. Until the transaction ends nobody else gets one: take it in and record it in the same."""
+    """Number of the next batch. No one else gets one until the transaction ends: record it in the same."""
     conn.execute(LOCK_MONITOR, {"monitor": monitor})
     last = conn.execute(LAST_BATCH, {"monitor": monitor}).first()
     return 1 if last is None else last.batch + 1
@@ -423,7 +440,9 @@ def pending_may_match(conn: Connection, monitor: str) -> bool:
     return bool(conn.execute(PENDING_MAY_MATCH, {"monitor": monitor}).scalar())
 
 
-def record_batch(conn: Connection, monitor: str, batch: LabelBatch, label_file_paths: Sequence[str], run_id: str | None) -> None:
+def record_batch(
+    conn: Connection, monitor: str, batch: LabelBatch, label_file_paths: Sequence[str], run_id: str | None
+) -> None:
     """A label batch was taken in from these ground-truth files; the windows it touches become stale."""
     common = {"monitor": monitor, "batch": batch.batch}
     counts = ("n_rows", "n_matched", "n_unknown", "n_duplicates", "n_quarantined", "pending_file")
@@ -452,7 +471,7 @@ def latest_batch(conn: Connection, monitor: str, windows: Iterable[Window]) -> d
     """Number of the newest batch that touched each window; 0 where none did."""
     wanted = _starts(windows)
     rows = conn.execute(LATEST_BATCH, {"monitor": monitor, "starts": wanted})
-    return dict.fromkeys(wanted, 0) | {start: batch for start, batch in rows}
+    return dict.fromkeys(wanted, 0) | {row.window_start: row.batch for row in rows}
 
 
 # -- stages ------------------------------------------------------------------------------------------------------------
@@ -470,15 +489,24 @@ def complete_stage(
     code_version: str,
     run_id: str | None,
 ) -> None:
-    """The stage is done, from these versions. ``label_batch`` None: it does not depend on labels. Failures are forgotten."""
+    """The stage is done, from these versions; failures are forgotten. ``label_batch`` None: it depends on no labels."""
     versions = {"data_version": data_version, "label_batch": label_batch, "config_version": config_version}
-    conn.execute(COMPLETE_STAGE, _stage_key(monitor, window, stage) | versions | {"code_version": code_version, "run_id": run_id})
+    conn.execute(
+        COMPLETE_STAGE, _stage_key(monitor, window, stage) | versions | {"code_version": code_version, "run_id": run_id}
+    )
 
 
 def fail_stage(
-    conn: Connection, monitor: str, window: Window, stage: Stage, error: str, *, label_batch: int | None, run_id: str | None
+    conn: Connection,
+    monitor: str,
+    window: Window,
+    stage: Stage,
+    error: str,
+    *,
+    label_batch: int | None,
+    run_id: str | None,
 ) -> None:
-    """The stage failed once more; call it in a transaction of its own. Something new to compute from begins the count anew."""
+    """The stage failed once more; call it in a transaction of its own. Anything new to compute from resets the count."""
     what = {"error": error or "unknown error", "label_batch": label_batch, "run_id": run_id}
     conn.execute(FAIL_STAGE, _stage_key(monitor, window, stage) | what)
 
@@ -487,12 +515,13 @@ def stage_states(conn: Connection, monitor: str, windows: Iterable[Window]) -> d
     """What each stage was last computed from, by (window start, stage); stages never tried are absent."""
     rows = conn.execute(STAGE_STATES, {"monitor": monitor, "starts": _starts(windows)}).mappings()
     return {
-        (row["window_start"], row["stage"]): StageState(**{k: v for k, v in row.items() if k != "window_start"}) for row in rows
+        (row["window_start"], row["stage"]): StageState(**{k: v for k, v in row.items() if k != "window_start"})
+        for row in rows
     }
 
 
 def stale_windows(conn: Connection, monitor: str, max_attempts: int = 3) -> list[StaleWindow]:
-    """Stages older than what they are computed from, in order of window; those that failed ``max_attempts`` times are left out."""
+    """Stages older than what they are computed from, by window; what failed ``max_attempts`` times is left out."""
     rows = conn.execute(STALE_WINDOWS, {"monitor": monitor, "max_attempts": max_attempts})
     return [StaleWindow(Window(start, end), reason, stage, attempts) for start, end, reason, stage, attempts in rows]
 

@@ -22,9 +22,11 @@ from monitoring_pipeline.warehouse.model_versions import know_version
 MetricRow = DriftRow | QualityRow | PerformanceRow
 FLOATS = frozenset({"value", "threshold", "p_value", "effect", "error_bound", "ci_low", "ci_high", "coverage"})
 
-# Placeholders are names of our own columns; every value is a parameter or comes by COPY.
+# Placeholders are names of our own columns; every value is a parameter or comes by COPY. Nonsense is refused by the
+# table: the temporary one takes plain numbers, so that they are checked once.
 EMPTY_INCOMING = Template("""
-create temp table if not exists $incoming on commit delete rows as select $columns from monitoring.$table with no data;
+create temp table if not exists $incoming on commit delete rows
+  as select $unchecked from monitoring.$table with no data;
 delete from $incoming
 """)
 # The insert waits for the update (it joins its row count): the unique index admits one current row a key.
@@ -88,6 +90,7 @@ def _table(name: str, row_type: type[MetricRow]) -> _Table:
         "table": name,
         "incoming": f"pg_temp.incoming_{name}",
         "columns": ", ".join(columns),
+        "unchecked": ", ".join(f"cast({c} as float8) as {c}" if c in FLOATS else c for c in columns),
         "incoming_columns": ", ".join(c if c in key else f"i.{c}" for c in columns),
         "key": ", ".join(key),
         "same": same,
@@ -109,14 +112,24 @@ def write_drift(
 
 
 def write_quality(
-    conn: Connection, monitor: str, model_version: str, window: Window, rows: Sequence[QualityRow], provenance: Provenance
+    conn: Connection,
+    monitor: str,
+    model_version: str,
+    window: Window,
+    rows: Sequence[QualityRow],
+    provenance: Provenance,
 ) -> int:
     """All quality figures of a window and version. Returns as ``write_drift`` does."""
     return _write(conn, QUALITY, monitor, model_version, window, rows, provenance)
 
 
 def write_performance(
-    conn: Connection, monitor: str, model_version: str, window: Window, rows: Sequence[PerformanceRow], provenance: Provenance
+    conn: Connection,
+    monitor: str,
+    model_version: str,
+    window: Window,
+    rows: Sequence[PerformanceRow],
+    provenance: Provenance,
 ) -> int:
     """All performance figures of a window and version. Returns as ``write_drift`` does."""
     return _write(conn, PERFORMANCE, monitor, model_version, window, rows, provenance)

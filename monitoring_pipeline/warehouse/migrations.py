@@ -1,8 +1,8 @@
 """Bring a database to the schema that ``sql/`` describes: numbered migrations once, views whenever their text changed.
 
-Safe when several processes start at once: one migrates under an advisory lock of Postgres, the others wait and then find
-nothing to do. The lock is the connection's, so a killed process leaves none behind (yoyo's own lock is a row that would
-stay; it is not used).
+Safe when several processes start at once: one migrates under an advisory lock of Postgres, the others wait and then
+find nothing to do. The lock is the connection's, so a killed process leaves none behind (yoyo's own lock is a row that
+would stay; it is not used).
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def _is_current(connection: Connection, sql: Path) -> bool:
     shipped = {path.stem for path in (sql / "migrations").glob("*.sql")}
     if applied - shipped:
         raise WarehouseError(
-            f"the database was made by a newer version (migration {max(applied - shipped)}); upgrade monitoring-pipeline"
+            f"the database was made by a newer version (migration {max(applied - shipped)});"
+            " upgrade monitoring-pipeline"
         )
     return applied == shipped and connection.execute(APPLIED_VIEWS).scalar() == _fingerprint(sql / "views")
 
@@ -91,7 +92,9 @@ def _apply_views(engine: Engine, directory: Path) -> None:
             with connection.begin_nested():
                 _run_files(connection, directory)
         except DBAPIError as error:
-            if getattr(error.orig, "pgcode", None) != "42P16":  # invalid_table_definition: "cannot drop columns from view"
+            if (
+                getattr(error.orig, "pgcode", None) != "42P16"
+            ):  # invalid_table_definition: "cannot drop columns from view"
                 raise
             names = ", ".join(f'monitoring."{name}"' for name in connection.execute(OUR_VIEWS).scalars())
             connection.exec_driver_sql(f"drop view {names}")  # no cascade: a user's own view must not vanish
@@ -107,7 +110,10 @@ def _run_files(connection: Connection, directory: Path) -> None:
 def _explain(error: DBAPIError) -> str:
     code, message = getattr(error.orig, "pgcode", None), str(error.orig).strip()
     if code == "2BP01":  # dependent_objects_still_exist
-        return f"a view of yours stands on one that changed; drop it, run `monitoring-pipeline db migrate`, make it again: {message}"
+        return (
+            "a view of yours stands on one that changed; drop it, run `monitoring-pipeline db migrate`, make it again:"
+            f" {message}"
+        )
     if code == "42501":  # insufficient_privilege
         return f"the database user may not create schemas here; grant it CREATE on the database: {message}"
     return f"the schema could not be brought up to date: {message}"

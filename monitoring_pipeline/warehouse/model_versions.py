@@ -17,8 +17,8 @@ insert into monitoring.known_version (monitor, model_version) values (:monitor, 
 """)
 LOCK_MONITOR = text("select 1 from monitoring.monitor where monitor = :monitor for no key update")
 CURRENT = text("""
-select model_version, role, trained_at, train_start, train_end, algorithm, hyperparameters, training_metrics, artifact_uri,
-       artifact_sha256
+select model_version, role, trained_at, train_start, train_end, algorithm, hyperparameters, training_metrics,
+       artifact_uri, artifact_sha256
 from monitoring.model_version_current where monitor = :monitor order by as_known_at, model_version
 """)
 SUPERSEDE = text("""
@@ -28,8 +28,8 @@ where monitor = :monitor and model_version = :model_version and superseded_at is
 INSERT = text("""
 insert into monitoring.model_version (monitor, model_version, role, trained_at, train_start, train_end, algorithm,
   hyperparameters, training_metrics, artifact_uri, artifact_sha256, run_id, code_version, as_known_at)
-values (:monitor, :model_version, :role, :trained_at, :train_start, :train_end, :algorithm, cast(:hyperparameters as jsonb),
-  cast(:training_metrics as jsonb), :artifact_uri, :artifact_sha256, :run_id, :code_version, clock_timestamp())
+values (:monitor, :model_version, :role, :trained_at, :train_start, :train_end, :algorithm,
+  cast(:hyperparameters as jsonb), cast(:training_metrics as jsonb), :artifact_uri, :artifact_sha256, :run_id, :code_version, clock_timestamp())
 """)
 
 
@@ -82,7 +82,9 @@ def champion(conn: Connection, monitor: str) -> str | None:
     return next((v.model_version for v in model_versions(conn, monitor).values() if v.role == "champion"), None)
 
 
-def _replace(conn: Connection, monitor: str, version: ModelVersion, run_id: str | None, code_version: str | None) -> None:
+def _replace(
+    conn: Connection, monitor: str, version: ModelVersion, run_id: str | None, code_version: str | None
+) -> None:
     conn.execute(SUPERSEDE, {"monitor": monitor, "model_version": version.model_version})
     as_json = {
         "hyperparameters": json.dumps(dict(version.hyperparameters)),

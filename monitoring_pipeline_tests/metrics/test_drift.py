@@ -168,8 +168,7 @@ def test_what_holds_for_any_counts(left, right):
 @pytest.mark.parametrize("method", [*DISTANCES, "kolmogorov_smirnov"])
 @pytest.mark.parametrize(("n", "m"), [(5000, 60), (400, 400), (20000, 3000)])
 def test_without_drift_the_p_value_rarely_is_small(method, n, m):
-    """At level 0.01 about 1 % of 300 windows; at most 4 % where a bin holds three rows on average and is often empty.
-    """
+    """At level 0.01 about 1 % of windows; at most 4 % where a bin holds three rows on average and is often empty."""
     random, alarms = np.random.default_rng(7), 0
     layout = numerical_layout(np.linspace(0, 1, 1001))
     for _ in range(300):

@@ -91,8 +91,8 @@ def test_categories_the_reference_lumped_together_are_not_unseen():
 
 @pytest.mark.parametrize(
     ("n", "usual", "ratio", "violated"),
-    [(100, (100, 90, 400), 1.0, False), (49, (100, 100), 0.49, True), (201, (100, 100), 2.01, True), (9, (100,), None, None),
-     (9, (0, 0), None, None), (0, (100, 100), 0.0, True)],
+    [(100, (100, 90, 400), 1.0, False), (49, (100, 100), 0.49, True), (201, (100, 100), 2.01, True),
+     (9, (100,), None, None), (9, (0, 0), None, None), (0, (100, 100), 0.0, True)],
 )  # fmt: skip
 def test_volume_against_the_usual(n, usual, ratio, violated):
     row = quality(numerical(X, np.zeros(n)), facts=WindowFacts(n, usual_rows=usual))["*", "volume_ratio"]

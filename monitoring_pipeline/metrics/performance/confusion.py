@@ -170,25 +170,23 @@ def _averages(matrix: Floats) -> dict[str, Estimate]:
     names = [f"{m}_{a}" for m in ("precision", "recall", "f1") for a in ("macro", "weighted")]
     if not there.any() or actual.sum() == 0:
         return {name: undefined(n) for name in names}
-    values, gradients = _class_figures(matrix), _class_figures_gradients(_smoothed(matrix))
     smooth = _smoothed(matrix)
+    values, smooth_values, gradients = _class_figures(matrix), _class_figures(smooth), _class_figures_gradients(smooth)
+    support, total = smooth[:-1].sum(axis=1), float(smooth.sum())
     weights = {"macro": there / there.sum(), "weighted": actual / actual.sum()}
-    spread = smooth[:-1].sum(axis=1)
     out = {}
     for metric in ("precision", "recall", "f1"):
         for average, w in weights.items():
             # d value / d cell: through the class's own row, column and diagonal, and through its weight
             on_row, on_column, on_diagonal = (g * w for g in gradients[metric])
             if average == "weighted":
-                figures = _class_figures(smooth)[metric]
-                on_row = on_row + (figures - (figures * spread).sum() / spread.sum()) / spread.sum()
-            slope = (
-                np.vstack([np.broadcast_to(on_row[:, None], square.shape), np.zeros((1, square.shape[1]))]) + on_column
-            )
-            slope[np.arange(len(w)), np.arange(len(w))] += on_diagonal
-            centre = np.sum(smooth * slope) / smooth.sum()
-            variance = float(np.sum(smooth * (slope - centre) ** 2))
-            out[f"{metric}_{average}"] = normal(float(np.sum(values[metric] * w)), variance, n, 0.0, 1.0)
+                figures = smooth_values[metric]
+                on_row = on_row + (figures - float(figures @ support) / support.sum()) / support.sum()
+            slope = np.append(on_row, 0.0)[:, None] + on_column
+            np.fill_diagonal(slope, slope.diagonal() + on_diagonal)
+            centre = float(np.vdot(smooth, slope)) / total
+            variance = float(np.vdot(smooth, (slope - centre) ** 2))
+            out[f"{metric}_{average}"] = normal(float(values[metric] @ w), variance, n, 0.0, 1.0)
     return out
 
 

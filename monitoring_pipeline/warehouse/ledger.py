@@ -506,7 +506,7 @@ def fail_stage(
     label_batch: int | None,
     run_id: str | None,
 ) -> None:
-    """The stage failed once more; call it in a transaction of its own. Anything new to compute from resets the count."""
+    """The stage failed once more; call it in its own transaction. Anything new to compute from resets the count."""
     what = {"error": error or "unknown error", "label_batch": label_batch, "run_id": run_id}
     conn.execute(FAIL_STAGE, _stage_key(monitor, window, stage) | what)
 

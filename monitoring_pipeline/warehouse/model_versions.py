@@ -29,7 +29,8 @@ INSERT = text("""
 insert into monitoring.model_version (monitor, model_version, role, trained_at, train_start, train_end, algorithm,
   hyperparameters, training_metrics, artifact_uri, artifact_sha256, run_id, code_version, as_known_at)
 values (:monitor, :model_version, :role, :trained_at, :train_start, :train_end, :algorithm,
-  cast(:hyperparameters as jsonb), cast(:training_metrics as jsonb), :artifact_uri, :artifact_sha256, :run_id, :code_version, clock_timestamp())
+  cast(:hyperparameters as jsonb), cast(:training_metrics as jsonb), :artifact_uri, :artifact_sha256,
+  :run_id, :code_version, clock_timestamp())
 """)
 
 

@@ -98,7 +98,7 @@ select window_start, window_end, model_version, segment, layout_id, cast(target_
        cast(target_sums as text) as target_sums
 from monitoring.labelled_profile
 """
-    + WANTED
+    + CHOSEN
 )
 PROFILE_COLUMNS = (
     *("monitor", "model_version", "window_start", "window_end", "segment", "layout_id", "n_rows", "counts", "sums"),
@@ -283,7 +283,7 @@ def load_labelled(
 def load_targets(
     conn: Connection, monitor: str, windows: Iterable[Window] | Window
 ) -> dict[tuple[Window, str, str], ColumnProfile]:
-    """The outcome's own column, as far as labelled, by (window, model version, segment); chosen as ``load_profiles`` does."""
+    """The outcome's own column, as far as labelled, by (window, version, segment); chosen as ``load_profiles`` does."""
     found = {}
     for row in conn.execute(LOAD_TARGETS, _wanted(monitor, windows, None, None)).mappings().all():
         if row["target_counts"] is not None:

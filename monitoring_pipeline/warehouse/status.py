@@ -15,7 +15,8 @@ MAX_ATTEMPTS = 3
 MONITORS = text("""
 select m.monitor, m.task, m.has_ground_truth, last.window_start, last.window_end, last.last_event_at, total.n_windows,
        total.n_rows, label.n_labelled,
-       (select count(*) from monitoring.incident_current i where i.monitor = m.monitor and i.state = 'open') as open_incidents,
+       (select count(*) from monitoring.incident_current i
+        where i.monitor = m.monitor and i.state = 'open') as open_incidents,
        (select v.model_version from monitoring.model_version_current v
         where v.monitor = m.monitor and v.role = 'champion') as champion_version,
        (select b.n_unknown from monitoring.label_batch_current b where b.monitor = m.monitor) as n_unknown_labels
@@ -56,7 +57,7 @@ class FailedWindow:
 
 @dataclass(frozen=True)
 class MonitorStatus:
-    """One monitor. ``lag_seconds``: age of the newest prediction taken in. ``coverage``: labelled share of all predictions.
+    """One monitor. ``lag_seconds``: age of the newest prediction taken in. ``coverage``: labelled share of all of them.
 
     ``stale_windows``: number of windows by reason. ``unreadable_files``: why, by path.
     """

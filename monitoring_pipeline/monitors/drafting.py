@@ -1,0 +1,240 @@
+"""The first draft of a monitor: commented YAML from what the sources hold, which loads as it is written."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date, datetime, timedelta
+
+from monitoring_pipeline.errors import DeclarationError
+from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.monitors.roles import Roles, find_join_id, find_outcome, find_time, infer_roles, moment_of
+from monitoring_pipeline.monitors.summary import ColumnSummary, SourceSummary
+from monitoring_pipeline.monitors.windows import LENGTH, Window, WindowSize
+
+HOURLY_FROM = 24_000  # rows a day from which an hour holds enough of them to be a window
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_NOT_TEXT = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+
+
+def draft(
+    name: str,
+    predictions: SourceSummary,
+    ground_truth: SourceSummary | None = None,
+    reference: SourceSummary | None = None,
+) -> str:
+    """Commented YAML of a monitor called ``name``. Sources are written as their summaries name them.
+
+    Without a reference the log's first weeks stand in; an outcome found in the log is declared as its own ground truth.
+    Raises DeclarationError when the name is no name or the log lacks an id, an event time or the model's output.
+    """
+    pattern = Monitor.model_fields["name"].metadata[0].pattern
+    if not re.fullmatch(pattern, name):
+        raise DeclarationError(f"{name!r} is not a name for a monitor; write a letter, then letters, digits and _")
+    if not predictions.n_rows:
+        raise DeclarationError("predictions: the source holds no rows; a draft needs some to look at")
+    roles = infer_roles(predictions, ground_truth)
+    period = _Period(predictions, roles)
+    lines = [
+        f"# Drafted from {predictions.n_rows:,} rows. Read the comments, correct what was guessed wrong, then:",
+        "#   monitoring-pipeline validate",
+        f"#   monitoring-pipeline run {name}",
+        f"name: {name}",
+        'description: ""',
+        f"task: {roles.task}",
+        "",
+        *_schema(roles, predictions),
+        "",
+        *_source("predictions", predictions),
+        *_ground_truth(roles, predictions, ground_truth),
+        *_reference(roles, predictions, reference, ground_truth, period),
+        "",
+        *_windows(roles, predictions, period, stands_in=reference is None),
+        "",
+        *_ENDING,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_ENDING = (
+    "labels:",
+    "  coverage: 0.95 # a window's performance counts as final at this labelled share,",
+    "  max_delay: 7d # or when this much time has passed",
+    "",
+    "# Everything else has a default: thresholds, bins, the retrain policy. See docs/monitor-reference.md.",
+)
+
+
+class _Period:
+    """When the log begins and ends, how long its reference would be, how large its windows."""
+
+    def __init__(self, log: SourceSummary, roles: Roles) -> None:
+        column = log.column(roles.event_time)
+        self.first = moment_of(column.minimum) if column else None
+        self.last = moment_of(column.maximum) if column else None
+        days = max((self.last - self.first) / timedelta(days=1), 1e-9) if self.first and self.last else 1.0
+        self.rows_per_day = log.n_rows / max(days, 1.0)
+        self.window: WindowSize = "hour" if self.rows_per_day >= HOURLY_FROM or days < 2 else "day"
+
+    @property
+    def reference_end(self) -> datetime | None:
+        """End of the first quarter of the log, 30 days at most, on a whole window; None when the log is too short."""
+        if self.first is None or self.last is None:
+            return None
+        end = self.first + min(max((self.last - self.first) / 4, timedelta(hours=1)), timedelta(days=30))
+        end = Window.at(end, self.window).start
+        if end <= self.first:
+            end += LENGTH[self.window]
+        return end if end <= self.last else None
+
+
+def _schema(roles: Roles, log: SourceSummary) -> list[str]:
+    lines = [
+        "schema:",
+        f"  prediction_id: {scalar(roles.prediction_id)} # tells predictions apart; ground truth is joined by it",
+        f"  event_time: {scalar(roles.event_time)} # when the prediction was made",
+    ]
+    if roles.naive_time:
+        lines.append("  timezone: UTC # the times carry no zone; write the one they are in, such as America/New_York")
+    if roles.model_version:
+        lines.append(f"  model_version: {scalar(roles.model_version)}")
+    if roles.prediction:
+        lines.append(f"  prediction: {scalar(roles.prediction)}")
+    if roles.score:
+        lines.append(f"  score: {scalar(roles.score)} # of the positive class, in [0, 1]")
+    if roles.class_scores:
+        lines += ["  class_scores: # class: column of its score"]
+        lines += [f"    {scalar(label)}: {scalar(column)}" for label, column in roles.class_scores.items()]
+    if roles.task == "binary":
+        lines.append(f"  positive_class: {scalar(roles.positive_class)} # the outcome that counts as positive")
+    for group in ("numerical", "categorical", "boolean"):
+        lines += _features(group, [name for name, of in roles.features.items() if of == group], log)
+    if roles.left_out:
+        lines.append("  # Left out; move a name to a list above to monitor it:")
+        lines += [f"  #   {scalar(name)}: {reason.splitlines()[0]}" for name, reason in roles.left_out.items()]
+    return lines
+
+
+def _features(group: str, names: list[str], log: SourceSummary) -> list[str]:
+    if not names:
+        return []
+    return [f"  {group}:", *(f"    - {scalar(name)}{_remark(log.column(name), log.n_rows)}" for name in names)]
+
+
+def _remark(column: ColumnSummary | None, n_rows: int) -> str:
+    if column is None or not n_rows or column.n_null / n_rows < 0.01:
+        return ""
+    return f" # {column.n_null / n_rows:.0%} missing"
+
+
+def _source(key: str, source: SourceSummary) -> list[str]:
+    if source.url is not None:
+        return [
+            f"{key}:",
+            f"  url: {scalar(source.url)} # ${{NAME}} is taken from the environment: keep passwords there",
+            f"  table: {scalar(source.table or '')}",
+        ]
+    paths = source.path if isinstance(source.path, tuple) else (source.path or "",)
+    if len(paths) == 1:
+        return [f"{key}:", f"  path: {scalar(paths[0])}"]
+    return [f"{key}:", "  path:", *(f"    - {scalar(path)}" for path in paths)]
+
+
+def _ground_truth(roles: Roles, log: SourceSummary, truth: SourceSummary | None) -> list[str]:
+    if truth is None and roles.outcome is None:
+        return ["# No ground truth yet: performance is not measured. When outcomes arrive, write:", *_ADVICE]
+    if truth is None:
+        lines = [*_source("ground_truth", log), f"  outcome: {scalar(roles.outcome or '')}"]
+        return [*lines[:1], "  # the log holds the outcome itself", *lines[1:]]
+    outcome = find_outcome(truth, log)
+    identifier = find_join_id(truth, roles.prediction_id)
+    if outcome is None or identifier is None:
+        what = "an outcome" if outcome is None else f"the prediction id ({roles.prediction_id})"
+        met = ", ".join(column.name for column in truth.columns)
+        raise DeclarationError(f"ground truth: no column looks like {what} (columns: {met}); add or rename one")
+    lines = _source("ground_truth", truth)
+    if identifier.name != roles.prediction_id:
+        lines.append(f"  prediction_id: {scalar(identifier.name)}")
+    lines.append(f"  outcome: {scalar(outcome.name)}")
+    known_at = find_time([c for c in truth.columns if c not in (identifier, outcome) and c.name != roles.event_time])
+    if known_at is not None:
+        lines.append(f"  label_time: {scalar(known_at.name)} # when the outcome became known")
+    return lines
+
+
+_ADVICE = ("# ground_truth:", "#   path: outcomes/*.parquet", "#   outcome: label")
+
+
+def _reference(
+    roles: Roles,
+    log: SourceSummary,
+    reference: SourceSummary | None,
+    truth: SourceSummary | None,
+    period: _Period,
+) -> list[str]:
+    """The declared reference, or the first stretch of the log in its place."""
+    source = reference or log
+    head, *lines = _source("reference", source)
+    outcome = _outcome_of(source, roles, log, truth)
+    lines += [f"  outcome: {scalar(outcome)}"] if outcome else _NO_OUTCOME
+    version = log.column(roles.model_version) if roles.model_version else None
+    if version is not None and version.samples and source.column(version.name) is None:
+        lines.append(f"  model_version: {scalar(version.samples[0])} # the version these rows were held out from")
+    if reference is not None:
+        return [head, *lines]
+    comment = [
+        "  # No reference was given: the first part of the log stands in. Better are labelled rows that the model",
+        _BETTER,
+    ]
+    if period.reference_end is None:
+        return [
+            head,
+            *comment,
+            *lines,
+            "  # to: 2030-01-01 # the log is short: all of it is the reference; bound it once it grows",
+        ]
+    return [head, *comment, *lines, f"  to: {_moment(period.reference_end)}"]
+
+
+_BETTER = "  # was not fitted on, such as its test set: `monitoring-pipeline init NAME --reference FILE`."
+_NO_OUTCOME = ["  # outcome: label # these rows have none: performance is not compared with the reference"]
+
+
+def _outcome_of(source: SourceSummary, roles: Roles, log: SourceSummary, truth: SourceSummary | None) -> str | None:
+    """The column of the outcome in the reference, by the name it has elsewhere."""
+    found = find_outcome(truth, log) if truth else None
+    for name in (found.name if found else None, roles.outcome):
+        if name and source.column(name) is not None:
+            return name
+    if source is log:
+        return None
+    guess = find_outcome(source, log)
+    return guess.name if guess else None
+
+
+def _windows(roles: Roles, log: SourceSummary, period: _Period, stands_in: bool) -> list[str]:
+    end = period.reference_end if stands_in else None
+    start = end or period.first
+    day = start.date() if start else date(2000, 1, 1)
+    few = [
+        c.name
+        for c in log.columns
+        if roles.features.get(c.name) in ("categorical", "boolean") and 2 <= c.n_distinct <= 20
+    ]
+    lines = [
+        f"window: {period.window} # some {period.rows_per_day:,.0f} rows a day",
+        f"start: {day} # " + ("the day the reference ends" if end else "the first day in the log"),
+    ]
+    if few:
+        lines.append(f"segments: [] # such as [{scalar(few[0])}]: every figure once more for each of its values")
+    return lines
+
+
+def _moment(value: datetime) -> str:
+    return f"{value:%Y-%m-%d}" if value.hour == 0 else f"{value:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def scalar(text: str) -> str:
+    """Text as a YAML scalar that is read back as the same text: plain where that is safe, else double-quoted."""
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT
+    return text if plain else json.dumps(text, ensure_ascii=True)

@@ -12,7 +12,7 @@ from monitoring_pipeline.monitors.windows import KEY_FORMAT
 WINDOWED = ("predictions", "profile", "ground_truth", "quality", "drift", "performance")
 """The assets of a window, in the order of their stages."""
 
-AFTER_LABELS = ("ground_truth", "drift", "performance")
+AFTER_LABELS = ("ground_truth", "quality", "drift", "performance")
 """What a newer label batch makes stale."""
 
 EVIDENTLY = "evidently_report"

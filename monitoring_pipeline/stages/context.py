@@ -6,16 +6,22 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
+from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.metric_store import Provenance
 from monitoring_pipeline.warehouse.records import Stage
 
 log = logging.getLogger(__name__)
 
+Facts = Mapping[str, int | float | str | None]
 Progress = Callable[[str, str, int, int], None]
 
 
@@ -36,7 +42,7 @@ class StageContext:
     settings: Settings
     run_id: str
 
-    def provenance(self, data_version: str | None, label_batch: int | None = None) -> Provenance:
+    def provenance(self, data_version: str, label_batch: int | None = None) -> Provenance:
         return Provenance(
             data_version=data_version,
             label_batch=label_batch,
@@ -56,7 +62,7 @@ class WindowOutcome:
     window: Window
     stage: Stage
     error: str | None = None
-    facts: Mapping[str, int | float | str | None] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -66,3 +72,52 @@ class WindowOutcome:
 def good_windows(outcomes: Sequence[WindowOutcome]) -> list[Window]:
     """The windows that may go on to the next stage."""
     return [outcome.window for outcome in outcomes if not outcome.failed]
+
+
+def each_window(
+    stages: StageContext,
+    stage: Stage,
+    windows: Sequence[Window],
+    work: Callable[[Window], Facts],
+    label_batches: Mapping[datetime, int] | None = None,
+) -> list[WindowOutcome]:
+    """``work`` on each window in turn; one that fails is recorded with its reason and the others go on.
+
+    Only a lost database ends the whole: what comes next would fail alike.
+    """
+    outcomes = []
+    for done, window in enumerate(windows, start=1):
+        try:
+            outcomes.append(WindowOutcome(window, stage, facts=work(window)))
+        except WarehouseError:
+            raise
+        except UserError as error:
+            outcomes.append(failed(stages, stage, window, str(error), label_batches))
+        except Exception as error:  # noqa: BLE001 - a defect met by one window must not take the others with it; it is reported
+            log.exception("%s of %s, window %s", stage, stages.monitor.name, window)
+            reason = f"unexpected {type(error).__name__}: {error} (the traceback is in the run's log)"
+            outcomes.append(failed(stages, stage, window, reason, label_batches))
+        stages.advance(stage, done, len(windows))
+    return outcomes
+
+
+def failed(
+    stages: StageContext, stage: Stage, window: Window, error: str, label_batches: Mapping[datetime, int] | None = None
+) -> WindowOutcome:
+    """Counts a failed attempt in the ledger, in a transaction of its own."""
+    batch = (label_batches or {}).get(window.start)
+
+    def record(conn: Connection) -> None:
+        ledger.fail_stage(conn, stages.monitor.name, window, stage, error, label_batch=batch, run_id=stages.run_id)
+
+    stages.warehouse.run(record)
+    return WindowOutcome(window, stage, error=error)
+
+
+def complete(
+    stages: StageContext, conn: Connection, stage: Stage, window: Window, data_version: str, label_batch: int | None = None
+) -> None:
+    """Notes in the same transaction what the stage's rows were computed from."""
+    ledger.complete_stage(
+        conn, stages.monitor.name, window, stage, **vars(stages.provenance(data_version, label_batch))
+    )

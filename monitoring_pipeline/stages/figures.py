@@ -13,7 +13,7 @@ from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
-from monitoring_pipeline.warehouse import metric_readers, profile_store
+from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
 HEADLINE = {"binary": "roc_auc", "multiclass": "f1_macro", "regression": "mae"}
 """The figure a task is drawn and reported by."""
@@ -61,7 +61,7 @@ def drift_heat(stages: StageContext, windows: Sequence[Window]) -> Heat | None:
     """The primary drift figure against the first declared baseline, of every column; the largest over model versions."""
     baseline = stages.monitor.baselines[0]
     with stages.warehouse.transaction() as conn:
-        rows = metric_readers.drift_values(conn, stages.monitor.name, windows, baseline, PRIMARY_METHOD)
+        rows = readers.drift_values(conn, stages.monitor.name, windows, baseline, PRIMARY_METHOD)
     if not rows:
         return None
     columns = sorted({row.column_name for row in rows})
@@ -78,7 +78,7 @@ def most_drifted(stages: StageContext, window: Window, most: int) -> list[Histog
     """Reference against current of the ``most`` drifted columns of one window, the farthest first."""
     monitor, baseline = stages.monitor, stages.monitor.baselines[0]
     with stages.warehouse.transaction() as conn:
-        rows = metric_readers.drift_values(conn, monitor.name, [window], baseline, PRIMARY_METHOD)
+        rows = readers.drift_values(conn, monitor.name, [window], baseline, PRIMARY_METHOD)
         references = profile_store.references(conn, monitor.name)
         profiles = profile_store.load_profiles(conn, monitor.name, [window], segment=EVERYTHING)
     found = []
@@ -101,7 +101,7 @@ def performance_line(stages: StageContext, windows: Sequence[Window]) -> Line | 
     """The headline figure with its interval, of the version with the most labelled rows in each window."""
     metric = HEADLINE[stages.monitor.task]
     with stages.warehouse.transaction() as conn:
-        rows = metric_readers.performance_values(conn, stages.monitor.name, windows, metric)
+        rows = readers.performance_values(conn, stages.monitor.name, windows, metric)
     if not rows:
         return None
     by_window = {row.window_start: row for row in sorted(rows, key=lambda r: r.n_labelled)}
@@ -118,7 +118,9 @@ def performance_line(stages: StageContext, windows: Sequence[Window]) -> Line | 
 def coverage_line(stages: StageContext, windows: Sequence[Window]) -> Line | None:
     """Labelled share of each window."""
     with stages.warehouse.transaction() as conn:
-        coverage = metric_readers.coverage(conn, stages.monitor.name, windows)
+        labelled = readers.label_counts(conn, stages.monitor.name, windows)
+        taken = ledger.ingested(conn, stages.monitor.name, windows)
+    coverage = {start: n / taken[start].n_rows for start, n in labelled.items() if start in taken and taken[start].n_rows}
     if not coverage:
         return None
     values = np.array([coverage.get(window.start, np.nan) for window in windows], float)

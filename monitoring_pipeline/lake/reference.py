@@ -1,0 +1,53 @@
+"""The reference's rows by model version, and what tells one state of its source from another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake.duck import connected, literal
+from monitoring_pipeline.lake.relation import Relation
+from monitoring_pipeline.lake.sources.files import list_files
+from monitoring_pipeline.lake.views import reference_relation
+from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.settings import Settings
+
+# What of a declaration decides which bins and categories a reference fixes.
+_FIXES_BINS = ("task", "schema", "reference", "segments", "bins", "max_categories")
+
+
+@dataclass(frozen=True)
+class ReferenceRows:
+    """``by_version``: a relation of each model version. ``source_version``: equal where files and declaration are equal."""
+
+    by_version: Mapping[str, Relation]
+    source_version: str
+
+
+def source_version(monitor: Monitor) -> str:
+    """16 hex digits over the source's files (path, size, time) and what of the declaration decides how they are read."""
+    files = [[path, v.size, v.modified_at.isoformat()] for path, v in sorted(list_files(monitor.reference, monitor.base_dir).items())]
+    declared = monitor.canonical()
+    text = json.dumps([files, {key: declared[key] for key in _FIXES_BINS}], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def reference_rows(monitor: Monitor, settings: Settings) -> ReferenceRows:
+    """The declared reference. Raises SourceError when it cannot be read or holds no row."""
+    relation = reference_relation(monitor, settings)
+    with connected(settings, relation.protocols) as connection:
+        found = connection.execute(f"SELECT DISTINCT __version FROM ({relation.sql}) ORDER BY 1").fetchall()  # noqa: S608
+    if not found:
+        raise SourceError(f"{monitor.name}: the reference holds no usable row; see `monitoring-pipeline validate`")
+    by_version = {
+        version: Relation(
+            f"SELECT * FROM ({relation.sql}) WHERE __version = {literal(version)}",  # noqa: S608
+            relation.columns,
+            relation.protocols,
+        )
+        for (version,) in found
+    }
+    return ReferenceRows(by_version, source_version(monitor))

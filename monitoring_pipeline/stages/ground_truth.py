@@ -1,0 +1,152 @@
+"""Ground truth: label batches as they arrive, and each window's predictions counted against them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import duckdb
+from sqlalchemy import Connection
+
+from monitoring_pipeline import __version__
+from monitoring_pipeline.errors import WindowError
+from monitoring_pipeline.lake.duck import connected
+from monitoring_pipeline.lake.ground_truth import take_in_batch
+from monitoring_pipeline.lake.sources.index import index_labels
+from monitoring_pipeline.lake.views import labelled_relation
+from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.monitors.declaration import Labels
+from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
+from monitoring_pipeline.profiles.layout import Layout
+from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.profiling import passes
+from monitoring_pipeline.stages.versions import by_version
+from monitoring_pipeline.warehouse import ledger, profile_store, readers
+from monitoring_pipeline.warehouse.records import IngestedWindow, LabelBatch
+
+log = logging.getLogger(__name__)
+
+
+def is_mature(labels: Labels, window: Window, coverage: float | None, now: datetime | None = None) -> bool:
+    """Whether a window's performance can be trusted: covered as declared, or older than the maximum label delay."""
+    if coverage is not None and coverage >= labels.coverage:
+        return True
+    return (now or datetime.now(UTC)) - window.end >= labels.max_delay
+
+
+def take_in_labels(stages: StageContext) -> LabelBatch | None:
+    """Takes in label files that no batch has read yet as the next batch; None when there is nothing to take in.
+
+    One transaction holds the batch's number and its record: a crash leaves files in the lake that nothing refers to, and the
+    next attempt takes the same labels in again under the same number.
+    """
+    monitor = stages.monitor
+    if monitor.ground_truth is None:
+        return None
+    name = monitor.name
+    known = stages.warehouse.run(lambda conn: ledger.known_files(conn, name, "ground_truth"))
+    if files := index_labels(monitor, known, stages.settings):
+        stages.warehouse.run(lambda conn: ledger.record_files(conn, name, "ground_truth", files))
+
+    def take_in(conn: Connection) -> LabelBatch | None:
+        number = ledger.next_batch(conn, name)
+        unread = ledger.unread_label_files(conn, name)
+        pending = ledger.pending_label_files(conn, name)
+        if not unread and not (pending and ledger.pending_may_match(conn, name)):
+            return None
+        windows = list(ledger.ingested(conn, name).values())
+        batch = take_in_batch(monitor, number, unread, windows, pending, stages.settings.lake, stages.settings)
+        ledger.record_batch(conn, name, batch, unread, stages.run_id)
+        return batch
+
+    return stages.warehouse.run(take_in)
+
+
+def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
+    """Counts these windows' predictions against the labels known now. A window no newer batch touched is left as it is."""
+    take_in_labels(stages)
+    name = stages.monitor.name
+
+    def read(conn: Connection) -> tuple:
+        return (
+            ledger.ingested(conn, name, windows),
+            ledger.stage_states(conn, name, windows),
+            {version: r.layout for version, r in profile_store.references(conn, name).items()},
+            ledger.latest_batch(conn, name, windows),
+            ledger.label_files(conn, name, windows),
+            readers.label_counts(conn, name, windows),
+            readers.segments_by_config(conn, name),
+        )
+
+    taken, states, layouts, batches, files, counted, segments = stages.warehouse.run(read)
+    declared = stages.monitor.canonical()["segments"]
+
+    def is_current(window: Window) -> bool:
+        state, found = states.get((window.start, "ground_truth")), taken.get(window.start)
+        if state is None or found is None or state.last_error is not None or window.start not in counted:
+            return False
+        same_rows = state.data_version == found.data_version and state.label_batch == batches[window.start]
+        return same_rows and state.code_version == __version__ and segments.get(state.config_version) == declared
+
+    waiting = [taken[w.start] for w in windows if w.start in taken and not is_current(w)]
+    fresh: dict[Window, list[LabelledProfile]] = {}
+    with connected(stages.settings) as duck:
+        engine = DuckDBEngine(duck)
+
+        def count(some: Sequence[IngestedWindow]) -> list[LabelledProfile]:
+            return _count(stages, engine, some, layouts, batches, files)
+
+        for some in passes(waiting):
+            try:
+                found = count(some)
+            except (duckdb.Error, WindowError) as error:
+                log.warning("%d windows could not be joined in one pass (%s); one by one now", len(some), error)
+                continue
+            fresh |= {one.window: [] for one in some}
+            for profile in found:
+                fresh[profile.window].append(profile)
+
+        def work(window: Window) -> Facts:
+            one = taken.get(window.start)
+            if one is None:
+                raise WindowError(f"{window} is not ingested yet; materialize its predictions first")
+            n_labelled = counted.get(window.start, 0)
+            if one in waiting:
+                profiles = fresh[window] if window in fresh else count([one])
+                _save(stages, one, profiles, batches[window.start])
+                n_labelled = sum(p.outcome.n_labelled for p in profiles if p.segment == EVERYTHING)
+            coverage = n_labelled / one.n_rows if one.n_rows else None
+            return {
+                "labelled": n_labelled,
+                "coverage": coverage,
+                "mature": "yes" if is_mature(stages.monitor.labels, window, coverage) else "no",
+                "label_batch": batches[window.start],
+            }
+
+        return each_window(stages, "ground_truth", windows, work, batches)
+
+
+def _count(
+    stages: StageContext,
+    engine: DuckDBEngine,
+    some: Sequence[IngestedWindow],
+    layouts: dict[str, Layout],
+    batches: dict[datetime, int],
+    files: dict[datetime, list[str]],
+) -> list[LabelledProfile]:
+    label_files = sorted({path for one in some for path in files[one.window.start]})
+    relation = labelled_relation(stages.monitor, some, label_files)
+    versions = {version for one in some for version in one.versions}
+    wanted = by_version(stages.monitor, versions, layouts)
+    return engine.profile_outcomes(relation, wanted, stages.monitor.segment_keys, batches, stages.monitor.window)
+
+
+def _save(stages: StageContext, one: IngestedWindow, profiles: Sequence[LabelledProfile], batch: int) -> None:
+    def write(conn: Connection) -> None:
+        ledger.lock_window(conn, stages.monitor.name, one.window)
+        profile_store.save_labelled(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
+        complete(stages, conn, "ground_truth", one.window, one.data_version, batch)
+
+    stages.warehouse.run(write)

@@ -1,0 +1,113 @@
+"""Ingestion: the prediction log's rows of each window, checked, deduplicated and laid in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time
+
+from sqlalchemy import Connection
+
+from monitoring_pipeline.errors import SourceError, WindowError
+from monitoring_pipeline.lake import store
+from monitoring_pipeline.lake.ingestion import data_version, ingest_windows
+from monitoring_pipeline.lake.sources.files import version_of
+from monitoring_pipeline.lake.sources.index import index_predictions
+from monitoring_pipeline.lake.sources.sql import is_sql
+from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.warehouse import ledger
+from monitoring_pipeline.warehouse.records import IngestedWindow, WindowFailure
+
+def index(stages: StageContext) -> None:
+    """Looks at new and changed files of the prediction log and notes which windows they touch."""
+    name = stages.monitor.name
+
+    def known(conn: Connection) -> dict:
+        ledger.declare_monitor(conn, stages.monitor)
+        return ledger.known_files(conn, name, "predictions")
+
+    files = index_predictions(stages.monitor, stages.warehouse.run(known), stages.settings)
+    if files:
+        stages.warehouse.run(lambda conn: ledger.record_files(conn, name, "predictions", files))
+
+
+def last_window_with_rows(stages: StageContext) -> datetime | None:
+    """Start of the last window at or after the monitor's start that the source holds rows for; None when there is none."""
+    index(stages)
+    windows = stages.warehouse.run(lambda conn: ledger.windows_with_sources(conn, stages.monitor.name))
+    first = datetime.combine(stages.monitor.start, time(), UTC)
+    return max((w.start for w in windows if w.start >= first), default=None)
+
+
+def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
+    """Takes in these windows. One whose files and declaration are unchanged is left as it lies in the lake."""
+    index(stages)
+    name = stages.monitor.name
+
+    def read(conn: Connection) -> tuple:
+        # The revisions first: a file that is indexed in between makes the window stale again, rather than being missed.
+        revisions = ledger.source_revisions(conn, name, windows)
+        return revisions, ledger.files_of_windows(conn, name, "predictions", windows), ledger.ingested(conn, name, windows)
+
+    revisions, files, before = stages.warehouse.run(read)
+    unchanged = {window for window in windows if _is_unchanged(stages, window, files[window.start], before.get(window.start))}
+    waiting = {window: files[window.start] for window in windows if window not in unchanged}
+    taken: dict[Window, IngestedWindow | WindowFailure] = {}
+    arriving = ingest_windows(stages.monitor, waiting, stages.settings.lake, stages.settings)
+    replaced: list[str] = []
+
+    def work(window: Window) -> Facts:
+        if window in unchanged:
+            one = before[window.start]
+        else:
+            # Windows come in their order, each recorded before the next is taken in.
+            while window not in taken:
+                came = next(arriving)
+                taken[came.window] = came
+            found = taken.pop(window)
+            if isinstance(found, WindowFailure):
+                raise WindowError(found.message)
+            one = found
+        stages.warehouse.run(lambda conn: _record(stages, conn, one, revisions[window.start]))
+        if window not in unchanged and window.start in before:
+            replaced.extend(path for path in before[window.start].files if path not in one.files)
+        return _facts(one, window in unchanged)
+
+    outcomes = each_window(stages, "ingestion", windows, work)
+    if not stages.monitor.predictions.immutable:
+        # What an earlier version of a window wrote goes only once the ledger names the new one.
+        for path in replaced:
+            store.remove(path)
+    return outcomes
+
+
+def _is_unchanged(stages: StageContext, window: Window, paths: Sequence[str], before: IngestedWindow | None) -> bool:
+    """Whether what lies in the lake is what these files would give again. A SQL table's rows are always asked for."""
+    if before is None or any(is_sql(path) for path in paths):
+        return False
+    try:
+        versions = {path: version_of(path) for path in paths}
+    except SourceError:
+        return False  # said when the file is read
+    return before.data_version == data_version(stages.monitor, window, versions)
+
+
+def _record(stages: StageContext, conn: Connection, taken: IngestedWindow, revision: int) -> None:
+    ledger.lock_window(conn, stages.monitor.name, taken.window)
+    ledger.record_ingested(conn, stages.monitor.name, taken, revision, stages.run_id)
+    complete(stages, conn, "ingestion", taken.window, taken.data_version)
+
+
+def _facts(taken: IngestedWindow, unchanged: bool) -> Facts:
+    contract = taken.contract
+    return {
+        "rows": taken.n_rows,
+        "duplicates": taken.n_duplicates,
+        "quarantined": taken.n_quarantined,
+        "quarantine_reasons": "; ".join(f"{n} × {reason}" for reason, n in taken.quarantine.items()) or None,
+        "missing_columns": ", ".join(contract.missing) or None,
+        "extra_columns": ", ".join(contract.extra) or None,
+        "type_violations": sum(contract.invalid.values()),
+        "unchanged": "yes" if unchanged else None,
+        "data_version": taken.data_version,
+    }

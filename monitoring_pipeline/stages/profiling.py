@@ -1,0 +1,144 @@
+"""Profiling: the one time that a window's rows are read. Many windows are counted in one pass."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import duckdb
+from sqlalchemy import Connection
+
+from monitoring_pipeline import __version__
+from monitoring_pipeline.errors import WindowError
+from monitoring_pipeline.lake.duck import connected
+from monitoring_pipeline.lake.views import predictions_relation
+from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
+from monitoring_pipeline.profiles.engines.engine import Engine
+from monitoring_pipeline.profiles.layout import Layout
+from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.versions import by_version
+from monitoring_pipeline.warehouse import ledger, profile_store, readers
+from monitoring_pipeline.warehouse.records import IngestedWindow
+
+log = logging.getLogger(__name__)
+
+ROWS_A_PASS = 2_000_000
+WINDOWS_A_PASS = 96
+
+
+def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
+    """Profiles these windows by model version and segment. One whose rows and layouts are unchanged is left as it is."""
+    name = stages.monitor.name
+
+    def read(conn: Connection) -> tuple:
+        return (
+            ledger.ingested(conn, name, windows),
+            ledger.stage_states(conn, name, windows),
+            {version: r.layout for version, r in profile_store.references(conn, name).items()},
+            readers.profiled_layouts(conn, name, windows),
+            readers.segments_by_config(conn, name),
+        )
+
+    taken, states, layouts, profiled, segments = stages.warehouse.run(read)
+    declared = stages.monitor.canonical()["segments"]
+
+    def is_current(window: Window) -> bool:
+        state, found = states.get((window.start, "profile")), taken.get(window.start)
+        if state is None or found is None or state.last_error is not None:
+            return False
+        wanted = {v: layout.layout_id for v, layout in by_version(stages.monitor, found.versions, layouts).items()}
+        same_rows = state.data_version == found.data_version and profiled.get(window.start, {}) == wanted
+        return same_rows and state.code_version == __version__ and segments.get(state.config_version) == declared
+
+    outcomes: dict[Window, WindowOutcome] = {}
+    waiting: list[IngestedWindow] = []
+    for window in windows:
+        if window.start not in taken:
+            outcomes |= _by_window(each_window(stages, "profile", [window], _not_ingested))
+        elif is_current(window):
+            outcomes[window] = WindowOutcome(window, "profile", facts={"unchanged": "yes"})
+        else:
+            waiting.append(taken[window.start])
+    with connected(stages.settings) as duck:
+        engine = DuckDBEngine(duck)
+        for some in passes(waiting):
+            counted = _count(stages, engine, some, layouts)
+
+            def work(window: Window, counted: dict[Window, list[Profile]] = counted) -> Facts:
+                found = counted[window] if window in counted else _count_one(stages, engine, taken[window.start], layouts)
+                return _save(stages, taken[window.start], found)
+
+            outcomes |= _by_window(each_window(stages, "profile", [one.window for one in some], work))
+    stages.advance("profile", len(windows), len(windows))
+    return [outcomes[window] for window in windows]
+
+
+def passes(waiting: Sequence[IngestedWindow]) -> Iterator[list[IngestedWindow]]:
+    """Windows in groups that one statement reads: small ones together, a large one alone."""
+    some: list[IngestedWindow] = []
+    n_rows = 0
+    for one in waiting:
+        if some and (n_rows + one.n_rows > ROWS_A_PASS or len(some) >= WINDOWS_A_PASS):
+            yield some
+            some, n_rows = [], 0
+        some.append(one)
+        n_rows += one.n_rows
+    if some:
+        yield some
+
+
+def _count(
+    stages: StageContext, engine: Engine, some: Sequence[IngestedWindow], layouts: dict[str, Layout]
+) -> dict[Window, list[Profile]]:
+    """Profiles of all of these windows in one pass; nothing when it fails: each is then counted alone, to find the bad one."""
+    versions = {version for one in some for version in one.versions}
+    try:
+        relation = predictions_relation(stages.monitor, some)
+        found = engine.profile(
+            relation, by_version(stages.monitor, versions, layouts), stages.monitor.segment_keys, stages.monitor.window
+        )
+    except (duckdb.Error, WindowError) as error:
+        log.warning("%d windows could not be profiled in one pass (%s); one by one now", len(some), error)
+        return {}
+    grouped: dict[Window, list[Profile]] = {one.window: [] for one in some}
+    grouped |= defaultdict(list)
+    for one in found:
+        grouped[one.window].append(one)
+    return grouped
+
+
+def _count_one(
+    stages: StageContext, engine: Engine, one: IngestedWindow, layouts: dict[str, Layout]
+) -> list[Profile]:
+    """Raises WindowError that names the lake files, when they cannot be read."""
+    relation = predictions_relation(stages.monitor, [one])
+    wanted = by_version(stages.monitor, one.versions, layouts)
+    try:
+        return engine.profile(relation, wanted, stages.monitor.segment_keys, stages.monitor.window)
+    except duckdb.Error as error:
+        raise WindowError(f"{', '.join(one.files)} cannot be profiled: {error}; ingest the window again") from error
+
+
+def _save(stages: StageContext, one: IngestedWindow, profiles: Sequence[Profile]) -> Facts:
+    def write(conn: Connection) -> None:
+        ledger.lock_window(conn, stages.monitor.name, one.window)
+        profile_store.save_profiles(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
+        complete(stages, conn, "profile", one.window, one.data_version)
+
+    stages.warehouse.run(write)
+    return {
+        "rows": one.n_rows,
+        "segments": len({p.segment for p in profiles}),
+        "model_versions": ", ".join(sorted({p.model_version for p in profiles if p.segment == EVERYTHING})),
+    }
+
+
+def _not_ingested(window: Window) -> Facts:
+    raise WindowError(f"{window} is not ingested yet; materialize its predictions first")
+
+
+def _by_window(outcomes: Sequence[WindowOutcome]) -> dict[Window, WindowOutcome]:
+    return {outcome.window: outcome for outcome in outcomes}

@@ -1,0 +1,79 @@
+"""The reference: the labelled rows a model version was validated on fix bins, categories and usual figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake.duck import connected
+from monitoring_pipeline.lake.reference import reference_rows, source_version
+from monitoring_pipeline.lake.relation import Relation
+from monitoring_pipeline.profiles.document import Reference
+from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
+from monitoring_pipeline.profiles.profile import EVERYTHING
+from monitoring_pipeline.stages.context import StageContext
+from monitoring_pipeline.warehouse import ledger, profile_store, reference_store
+
+
+@dataclass(frozen=True)
+class ReferenceOutcome:
+    """What the reference stage did. ``changed`` is False when rows and bins are those already kept."""
+
+    n_rows: int
+    n_columns: int
+    model_versions: tuple[str, ...]
+    changed: bool
+
+
+def profile_reference(stages: StageContext) -> ReferenceOutcome:
+    """Profiles the declared reference by model version and keeps layout and profiles.
+
+    Does nothing when the source files and the declaration they are read by are unchanged. Raises SourceError when the source
+    cannot be read or holds no row.
+    """
+    monitor = stages.monitor
+    current = source_version(monitor)
+
+    def kept(conn: Connection) -> dict[str, Reference] | None:
+        ledger.declare_monitor(conn, monitor)
+        known = profile_store.reference_sources(conn, monitor.name)
+        return profile_store.references(conn, monitor.name) if set(known.values()) == {current} else None
+
+    if (references := stages.warehouse.run(kept)) is not None:
+        return _outcome(references, changed=False)
+    rows = reference_rows(monitor, stages.settings)
+    made = {}
+    for done, (version, relation) in enumerate(rows.by_version.items(), start=1):
+        made[version] = _profile_version(stages, version, relation, rows.source_version)
+        stages.advance("reference", done, len(rows.by_version))
+    return _outcome(made, changed=True)
+
+
+def _profile_version(stages: StageContext, version: str, relation: Relation, source: str) -> Reference:
+    monitor = stages.monitor
+    with connected(stages.settings, relation.protocols) as duck:
+        engine = DuckDBEngine(duck)
+        layout = engine.build_layout(relation, monitor)
+        profiles, labelled = engine.profile_both(relation, {version: layout}, monitor.segment_keys, 0, monitor.window)
+    whole = next((p for p in profiles if p.segment == EVERYTHING), None)
+    if whole is None:
+        raise SourceError(f"{monitor.name}: the reference of model version {version!r} holds no row")
+    made = Reference(monitor.name, version, layout, whole)
+
+    def save(conn: Connection) -> None:
+        profile_store.save_reference(conn, made, source, stages.run_id)
+        reference_store.save_segments(conn, made, profiles, labelled)
+
+    stages.warehouse.run(save)
+    return made
+
+
+def _outcome(references: dict[str, Reference], changed: bool) -> ReferenceOutcome:
+    return ReferenceOutcome(
+        n_rows=sum(r.profile.n_rows for r in references.values()),
+        n_columns=max((len(r.layout.columns) for r in references.values()), default=0),
+        model_versions=tuple(sorted(references)),
+        changed=changed,
+    )

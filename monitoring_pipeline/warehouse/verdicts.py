@@ -1,0 +1,54 @@
+"""What the current rows hold against the newest window of a monitor."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+NEWEST_FINDINGS = text("""
+with newest as (
+  select max(window_start) as window_start from monitoring.quality_current where monitor = :monitor
+), finding as (
+  select 'schema_contract' as check_name, metric || ' of ' || column_name || coalesce(': ' || detail, '') as finding
+  from monitoring.quality_current q join newest n using (window_start)
+  where q.monitor = :monitor and q.violated and metric in
+    ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
+  union all
+  select 'data_quality', format('%s of %s is %s in %s (threshold %s)', metric, column_name, round(value::numeric, 4), segment, threshold)
+  from monitoring.quality_current q join newest n using (window_start)
+  where q.monitor = :monitor and q.violated and segment = '*' and metric not in
+    ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
+  union all
+  select 'drifted_columns', format('%s of the features drifted against %s (threshold %s)', round(value::numeric, 3), baseline, threshold)
+  from monitoring.drift_current d join newest n using (window_start)
+  where d.monitor = :monitor and d.drifted and segment = '*' and method = 'drifted_columns_share'
+  union all
+  select 'model_performance', format('%s is %s (threshold %s, %s labelled)', metric, round(value::numeric, 4),
+                                     round(threshold::numeric, 4), n_labelled)
+  from monitoring.performance_current p join newest n using (window_start)
+  where p.monitor = :monitor and p.degraded and p.mature and segment = '*'
+)
+select n.window_start, f.check_name, f.finding from newest n left join finding f on true order by 2, 3
+""")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Findings by check, of the window that starts at ``window_start`` (None before any)."""
+
+    window_start: datetime | None
+    by_check: dict[str, list[str]] = field(default_factory=dict)
+
+
+def newest_findings(conn: Connection, monitor: str) -> Findings:
+    """What is violated, drifted or degraded in the newest window that has figures."""
+    by_check: dict[str, list[str]] = defaultdict(list)
+    start = None
+    for window_start, check, finding in conn.execute(NEWEST_FINDINGS, {"monitor": monitor}):
+        start = window_start
+        if check is not None:
+            by_check[check].append(finding)
+    return Findings(start, dict(by_check))

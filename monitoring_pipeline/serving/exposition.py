@@ -1,0 +1,201 @@
+"""Exposition: the counters as Prometheus families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from monitoring_pipeline.serving.counters import GAUGE, Cells, Key
+from monitoring_pipeline.serving.reference import LABELS, reference_families
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.serving.monitoring import Monitoring
+
+Totals = dict[Key, Cells]
+UNSEEN = "__unseen__"
+
+
+class Exposition:
+    """The page of one service. The reference never changes: with a registry of our own its text is made once."""
+
+    def __init__(self, monitoring: Monitoring, registry: CollectorRegistry | None) -> None:
+        self._constants = b""
+        if registry is None:
+            constants = CollectorRegistry()
+            constants.register(ReferenceCollector(monitoring))
+            self._constants = generate_latest(constants)
+            registry = CollectorRegistry()
+            ProcessCollector(registry=registry)
+        else:
+            registry.register(ReferenceCollector(monitoring))
+        registry.register(LiveCollector(monitoring))
+        self._registry = registry
+
+    def page(self) -> bytes:
+        return generate_latest(self._registry) + self._constants
+
+
+class ReferenceCollector(Collector):
+    def __init__(self, monitoring: Monitoring) -> None:
+        self._reference = monitoring.reference
+
+    def collect(self) -> Iterable[Metric]:
+        return reference_families(self._reference)
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+
+class LiveCollector(Collector):
+    """Reads the totals over all workers once a scrape."""
+
+    def __init__(self, monitoring: Monitoring) -> None:
+        self._monitoring = monitoring
+        self._model = [monitoring.schema.monitor, monitoring.schema.model_version]
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        monitoring = self._monitoring
+        monitoring.count_pending()
+        monitoring.saturation.sample()
+        totals = monitoring.counters.totals()
+        yield from self._predictions(totals)
+        yield from self._columns(totals[("columns",)])
+        yield from self._http(totals)
+        yield from self._gauges(totals)
+        if monitoring.log is not None:
+            yield from self._log(totals)
+
+    def _predictions(self, totals: Totals) -> Iterator[Metric]:
+        from monitoring_pipeline.serving.monitoring import DURATION_EDGES
+
+        yield self._counter("model_predictions", "Rows predicted.", (), [((), totals[("predictions",)][0])])
+        yield self._by_key(
+            totals, "error", "model_prediction_errors", "Calls that raised, by class of exception.", ("error",)
+        )
+        yield self._by_key(totals, "input_error", "model_input_errors", "Input values that were not as declared.",
+                           ("column", "reason"))  # fmt: skip
+        yield self._by_key(totals, "imputed", "model_column_imputed", "Values a step of the pipeline filled in
+        or
+       
+        did
+       
+       
+        not know.",
+                           ("column", "transformer"))  # fmt: skip
+        durations = Metric("model_prediction_duration_seconds", "Duration of calls to the model.", "histogram")
+        cells = totals[("durations",)]
+        self._buckets(durations, {}, DURATION_EDGES, cells[:-1], float(cells[-1]))
+        yield durations
+
+    def _columns(self, cells: Cells) -> Iterator[Metric]:
+        values = Metric("model_column_value", "Values of a column by the reference's bins.", "histogram")
+        categories, missing, nonfinite = [], [], []
+        for column in self._monitoring.columns:
+            name, layout = column.layout.name, column.layout
+            counts = cells[column.bins]
+            missing.append(((name,), cells[column.missing]))
+            if layout.kind == "categorical":
+                for category, n in zip((*layout.categories, UNSEEN), counts.tolist(), strict=True):
+                    categories.append(((name, category), n))
+                continue
+            nonfinite.append(((name,), cells[column.nonfinite]))
+            # A sum that may fall is no counter: it is published only where no value can be negative.
+            total = float(cells[column.total]) if layout.edges and layout.edges[0] >= 0 else None
+            self._buckets(values, {"column": name}, layout.edges, counts, total)
+        yield values
+        yield self._counter(
+            "model_column_category", "Values of a column by category.", ("column", "category"), categories
+        )
+        yield self._counter("model_column_missing", "Rows without a value.", ("column",), missing)
+        yield self._counter("model_column_nonfinite", "NaN and infinite values.", ("column",), nonfinite)
+
+    def _buckets(
+        self, metric: Metric, labels: dict[str, str], edges: Sequence[float], counts: Cells, total: float | None
+    ) -> None:
+        labels = {"monitor": self._model[0], "model_version": self._model[1], **labels}
+        cumulated = counts.cumsum().tolist()
+        for edge, n in zip((*edges, float("inf")), cumulated, strict=True):
+            metric.add_sample(metric.name + "_bucket", {**labels, "le": floatToGoString(edge)}, n)
+        metric.add_sample(metric.name + "_count", labels, cumulated[-1])
+        if total is not None:
+            metric.add_sample(metric.name + "_sum", labels, total)
+
+    def _http(self, totals: Totals) -> Iterator[Metric]:
+        from monitoring_pipeline.serving.middleware import HTTP_EDGES
+
+        yield self._by_key(totals, "http", "model_http_requests", "Requests answered.", ("method", "route", "code"))
+        yield self._by_key(totals, "http_error", "model_http_errors", "Requests that raised or were answered with 5xx.",
+                           ("method", "route", "error"))  # fmt: skip
+        durations = Metric(
+            "model_http_request_duration_seconds", "From a request's arrival to its last byte.", "histogram"
+        )
+        for key, cells in sorted(totals.items()):
+            if key[0] == "http_duration":
+                self._buckets(durations, {"route": key[1]}, HTTP_EDGES, cells[:-1], float(cells[-1]))
+        yield durations
+
+    def _gauges(self, totals: Totals) -> Iterator[Metric]:
+        def gauge(name: str) -> float:
+            return float(totals.get((GAUGE, name), (0.0,))[0])
+
+        in_flight, http = gauge("in_flight"), gauge("http_in_flight")
+        yield self._gauge("model_predictions_in_flight", "Calls to the model that have not returned.", in_flight)
+        yield self._gauge("model_http_requests_in_flight", "Requests that have not been answered.", http)
+        yield self._gauge("model_queue_length", "Requests that wait for the model.", max(0.0, http - in_flight))
+        yield self._gauge(
+            "model_process_cpu_share", "Share of all cores the service's processes use.", gauge("cpu_share")
+        )
+        yield self._gauge(
+            "model_process_memory_bytes", "Resident memory of the service's processes.", gauge("memory_bytes")
+        )
+
+    def _log(self, totals: Totals) -> Iterator[Metric]:
+        def total(what: str) -> float:
+            return float(totals.get(("log", what), (0.0,))[0])
+
+        yield self._counter("model_log_spooled", "Predictions made durable in the spool.", (), [((), total("spooled"))])
+        yield self._counter(
+            "model_log_shipped", "Predictions that reached the sink; may repeat.", (), [((), total("shipped"))]
+        )
+        dropped = [
+            ((k[1].partition(":")[2],), c[0])
+            for k, c in totals.items()
+            if k[0] == "log" and k[1].startswith("dropped:")
+        ]
+        yield self._counter("model_log_dropped", "Predictions given up by policy.", ("reason",), dropped)
+        yield self._counter("model_log_corrupt", "Damaged stretches of spool files.", (), [((), total("corrupt"))])
+        yield self._counter("model_log_sink_failures", "Segments the sink refused.", (), [((), total("sink_failures"))])
+
+        def gauge(name: str) -> float:
+            return float(totals.get((GAUGE, name), (0.0,))[0])
+
+        yield self._gauge("model_log_spool_bytes", "Bytes the live workers hold in the spool.", gauge("spool_bytes"))
+        yield self._gauge("model_log_oldest_seconds", "Age of the oldest prediction that is not shipped, in a worker.",
+                          gauge("oldest_seconds"))  # fmt: skip
+        yield self._gauge(
+            "model_log_sink_up", "1 while no worker's last attempt failed.", float(gauge("sink_down") == 0)
+        )
+
+    def _by_key(self, totals: Totals, kind: str, name: str, text: str, labels: tuple[str, ...]) -> Metric:
+        return self._counter(name, text, labels, [(k[1:], c[0]) for k, c in sorted(totals.items()) if k[0] == kind])
+
+    def _counter(
+        self, name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+    ) -> Metric:
+        family = CounterMetricFamily(name, text, labels=(*LABELS[:2], *labels))
+        for label_values, value in values:
+            family.add_metric([*self._model, *label_values], float(value))
+        return family
+
+    def _gauge(self, name: str, text: str, value: float) -> Metric:
+        family = GaugeMetricFamily(name, text, labels=LABELS[:2])
+        family.add_metric(self._model, value)
+        return family

@@ -1,0 +1,106 @@
+"""A segment: one spool file, allocated in full, written through a shared mapping.
+
+A store into the mapping is in the kernel's page cache as soon as it is made, without a system call: it survives the
+death
+of the process. The header goes in after the body, so that a kill between the two leaves zeros, never half a record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import time
+from pathlib import Path
+
+from monitoring_pipeline.serving.log.frames import HEADER, frames, header
+
+FILE_MAGIC = b"MPSPOOL1"
+
+
+class Segment:
+    """The file that is being written. Not thread-safe: the spool holds its lock."""
+
+    __slots__ = ("_map", "fd", "first_at", "n_rows", "path", "size", "used")
+
+    def __init__(self, path: Path, size: int, schema: bytes) -> None:
+        """Allocates ``size`` bytes on disk (never a hole: a full disk shows here, not as SIGBUS). Raises OSError."""
+        size = max(size, len(FILE_MAGIC) + 4 * (len(schema) + HEADER.size) + 4096)
+        self.path = path
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            os.posix_fallocate(self.fd, 0, size)
+            self._map = mmap.mmap(self.fd, size)
+        except OSError:
+            os.close(self.fd)
+            path.unlink(missing_ok=True)
+            raise
+        self.size = size
+        self._map[: len(FILE_MAGIC)] = FILE_MAGIC
+        self.used = len(FILE_MAGIC)
+        self.n_rows = 0
+        self.first_at: float | None = None
+        self.append(schema, 0)
+
+    def fits(self, body: bytes) -> bool:
+        return self.used + HEADER.size + len(body) <= self.size
+
+    def append(self, body: bytes, n_rows: int) -> None:
+        """Writes one frame; the caller asked ``fits``."""
+        start = self.used + 12
+        end = start + len(body)
+        self._map[start:end] = body
+        self._map[self.used : start] = header(body)
+        self.used = end
+        if n_rows:
+            self.n_rows += n_rows
+            if self.first_at is None:
+                self.first_at = time.monotonic()
+
+    def sync(self) -> None:
+        """Waits until what was written is on the device. Releases the interpreter lock meanwhile. Raises OSError."""
+        getattr(os, "fdatasync", os.fsync)(self.fd)
+
+    def seal(self, sync: bool) -> Path:
+        """Cuts the file to what was written and renames it ``.sealed``; the path it has then. Raises OSError."""
+        self._map.close()
+        os.ftruncate(self.fd, self.used)
+        if sync:
+            os.fsync(self.fd)
+        os.close(self.fd)
+        sealed = self.path.with_suffix(".sealed")
+        self.path.rename(sealed)
+        return sealed
+
+    def discard(self) -> None:
+        """Gives up an empty segment."""
+        self.abandon()
+        self.path.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Closes without touching the file: in a forked child, where the file is the parent's."""
+        with contextlib.suppress(OSError, ValueError):
+            self._map.close()
+            os.close(self.fd)
+
+
+class SegmentContent:
+    """What a reader finds in a segment: the schema's bytes, the intact bodies in order, the damaged stretches."""
+
+    def __init__(self, path: Path, pause: float = 0.0) -> None:
+        """``pause`` seconds of rest every 64 frames, so that reading in a service's process does not hold up
+        requests."""
+        data = path.read_bytes()
+        self.schema: bytes | None = None
+        self.bodies: list[bytes] = []
+        self.damaged: list[tuple[int, bytes]] = []
+        start = len(FILE_MAGIC) if data.startswith(FILE_MAGIC) else 0
+        for i, frame in enumerate(frames(data, start)):
+            if not frame.intact:
+                self.damaged.append((frame.offset, frame.body))
+            elif self.schema is None and frame.offset == start:
+                self.schema = frame.body
+            else:
+                self.bodies.append(frame.body)
+            if pause and i % 64 == 63:
+                time.sleep(pause)

@@ -1,0 +1,145 @@
+"""Sinks: where shipped rows go. A sink may be slow, broken or gone; it is only ever called from the shipper's
+thread."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from monitoring_pipeline.serving.rows import RowBatch, RowSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Sink(Protocol):
+    """``write`` puts all rows of one segment in place, or raises; twice with the same ``name`` is as good as once."""
+
+    def prepare(self) -> None:
+        """Slow imports, at the start of the shipper's thread."""
+        ...
+
+    def write(self, name: str, rows: RowBatch) -> None: ...
+
+
+class ParquetSink:
+    """One Parquet file a segment, named by it: in a directory (temporary name, fsync, rename) or under an fsspec URL.
+
+    Columns: ``prediction_id`` text, ``event_time`` timestamp in UTC, ``model_version`` text, then the layout's
+    features,
+    prediction and scores under their own names (double, or text for categories and booleans), and ``input_errors``:
+    JSON of what was wrong with the input, null for a good row. Missing is null; NaN and ±inf stay.
+    """
+
+    def __init__(self, target: str | os.PathLike[str]) -> None:
+        self.target = os.fspath(target)
+
+    def prepare(self) -> None:
+        import pyarrow.parquet  # noqa: F401
+
+    def write(self, name: str, rows: RowBatch) -> None:
+        """Raises OSError, or the file system's own error."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = arrow_table(rows)
+        if "://" in self.target:
+            import fsspec
+
+            buffer = pa.BufferOutputStream()
+            pq.write_table(table, buffer, compression="zstd")
+            fs, root = fsspec.core.url_to_fs(self.target)
+            fs.makedirs(root, exist_ok=True)
+            fs.pipe_file(f"{root}/{name}.parquet", buffer.getvalue().to_pybytes())
+            return
+        directory = Path(self.target)
+        directory.mkdir(parents=True, exist_ok=True)
+        temporary = directory / f".{name}.parquet.tmp"
+        with temporary.open("wb") as out:
+            pq.write_table(table, out, compression="zstd")
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(directory / f"{name}.parquet")
+        _sync_directory(directory)
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def arrow_table(rows: RowBatch) -> pa.Table:
+    """The rows as the Arrow table that becomes Parquet."""
+    import pyarrow as pa
+
+    schema = rows.schema
+    columns: dict[str, Any] = {
+        "prediction_id": pa.array(rows.ids, pa.string()),
+        "event_time": pa.array(rows.rows["time"], pa.timestamp("us", tz="UTC")),
+        "model_version": pa.array([schema.model_version] * len(rows.ids), pa.string()),
+    }
+    for c in schema.columns:
+        if c.kind == "numerical":
+            values, missing = rows.numbers(c.name, c.role)
+            columns[c.name] = pa.array(values, pa.float64(), mask=missing)
+        else:
+            columns[c.name] = pa.array(rows.texts(c.name, c.role), pa.string())
+    columns["input_errors"] = pa.array(rows.errors(), pa.string())
+    return pa.table(columns)
+
+
+class SqlSink:
+    """Rows of a SQL table (``table`` or ``schema.table``), made if it is not there. A known ``prediction_id`` is left
+    alone.
+
+    Postgres and SQLite. Columns as ``ParquetSink``'s; ``event_time`` is a timestamp with time zone.
+    """
+
+    def __init__(self, url: str, table: str, batch: int = 1000) -> None:
+        self._url, self._table_name, self._batch = url, table, batch
+        self._engine: Any = None
+        self._tables: dict[RowSchema, Any] = {}
+
+    def prepare(self) -> None:
+        import sqlalchemy  # noqa: F401
+
+    def write(self, name: str, rows: RowBatch) -> None:
+        """One transaction a segment. Raises SQLAlchemy's errors."""
+        from datetime import UTC, datetime, timedelta
+
+        import sqlalchemy as sa
+        from sqlalchemy.dialects import postgresql, sqlite
+
+        if self._engine is None:
+            arguments = {"connect_timeout": 5} if self._url.startswith("postgres") else {}
+            self._engine = sa.create_engine(self._url, pool_size=1, pool_pre_ping=True, connect_args=arguments)
+        table = self._table(rows.schema)
+        insert = (sqlite if self._engine.dialect.name == "sqlite" else postgresql).insert
+        statement = insert(table).on_conflict_do_nothing(index_elements=["prediction_id"])
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        records = rows.records()
+        for record in records:
+            record["event_time"] = epoch + timedelta(microseconds=record["event_time"])
+        with self._engine.begin() as connection:
+            for start in range(0, len(records), self._batch):
+                connection.execute(statement, records[start : start + self._batch])
+
+    def _table(self, schema: RowSchema) -> Any:
+        import sqlalchemy as sa
+
+        if schema not in self._tables:
+            space, _, bare = self._table_name.rpartition(".")
+            columns: list[Any] = [
+                sa.Column("prediction_id", sa.Text, primary_key=True),
+                sa.Column("event_time", sa.DateTime(timezone=True), nullable=False),
+                sa.Column("model_version", sa.Text),
+            ]
+            columns += [sa.Column(c.name, sa.Double if c.kind == "numerical" else sa.Text) for c in schema.columns]
+            table = sa.Table(bare, sa.MetaData(), *columns, sa.Column("input_errors", sa.Text), schema=space or None)
+            table.create(self._engine, checkfirst=True)
+            self._tables[schema] = table
+        return self._tables[schema]

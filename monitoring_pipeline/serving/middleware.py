@@ -1,0 +1,82 @@
+"""Middleware: the golden signals of any ASGI application, by route template and model version."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from monitoring_pipeline.serving.monitoring import Monitoring
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HTTP_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNMATCHED = "__unmatched__"
+
+
+class MonitoringMiddleware:
+    """``app.add_middleware(MonitoringMiddleware, monitoring=monitoring)``, or around any ASGI application.
+
+    Counts requests, errors (exceptions and answers of 500 and above), durations and requests in flight. Paths that no
+    route takes are one route, so that a scan of the server adds no series.
+    """
+
+    def __init__(self, app: Application, monitoring: Monitoring) -> None:
+        self._app, self._monitoring = app, monitoring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        active = self._monitoring.http_active
+        active.append(None)
+        start = time.perf_counter()
+        error: str | None = None
+        try:
+            await self._app(scope, receive, noting)
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            active.pop()
+            self._count(scope, status or 500, error, time.perf_counter() - start)
+
+    def _count(self, scope: Scope, status: int, error: str | None, duration: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "OTHER"
+        route = route_template(scope)
+        counters = self._monitoring.counters
+        requests = counters.block(("http", method, route, str(status)), 1)
+        durations = counters.block(("http_duration", route), len(HTTP_EDGES) + 2)
+        failed = error or (f"http_{status}" if status >= 500 else None)
+        failures = counters.block(("http_error", method, route, failed), 1) if failed else None
+        with counters.lock:
+            requests[0] += 1
+            durations[bisect_left(HTTP_EDGES, duration)] += 1
+            durations[-1] += duration
+            if failures is not None:
+                failures[0] += 1
+
+
+def route_template(scope: Scope) -> str:
+    """``/items/{item_id}`` rather than ``/items/7``; ``__unmatched__`` where no route took the request."""
+    path = getattr(scope.get("route"), "path", None)
+    if isinstance(path, str):
+        return path
+    if scope.get("endpoint") is None:
+        return UNMATCHED
+    by_value = {str(value): name for name, value in (scope.get("path_params") or {}).items()}
+    parts = (f"{{{by_value[p]}}}" if p in by_value else p for p in scope["path"].split("/"))
+    return "/".join(parts)

@@ -1,0 +1,398 @@
+"""Monitoring: one model version in one service — counts, logs, and passes the model's answers through unchanged."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import hashlib
+import inspect
+import logging
+import os
+import time
+import weakref
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.serving.capture import Capture, Captured
+from monitoring_pipeline.serving.counters import GAUGE, Cells, counters_for
+from monitoring_pipeline.serving.log.ids import IdSource
+from monitoring_pipeline.serving.log.prediction_log import PredictionLog
+from monitoring_pipeline.serving.log.spool import PredictionLogError
+from monitoring_pipeline.serving.output import Answer, Answers, Output, OutputForm
+from monitoring_pipeline.serving.reference import load_reference
+from monitoring_pipeline.serving.rows import HEAD, RowSchema, id_sequence, id_text, pack_rows
+from monitoring_pipeline.serving.saturation import Saturation
+from monitoring_pipeline.serving.tally import ColumnCells, Tally
+from monitoring_pipeline.serving.values import as_id, as_microseconds
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from monitoring_pipeline.profiles.document import Reference
+
+logger = logging.getLogger(__name__)
+
+# Seconds; a model of microseconds and one of a minute both have bins.
+DURATION_EDGES = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+0.25,
+                  0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # fmt: skip
+PENDING_ROWS = 256  # counted together: one pass of NumPy is cheaper than 25 bisections a row
+MAX_ERROR_NAMES = 50
+RESERVED = ("prediction_id", "event_time", "model_version", "input_errors")
+
+
+class Monitoring:
+    """Instruments a prediction service.
+
+    reference: path of a reference document (``monitoring-pipeline reference export --format json``), the document, or a
+    ``Reference``. log: where answered predictions are made durable; None counts only. registry: a prometheus_client
+    registry to publish on; None makes one for ``metrics()``. ignore: keys callers send beside the features.
+    Raises UserError for a reference that cannot be read. Thread-safe; a forked child starts its own counters and spool.
+    """
+
+    def __init__(
+        self,
+        reference: str | os.PathLike[str] | Mapping[str, Any] | Reference,
+        log: PredictionLog | None = None,
+        registry: CollectorRegistry | None = None,
+        ignore: Iterable[str] = (),
+    ) -> None:
+        self.reference = load_reference(reference)
+        columns = tuple(c for c in self.reference.layout.columns if c.role != "target")
+        self.schema = RowSchema(self.reference.monitor, self.reference.model_version, columns)
+        for name in RESERVED:
+            if any(c.name == name for c in columns):
+                raise UserError(
+                    f"reference: column {name!r} bears a name the prediction log keeps for itself; rename it"
+                )
+        self.log = log
+        self.ids = IdSource()
+        self._capture = Capture(self.schema, frozenset(ignore), self.note_input_error)
+        self._outputs: dict[tuple[Any, ...], Output] = {}
+        self._tally = Tally(self.schema)
+        self._active: list[None] = []
+        self._error_names: set[str] = set()
+        self.http_active: list[None] = []
+        self._single = np.dtype(
+            [("head", f"V{HEAD.size}"), *((n, self.schema.dtype[n]) for n in self.schema.dtype.names or ())]
+        )
+        self._start()
+        self.expose(registry)
+        _instances.add(self)
+        atexit.register(_close_if_alive, weakref.ref(self))
+
+    def _start(self) -> None:
+        """What a process has for itself: counters, spool, the thread that samples saturation."""
+        model = f"{self.schema.monitor}\0{self.schema.model_version}\0{self.reference.layout.layout_id}"
+        self.counters = counters_for(hashlib.sha256(model.encode()).hexdigest()[:12])
+        self._pending: deque[bytes] = deque()
+        self._columns = self.counters.block(("columns",), self._tally.size)
+        self._durations = self.counters.block(("durations",), len(DURATION_EDGES) + 2)
+        self._rows = self.counters.block(("predictions",), 1)
+        self._spooled = self.counters.block(("log", "spooled"), 1)
+        self.ids.reset()
+        self._closed = False
+        if self.log is not None:
+            self.log.open(self.schema, self._note_log)
+        self.saturation = Saturation(self)
+
+    def expose(self, registry: CollectorRegistry | None) -> None:
+        """Publishes on ``registry``, or on one of its own for ``metrics()``."""
+        from monitoring_pipeline.serving.exposition import Exposition
+
+        self._exposition = Exposition(self, registry)
+
+    def metrics(self) -> bytes:
+        """The Prometheus text page: live series, the reference's constants, the process."""
+        return self._exposition.page()
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def new_id(self) -> str:
+        """An id to return to the caller and to pass as ``prediction_id``."""
+        return self.ids.one()
+
+    # Wrapping.
+
+    def wrap(
+        self, predict: Callable[..., Any], output: OutputForm = "auto", classes: Sequence[Any] | None = None
+    ) -> Callable[..., Any]:
+        """``predict`` with the same arguments and answers, counted and logged. ``async`` callables stay so.
+
+        The first argument holds the features: one row or a batch (see ``serving.capture``). Two keyword arguments are
+        taken out: ``prediction_id`` (text, or one a row) and ``event_time`` (datetime, seconds since 1970 UTC, or one
+        a row; now when absent). ``output`` and ``classes`` say how answers are read (see ``serving.output.Output``); by
+        default the classes come from the model the callable is a method of. Raises what ``predict`` raises, and
+        PredictionLogError when the log's policy is ``block`` and the spool is full.
+        """
+        model = getattr(predict, "__self__", None)
+        if classes is None:
+            classes = getattr(model, "classes_", None)
+        if output == "auto" and classes is not None and getattr(predict, "__name__", "") == "predict":
+            output = "prediction"
+        reader = Output(self.reference.layout, self.schema, output, classes)
+        if inspect.iscoroutinefunction(predict):
+            return self._wrap_async(predict, reader)
+
+        @functools.wraps(predict)
+        def monitored(rows: Any, *args: Any, prediction_id: Any = None, event_time: Any = None, **kwargs: Any) -> Any:
+            active = self._active
+            active.append(None)
+            start = time.perf_counter()
+            try:
+                answer = predict(rows, *args, **kwargs)
+                duration = time.perf_counter() - start
+            except BaseException as error:
+                self.note_error(type(error).__name__)
+                raise
+            finally:
+                active.pop()
+            if type(rows) is dict:
+                self._one(rows, reader.one(answer), prediction_id, event_time, duration)
+            else:
+                self._any(rows, answer, reader, prediction_id, event_time, duration)
+            return answer
+
+        return monitored
+
+    def _wrap_async(self, predict: Callable[..., Any], reader: Output) -> Callable[..., Any]:
+        @functools.wraps(predict)
+        async def monitored(
+            rows: Any, *args: Any, prediction_id: Any = None, event_time: Any = None, **kwargs: Any
+        ) -> Any:
+            self._active.append(None)
+            start = time.perf_counter()
+            try:
+                answer = await predict(rows, *args, **kwargs)
+                duration = time.perf_counter() - start
+            except BaseException as error:
+                self.note_error(type(error).__name__)
+                raise
+            finally:
+                self._active.pop()
+            self._any(rows, answer, reader, prediction_id, event_time, duration)
+            return answer
+
+        return monitored
+
+    def wrap_pipeline(self, pipeline: Any, output: OutputForm = "auto") -> Any:
+        """A scikit-learn pipeline with ``predict`` and ``predict_proba`` wrapped and imputed values counted."""
+        from monitoring_pipeline.serving.sklearn_pipeline import MonitoredPipeline
+
+        return MonitoredPipeline(self, pipeline, output)
+
+    def observe(
+        self,
+        features: Any,
+        prediction: Any = None,
+        score: Any = None,
+        prediction_id: str | None = None,
+        event_time: Any = None,
+        duration: float = float("nan"),
+    ) -> str:
+        """Counts and logs one row that was predicted elsewhere; its id. ``score``: of the positive class, or by class.
+
+        Raises PredictionLogError as ``wrap``.
+        """
+        reader = self._outputs.setdefault((), Output(self.reference.layout, self.schema))
+        return self._one(features, reader.given(prediction, score), prediction_id, event_time, duration)
+
+    # Recording.
+
+    def _any(self, rows: Any, answer: Any, reader: Output, ids: Any, times: Any, duration: float) -> None:
+        if _is_batch(rows):
+            captured = self._capture.many(rows)
+            n = len(captured.numbers)
+            answers = reader.many(answer, n) if n else None
+            if n:
+                self._many(captured, answers or self._unreadable(answer, reader, n), ids, times, duration)
+            return
+        self._one(rows, reader.one(answer), ids, times, duration)
+
+    def _unreadable(self, answer: Any, reader: Output, n: int) -> Answers:
+        """Rows without an answer, rather than no rows, when the answer does not fit the batch."""
+        self.note_input_error("__row__", "answer", n)
+        one = reader.given(None, None)
+        return Answers(
+            np.tile(np.array(one.numbers, np.float64), (n, 1)), np.tile(np.array(one.codes, np.uint16), (n, 1))
+        )
+
+    def _one(self, row: Any, answer: Answer, prediction_id: Any, event_time: Any, duration: float) -> str:
+        name = self.ids.one() if prediction_id is None else as_id(prediction_id)
+        moment = time.time_ns() // 1000 if event_time is None else self._moment(event_time)
+        packed, body = self._capture.one(row, answer, b"T" + name.encode("utf-8", "replace"), moment, duration)
+        if self.log is not None:
+            self._append(body, 1)
+        pending = self._pending
+        pending.append(packed)
+        if len(pending) >= PENDING_ROWS:
+            self.count_pending()
+        return name
+
+    def _append(self, body: bytes, n: int) -> None:
+        assert self.log is not None
+        try:
+            self.log.append(body, n)
+        except PredictionLogError:
+            self.note_error("PredictionLogError")
+            raise
+
+    def _many(self, captured: Captured, answers: Answers, ids: Any, times: Any, duration: float) -> None:
+        n = len(captured.numbers)
+        rows = np.empty(n, self.schema.dtype)
+        k, c = captured.numbers.shape[1], captured.codes.shape[1]
+        rows["numbers"][:, :k], rows["numbers"][:, k:] = captured.numbers, answers.numbers
+        rows["codes"][:, :c], rows["codes"][:, c:] = captured.codes, answers.codes
+        rows["duration"] = duration
+        rows["time"] = self._moments(times, n)
+        for row, odd in answers.oddities.items():
+            captured.oddities.setdefault(str(row), {}).update(odd)
+        if self.log is not None:
+            self._log_many(rows, captured, ids)
+        with self.counters.lock:
+            self._tally.add(self._columns, rows["numbers"], rows["codes"])
+            self._count_durations([duration])
+            self._rows[0] += n
+            self._spooled[0] += n if self.log is not None else 0
+
+    def _log_many(self, rows: Any, captured: Captured, ids: Any) -> None:
+        """In frames of a quarter of a segment at most."""
+        assert self.log is not None
+        n = len(rows)
+        prefix = None if ids is not None and not isinstance(ids, str) and len(ids) == n else self.ids.prefix()
+        names = [as_id(i) for i in ids] if prefix is None else []
+        step = max(1, self.log.policy.segment_bytes // 4 // rows.dtype.itemsize)
+        for start in range(0, n, step):
+            part = rows[start : start + step]
+            blob = id_text(names[start : start + step]) if prefix is None else id_sequence(prefix, start)
+            odd = captured.oddities
+            if odd and n > step:
+                odd = {str(int(i) - start): o for i, o in odd.items() if start <= int(i) < start + len(part)}
+            self._append(pack_rows(part, blob, odd), len(part))
+
+    def _moment(self, event_time: Any) -> int:
+        """Microseconds; now, and an error noted, when it is no moment between 1970 and 9999."""
+        moment = as_microseconds(event_time)
+        if moment is None:
+            self.note_input_error("__row__", "event_time", 1)
+            return time.time_ns() // 1000
+        return moment
+
+    def _moments(self, times: Any, n: int) -> Any:
+        if times is None:
+            return time.time_ns() // 1000
+        if hasattr(times, "__len__") and not isinstance(times, str) and len(times) == n:
+            return [self._moment(t) for t in times]
+        return self._moment(times)
+
+    # Counting.
+
+    def count_pending(self) -> None:
+        """Counts the rows that wait to be counted; before a scrape, every second, and when ``PENDING_ROWS`` have
+        gathered."""
+        pending = self._pending
+        with self.counters.lock:
+            n = len(pending)
+            if not n:
+                return
+            rows = np.frombuffer(b"".join([pending.popleft() for _ in range(n)]), self._single)
+            self._tally.add(self._columns, rows["numbers"], rows["codes"])
+            self._count_durations(rows["duration"].tolist())
+            self._rows[0] += n
+            self._spooled[0] += n if self.log is not None else 0
+
+    def _count_durations(self, seconds: list[float]) -> None:
+        cells = self._durations
+        for s in seconds:
+            if s == s:  # a row that was predicted elsewhere may have none
+                cells[bisect_left(DURATION_EDGES, s)] += 1
+                cells[-1] += s
+
+    def _add(self, key: tuple[str, ...], n: float) -> None:
+        cells = self.counters.block(key, 1)
+        with self.counters.lock:
+            cells[0] += n
+
+    def note_input_error(self, column: str, reason: str, n: int) -> None:
+        self._add(("input_error", column, reason), n)
+
+    def note_error(self, name: str) -> None:
+        """A prediction failed with an exception of this class; beyond ``MAX_ERROR_NAMES`` classes it is ``other``."""
+        if len(self._error_names) < MAX_ERROR_NAMES:
+            self._error_names.add(name)
+        self._add(("error", name if name in self._error_names else "other"), 1)
+
+    def note_imputed(self, column: str, transformer: str, n: int) -> None:
+        self._add(("imputed", column, transformer), n)
+
+    def _note_log(self, what: str, n: int) -> None:
+        self._add(("log", what), n)
+
+    def gauge(self, name: str) -> Cells:
+        """A cell that counts only while this process lives."""
+        return self.counters.block((GAUGE, name), 1)
+
+    @property
+    def columns(self) -> list[ColumnCells]:
+        """Where the columns stand in the block ``columns``."""
+        return self._tally.columns
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._active)
+
+    # The end, and forks.
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Ships what can be shipped in ``timeout`` seconds. Called at exit; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self.saturation.stop()
+        self.count_pending()
+        if self.log is not None:
+            self.log.close(timeout)
+        self.counters.close()
+
+    def after_fork(self) -> None:
+        """In the child: the counters and the spool of the parent are left alone."""
+        if self._closed:
+            return
+        self._active.clear()
+        self.http_active.clear()
+        if self.log is not None:
+            self.log.abandon()
+        self.counters.close()
+        self._start()
+
+
+_instances: weakref.WeakSet[Monitoring] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for monitoring in list(_instances):
+        monitoring.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _close_if_alive(found: weakref.ref[Monitoring]) -> None:
+    monitoring = found()
+    if monitoring is not None:
+        monitoring.close()
+
+
+def _is_batch(rows: Any) -> bool:
+    if isinstance(rows, list | tuple):
+        return not rows or not isinstance(rows[0], int | float | str | NoneType)
+    return hasattr(rows, "columns") or getattr(rows, "ndim", 1) == 2
+
+
+__all__ = ["DURATION_EDGES", "Monitoring"]

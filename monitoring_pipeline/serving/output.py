@@ -1,0 +1,191 @@
+"""Output: what a model answered, as prediction and scores in the reference's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
+from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE, RowSchema
+from monitoring_pipeline.serving.values import as_category, as_code, as_number, category_codes, truncated
+
+OutputForm = Literal["auto", "prediction", "score", "scores"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of one row: numbers and codes of the outputs in the schema's order; ``oddities`` as a row's."""
+
+    numbers: tuple[float, ...]
+    codes: tuple[int, ...]
+    oddities: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Answers:
+    """Of a batch: numbers (n, numerical outputs), codes (n, categorical outputs)."""
+
+    numbers: NDArray[np.float64]
+    codes: NDArray[np.uint16]
+    oddities: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
+class Output:
+    """Reads answers.
+
+    ``auto``: regression — the number is the prediction. Classification — as many numbers as classes are the scores in
+    the order of ``classes`` (the model's ``classes_``; else the reference's); a float is the positive class's score;
+    anything
+    else is the predicted class. ``{"prediction": …, "score": …}`` is taken as it stands. A class that is not given
+    follows from the scores: the greatest, binary at 0.5.
+    """
+
+    def __init__(
+        self, layout: Layout, schema: RowSchema, form: OutputForm = "auto", classes: Sequence[Any] | None = None
+    ) -> None:
+        outcome = layout.outcome
+        self._regression = outcome.task == "regression"
+        self._form = form
+        self._labels = outcome.classes
+        self._scored = outcome.scored or outcome.classes[1:2]
+        order = [as_category(c)[0] for c in classes] if classes is not None else list(outcome.classes)
+        self._picks = [order.index(c) for c in self._scored if c in order]
+        self._order = [c or "" for c in order]
+        self._n_classes = len(order)
+        predictions = [c for c in schema.columns if c.role == "prediction"]
+        self._prediction: ColumnLayout | None = predictions[0] if predictions else None
+        self._codes = (
+            category_codes(self._prediction) if self._prediction and self._prediction.kind == "categorical" else {}
+        )
+        self._code_by_position = [self._codes.get(c, MISSING_CODE) for c in self._order]
+        self._outputs = [c for c in schema.numerical if c.role != "feature"]
+        self._n_scores = sum(c.role == "score" for c in self._outputs)
+        self._has_class = bool(self._prediction and self._prediction.kind == "categorical")
+
+    def one(self, answer: Any) -> Answer:
+        """Never raises: an answer that cannot be read is logged as missing with what it was."""
+        if isinstance(answer, Mapping):
+            return self.given(answer.get("prediction"), answer.get("score"))
+        if type(answer) is not float and type(answer) is not str:
+            answer = _unwrapped(answer)
+        form = self._form
+        if form == "auto":
+            form = self._guess(answer)
+        if form == "prediction":
+            return self.given(answer, None)
+        return self.given(None, answer)
+
+    def _guess(self, answer: Any) -> OutputForm:
+        if self._regression:
+            return "prediction"
+        if isinstance(answer, list):
+            return "scores"
+        return "score" if isinstance(answer, float) else "prediction"
+
+    def given(self, prediction: Any, score: Any) -> Answer:
+        """From a prediction, a score (binary), scores (a sequence in the order of the classes, or by class), or
+        both."""
+        odd: dict[str, Any] = {}
+        scores, position = self._scores(score, odd)
+        codes: tuple[int, ...] = ()
+        numbers = scores
+        if self._has_class:
+            assert self._prediction is not None
+            code = MISSING_CODE if position is None else self._code_by_position[position]
+            if prediction is not None:
+                code, text, reason = as_code(prediction, self._codes)
+                if text is not None or reason:
+                    odd[self._prediction.name] = text if text is not None else [reason, truncated(prediction)]
+            codes = (code,)
+        elif self._prediction is not None:
+            number, reason = as_number(prediction)
+            if reason:
+                odd[self._prediction.name] = [reason, truncated(prediction)]
+            numbers = (number, *scores)
+        return Answer(numbers, codes, odd)
+
+    def _scores(self, score: Any, odd: dict[str, Any]) -> tuple[tuple[float, ...], int | None]:
+        """The scores that are logged, and the position of the class they speak for."""
+        n = self._n_scores
+        if type(score) is float and len(self._scored) == 1:
+            return (score,)[:n], self._binary_position(score)
+        if score is None:
+            return (MISSING,) * n, None
+        if isinstance(score, Mapping):
+            score = [score.get(c, 0.0 if len(self._labels) > 2 else MISSING) for c in self._order]
+        elif not isinstance(score, list):
+            score = _unwrapped(score)
+        values = [as_number(v)[0] for v in score] if isinstance(score, list) else [as_number(score)[0]]
+        if len(values) == 1 and len(self._scored) == 1:
+            return (values[0],)[:n], self._binary_position(values[0])
+        if len(values) != self._n_classes:
+            odd["__row__"] = ["scores", truncated(score)]
+            return (MISSING,) * n, None
+        position = max(range(len(values)), key=values.__getitem__)
+        return tuple(values[i] for i in self._picks)[:n], position
+
+    def _binary_position(self, score: float) -> int | None:
+        if score != score or not self._picks:
+            return None
+        return self._picks[0] if score >= 0.5 else self._n_classes - 1 - self._picks[0]
+
+    def many(self, answers: Any, n: int) -> Answers | None:
+        """Of a batch of ``n``; None when the answer is not one of ``n``."""
+        if hasattr(answers, "to_numpy"):
+            answers = answers.to_numpy()
+        if isinstance(answers, np.ndarray) and answers.dtype.kind == "f" and len(answers) == n:
+            fast = self._array(answers)
+            if fast is not None:
+                return fast
+        try:
+            listed = answers.tolist() if hasattr(answers, "tolist") else list(answers)
+        except TypeError:
+            return None
+        if len(listed) != n:
+            return None
+        each = [self.one(a) for a in listed]
+        return Answers(
+            np.array([a.numbers for a in each], np.float64).reshape(n, len(self._outputs)),
+            np.array([a.codes for a in each], np.uint16).reshape(n, int(self._has_class)),
+            {i: a.oddities for i, a in enumerate(each) if a.oddities},
+        )
+
+    def _array(self, answers: NDArray[Any]) -> Answers | None:
+        """Scores (n,) or (n, classes), or a regression's predictions; None for other forms."""
+        n = len(answers)
+        none = np.empty((n, 0), np.uint16)
+        if self._regression:
+            return (
+                Answers(answers.reshape(n, 1).astype(np.float64), none) if answers.size == n and self._outputs else None
+            )
+        if self._form == "prediction":
+            return None
+        if answers.ndim == 2 and answers.shape[1] == self._n_classes and len(self._picks) == len(self._scored):
+            scores = answers[:, self._picks][:, : self._n_scores]
+            position = answers.argmax(axis=1)
+        elif answers.size == n and len(self._scored) == 1 and self._picks:
+            scores = answers.reshape(n, 1)[:, : self._n_scores]
+            other = self._n_classes - 1 - self._picks[0]
+            position = np.where(answers.reshape(n) >= 0.5, self._picks[0], other)
+        else:
+            return None
+        codes = none
+        if self._has_class:
+            codes = np.asarray(self._code_by_position, np.uint16)[position].reshape(n, 1)
+            codes[np.isnan(answers.reshape(n, -1)).any(axis=1)] = MISSING_CODE
+        return Answers(scores.astype(np.float64), codes)
+
+
+def _unwrapped(answer: Any) -> Any:
+    """A scalar, text or flat list of scalars from whatever holds one row's answer."""
+    if hasattr(answer, "tolist"):
+        answer = answer.tolist()
+    if isinstance(answer, tuple):
+        answer = list(answer)
+    while isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    return answer

@@ -1,0 +1,68 @@
+"""Saturation: how busy the process is, sampled every second into gauges."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.serving.monitoring import Monitoring
+
+INTERVAL = 1.0  # seconds
+GAUGES = ("cpu_share", "memory_bytes", "in_flight", "http_in_flight", "spool_bytes", "oldest_seconds", "sink_down")
+
+
+class Saturation:
+    """A thread that also counts pending rows, so that a quiet worker's figures do not lag behind."""
+
+    def __init__(self, monitoring: Monitoring) -> None:
+        self._monitoring = weakref.ref(monitoring)
+        self._cells = {name: monitoring.gauge(name) for name in GAUGES}
+        self._stop = threading.Event()
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="monitoring-saturation", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            monitoring = self._monitoring()
+            if monitoring is None:
+                return
+            monitoring.count_pending()
+            self.sample()
+            del monitoring
+
+    def sample(self) -> None:
+        """Sets the gauges to what is true now; the share of CPU is over the time since the last sample, of all
+        cores."""
+        monitoring = self._monitoring()
+        if monitoring is None:
+            return
+        cells = self._cells
+        with self._lock:
+            cpu, wall = time.process_time(), time.monotonic()
+            if wall - self._wall >= INTERVAL / 2:
+                cells["cpu_share"][0] = (cpu - self._cpu) / (wall - self._wall) / (os.cpu_count() or 1)
+                self._cpu, self._wall = cpu, wall
+            cells["memory_bytes"][0] = resident_bytes()
+            cells["in_flight"][0] = monitoring.in_flight
+            cells["http_in_flight"][0] = len(monitoring.http_active)
+            if monitoring.log is not None:
+                cells["spool_bytes"][0] = monitoring.log.spool_bytes
+                cells["oldest_seconds"][0] = monitoring.log.oldest_seconds
+                cells["sink_down"][0] = 0.0 if monitoring.log.sink_up else 1.0
+
+
+def resident_bytes() -> float:
+    """Resident memory of this process in bytes; 0 where /proc is not."""
+    try:
+        return float(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0.0

@@ -82,14 +82,13 @@ class LiveCollector(Collector):
         )
         yield self._by_key(totals, "input_error", "model_input_errors", "Input values that were not as declared.",
                            ("column", "reason"))  # fmt: skip
-        yield self._by_key(totals, "imputed", "model_column_imputed", "Values a step of the pipeline filled in
-        or
-       
-        did
-       
-       
-        not know.",
-                           ("column", "transformer"))  # fmt: skip
+        yield self._by_key(
+            totals,
+            "imputed",
+            "model_column_imputed",
+            "Values a step filled in or did not know.",
+            ("column", "transformer"),
+        )
         durations = Metric("model_prediction_duration_seconds", "Duration of calls to the model.", "histogram")
         cells = totals[("durations",)]
         self._buckets(durations, {}, DURATION_EDGES, cells[:-1], float(cells[-1]))

@@ -39,9 +39,8 @@ class Output:
 
     ``auto``: regression — the number is the prediction. Classification — as many numbers as classes are the scores in
     the order of ``classes`` (the model's ``classes_``; else the reference's); a float is the positive class's score;
-    anything
-    else is the predicted class. ``{"prediction": …, "score": …}`` is taken as it stands. A class that is not given
-    follows from the scores: the greatest, binary at 0.5.
+    anything else is the predicted class. ``{"prediction": …, "score": …}`` is taken as it stands. A class that is not
+    given follows from the scores: the greatest, binary at 0.5.
     """
 
     def __init__(

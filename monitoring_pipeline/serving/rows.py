@@ -56,11 +56,8 @@ class RowSchema:
     @cached_property
     def dtype(self) -> np.dtype[Any]:
         """One row."""
-        return np.dtype([("time", "<i8"), ("duration", "<f8"),
-                         ("numbers", "<f8", (len(self.numerical),)), ("codes", "<u2", (len(self.categorical),))])  #
-                       
-                        
-                         fmt: skip
+        numbers, codes = (len(self.numerical),), (len(self.categorical),)
+        return np.dtype([("time", "<i8"), ("duration", "<f8"), ("numbers", "<f8", numbers), ("codes", "<u2", codes)])
 
     @cached_property
     def single(self) -> struct.Struct:

@@ -109,16 +109,9 @@ class Spool:
                         return None
                 elif not self._wait_for_room(deadline):
                     raise PredictionLogError(
-                        f"{self._directory}: the prediction log is full ({error.strerror}); free
-                        space or
-                      
-                       
-                        mend the sink. " "The prediction was not logged
-                        and must not be answered (policy block)"
-                  
-                   
-                    ) from
-                    error
+                        f"{self._directory}: the prediction log is full ({error.strerror}); free space or mend the "
+                        "sink. The prediction was not logged and must not be answered (policy block)"
+                    ) from error
         return self._active
 
     def _wait_for_room(self, deadline: float) -> bool:

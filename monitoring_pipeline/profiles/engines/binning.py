@@ -18,7 +18,8 @@ class Binner:
     """Bins finite values exactly as ``np.searchsorted(edges, x, side='left')`` does, two to eight times faster.
 
     Few edges: one vectorised comparison an edge. Many: a table over equal-width cells says how many edges lie in cells
-    before the value's, and as many comparisons follow as the fullest cell has edges. Edges too uneven for that: binary search.
+    before the value's, and as many comparisons follow as the fullest cell has edges. Edges too uneven for that: binary
+    search.
     """
 
     def __init__(self, edges: tuple[float, ...]) -> None:
@@ -30,7 +31,7 @@ class Binner:
     def __call__(self, x: Floats) -> NDArray[np.integer]:
         """Bin of each value of ``x``; no NaN."""
         if len(self.edges) <= MAX_COMPARED:
-            bins = np.zeros(x.shape, np.uint8)
+            bins: NDArray[np.integer] = np.zeros(x.shape, np.uint8)
             above = np.empty(x.shape, bool)
             for edge in self.edges:
                 np.greater(x, edge, out=above)
@@ -52,13 +53,14 @@ class Binner:
         return beyond[:-1] - beyond[1:]
 
     def _cells(self, x: Floats) -> NDArray[np.int32]:
-        scaled = x - self._low
-        scaled *= self._scale
+        with np.errstate(over="ignore"):  # what overflows lies beyond the last cell
+            scaled = x - self._low
+            scaled *= self._scale
         np.clip(scaled, 0, self._last_cell, out=scaled)
         return scaled.astype(np.int32)
 
     def _make_table(self) -> NDArray[np.integer] | None:
-        span = float(self.edges[-1] - self.edges[0])
+        span = float(self.edges[-1]) - float(self.edges[0])
         self._low = float(self.edges[0])
         self._padded = np.append(self.edges, np.inf)
         for cells in CELLS:

@@ -5,29 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.engines.binning import Binner, binner
-from monitoring_pipeline.profiles.engines.grouping import Groups
+from monitoring_pipeline.profiles.engines.grouping import Groups, sorting_order
 from monitoring_pipeline.profiles.engines.statement import Batch, Numbers, Statement
 from monitoring_pipeline.profiles.layout import ColumnLayout
 from monitoring_pipeline.profiles.moments import Moments
 
 MISSING, NAN, INF, ZERO = range(4)
+MANY_ROWS = 4096  # a group of so many rows in a batch is counted by itself
 
 
 @dataclass(frozen=True)
 class Block:
-    """One column of one batch by group: ``scalars`` (G, 4) missing, NaN, inf, zero; ``counts`` (G, bins); the rest (G,)."""
+    """One column of one batch by group: ``scalars`` (G, 4) missing, NaN, inf, zero; ``counts`` (G, bins)."""
 
     scalars: NDArray[np.int64]
     counts: NDArray[np.int64]
-    minimum: NDArray[np.float64] | None = None
-    maximum: NDArray[np.float64] | None = None
-    moments: Moments | None = None
+
+
+@dataclass(frozen=True)
+class NumericalBlock(Block):
+    """The same with extremes, number, mean and m2 of the finite values, each (G,)."""
+
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    n: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    m2: NDArray[np.float64]
+
+    @classmethod
+    def of_nothing(cls, scalars: NDArray[np.int64], n_bins: int) -> NumericalBlock:
+        """No values yet; to be filled in."""
+        g = len(scalars)
+        extremes = np.full(g, np.inf), np.full(g, -np.inf)
+        return cls(scalars, np.zeros((g, n_bins), np.int64), *extremes, np.zeros(g, np.int64), np.zeros(g), np.zeros(g))
 
 
 class FiniteValues:
@@ -65,73 +82,79 @@ class FiniteValues:
         codes[self.rows] += 1
         return codes
 
-    def block(self, groups: Groups) -> Block:
+    def block(self, groups: Groups) -> NumericalBlock:
         scalars = np.zeros((groups.n, 4), np.int64)
         for i, marked in ((MISSING, self.missing), (NAN, self.nan), (INF, self.inf)):
             if marked is not None:
                 scalars[:, i] = groups.count(marked)
-        if not len(self.x):
-            nothing = np.zeros(groups.n)
-            counts = np.zeros((groups.n, self._binner.n_bins), np.int64)
-            moments = Moments(nothing.astype(np.int64), nothing, nothing)
-            return Block(scalars, counts, nothing + np.inf, nothing - np.inf, moments)
-        return self._single(scalars) if groups.codes is None else self._grouped(groups, scalars)
+        block = NumericalBlock.of_nothing(scalars, self._binner.n_bins)
+        if groups.codes is None:
+            self._describe(block, 0, self.x, self.bins if "bins" in vars(self) else None)
+        elif len(self.x) >= MANY_ROWS * groups.n:
+            self._each(block, groups)
+        elif len(self.x):
+            self._together(block, groups)
+        return block
 
-    def _single(self, scalars: NDArray[np.int64]) -> Block:
-        x = self.x
-        scalars[0, ZERO] = np.count_nonzero(x == 0)
-        counts = (
-            np.bincount(self.bins, minlength=self._binner.n_bins) if "bins" in vars(self) else self._binner.counts(x)
+    def _describe(
+        self, block: NumericalBlock, group: int, x: NDArray[np.float64], bins: NDArray[np.integer] | None
+    ) -> None:
+        """One group, whose values are ``x``."""
+        n = len(x)
+        if not n:
+            return
+        block.scalars[group, ZERO] = np.count_nonzero(x == 0)
+        block.counts[group] = (
+            self._binner.counts(x) if bins is None else np.bincount(bins, minlength=self._binner.n_bins)
         )
+        block.minimum[group], block.maximum[group] = x.min(), x.max()
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = x.sum() / len(x)
+            mean = x.sum() / n
             if not np.isfinite(mean):
-                mean = (x / len(x)).sum()
+                mean = (x / n).sum()
             apart = x - mean
             apart *= apart  # not np.dot: its second thread spins for longer than the sum takes
-            m2 = apart.sum()
-        moments = Moments(np.array([len(x)]), np.array([mean]), np.array([m2]))
-        return Block(scalars, counts[np.newaxis], np.array([x.min()]), np.array([x.max()]), moments)
+            block.n[group], block.mean[group], block.m2[group] = n, mean, apart.sum()
 
-    def _grouped(self, groups: Groups, scalars: NDArray[np.int64]) -> Block:
-        x, bins, codes = _in_order(self, groups)
+    def _each(self, block: NumericalBlock, groups: Groups) -> None:
+        """Few groups of many rows: one after the other, by the fast path of a single group."""
+        x, codes = _in_order(groups, self.rows, self.x)
+        ends = np.cumsum(np.bincount(codes, minlength=groups.n)).tolist()
+        for group, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            self._describe(block, group, x[start:end], None)
+
+    def _together(self, block: NumericalBlock, groups: Groups) -> None:
+        """Many groups of few rows: all in the same calls."""
+        x, bins, codes = _in_order(groups, self.rows, self.x, self.bins)
         n = np.bincount(codes, minlength=groups.n)
+        block.n[:] = n
         zero = x == 0
         if zero.any():
-            scalars[:, ZERO] = np.bincount(codes[zero], minlength=groups.n)
-        n_bins = self._binner.n_bins
-        counts = np.bincount(codes * n_bins + bins, minlength=groups.n * n_bins).reshape(groups.n, n_bins)
+            block.scalars[:, ZERO] = np.bincount(codes[zero], minlength=groups.n)
+        width = self._binner.n_bins
+        block.counts[:] = np.bincount(codes * width + bins, minlength=groups.n * width).reshape(groups.n, width)
         filled = np.flatnonzero(n)
         starts = (np.cumsum(n) - n)[filled]
-        minimum, maximum = np.full(groups.n, np.inf), np.full(groups.n, -np.inf)
-        mean, m2 = np.zeros(groups.n), np.zeros(groups.n)
-        minimum[filled] = np.minimum.reduceat(x, starts)
-        maximum[filled] = np.maximum.reduceat(x, starts)
+        block.minimum[filled] = np.minimum.reduceat(x, starts)
+        block.maximum[filled] = np.maximum.reduceat(x, starts)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean[filled] = np.add.reduceat(x, starts) / n[filled]
-            apart = x - np.repeat(mean, n)
+            block.mean[filled] = np.add.reduceat(x, starts) / n[filled]
+            apart = x - np.repeat(block.mean, n)
             apart *= apart
-            m2[filled] = np.add.reduceat(apart, starts)
-        return Block(scalars, counts, minimum, maximum, Moments(n, mean, m2))
+            block.m2[filled] = np.add.reduceat(apart, starts)
 
 
-def _in_order(
-    values: FiniteValues, groups: Groups
-) -> tuple[NDArray[np.float64], NDArray[np.integer], NDArray[np.intp]]:
-    """Values, bins and group codes, sorted by group."""
+def _in_order(groups: Groups, rows: NDArray[np.intp] | None, *arrays: NDArray[Any]) -> list[NDArray[Any]]:
+    """``arrays``, whose elements stand for ``rows`` (None: all), then the group codes; all sorted by group."""
     assert groups.codes is not None
-    if values.rows is None:
-        if groups.order is None:
-            return values.x, values.bins, groups.codes
-        return values.x[groups.order], values.bins[groups.order], groups.codes[groups.order]
-    codes = groups.codes[values.rows]
-    if groups.order is None:
-        return values.x, values.bins, codes
-    place = np.full(len(groups.codes), -1, np.intp)
-    place[values.rows] = np.arange(len(values.rows))
-    kept = place[groups.order]
-    kept = kept[kept >= 0]
-    return values.x[kept], values.bins[kept], codes[kept]
+    if rows is None:
+        order = groups.order
+        together = (*arrays, groups.codes)
+    else:
+        codes = groups.codes[rows]
+        order = None if groups.order is None else sorting_order(codes, groups.n)
+        together = (*arrays, codes)
+    return list(together) if order is None else [a[order] for a in together]
 
 
 @dataclass(frozen=True)
@@ -148,7 +171,7 @@ class NumericalReader:
 class CodedValues:
     """A categorical column of a batch as codes: 0 null, 1 … K the layout's categories, then empty text and others."""
 
-    def __init__(self, codes: NDArray[np.int16], reader: CategoricalReader) -> None:
+    def __init__(self, codes: NDArray[np.integer], reader: CategoricalReader) -> None:
         self._codes, self._reader = codes, reader
 
     def codes(self, n_rows: int) -> NDArray[np.integer]:
@@ -173,13 +196,13 @@ class CategoricalReader:
 
     def __init__(self, statement: Statement, column: str, categories: tuple[str, ...]) -> None:
         texts = categories if "" in categories else (*categories, "")
-        self.position = statement.code(column, texts)
+        self.coding = statement.code(column, texts)
         self.n_categories = len(categories)
         self.n_codes = len(texts) + 2
         self.empty = texts.index("") + 1
 
     def read(self, batch: Batch) -> CodedValues:
-        return CodedValues(batch.codes(self.position), self)
+        return CodedValues(batch.codes(self.coding), self)
 
 
 def reader_of(layout: ColumnLayout, column: str, statement: Statement) -> NumericalReader | CategoricalReader:
@@ -219,17 +242,17 @@ class ColumnTotals:
     def add(self, column: int, ids: NDArray[np.intp], block: Block) -> None:
         self.scalars[ids, column] += block.scalars
         self.counts[ids, self._offsets[column] : self._offsets[column + 1]] += block.counts
-        if block.moments is None or block.minimum is None or block.maximum is None:
+        if not isinstance(block, NumericalBlock):
             return
         self.minimum[ids, column] = np.minimum(self.minimum[ids, column], block.minimum)
         self.maximum[ids, column] = np.maximum(self.maximum[ids, column], block.maximum)
         known = Moments(self.n[ids, column], self.mean[ids, column], self.m2[ids, column])
         with np.errstate(over="ignore", invalid="ignore"):
-            both = known.plus(block.moments)
+            both = known.plus(Moments(block.n, block.mean, block.m2))
         self.n[ids, column], self.mean[ids, column], self.m2[ids, column] = both.n, both.mean, both.m2
 
     def merged(self, rows: NDArray[np.intp], starts: NDArray[np.intp]) -> ColumnTotals:
-        """Totals of coarser groups: ``rows`` of this table in order of the coarser group, each of which begins at a start."""
+        """Totals of coarser groups: ``rows`` of this table, in order of their coarser group; each begins at a start."""
         merged = ColumnTotals(self.layouts)
         merged.n_rows = np.add.reduceat(self.n_rows[rows], starts)
         merged.scalars = np.add.reduceat(self.scalars[rows], starts, axis=0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -52,6 +55,18 @@ def relation_column(layout: Layout, column: ColumnLayout) -> str:
             return "__score"
         return f"__score_{[c for c in layout.columns if c.role == 'score'].index(column)}"
     return "__prediction" if column.role == "prediction" else "__outcome"
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Garbage collection held off: it would walk up to a million new objects, none in a cycle, again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _Grouping:
@@ -138,27 +153,34 @@ class LayoutCounter:
     def counted(self) -> list[Counted]:
         """Every (window, version, segment) met, unordered."""
         found: list[Counted] = []
-        for key in ((), *self._keys):
-            finer = [g for g in self._groupings if set(key) <= set(g.key)]
-            found += self._added_up(key, min(finer, key=lambda g: len(g.table.rows)))
+        with _no_collection():
+            for key in ((), *self._keys):
+                finer = [g for g in self._groupings if set(key) <= set(g.key)]
+                found += self._added_up(key, min(finer, key=lambda g: len(g.table.rows)))
         return found
 
     def _added_up(self, key: tuple[str, ...], grouping: _Grouping) -> list[Counted]:
         names = self._names(key, grouping)
         if not names:
             return []
+        columns, target, outcomes = grouping.columns, grouping.target, grouping.outcomes
         distinct = {name: i for i, name in enumerate(dict.fromkeys(names))}
-        coarse = np.array([distinct[name] for name in names])
-        rows = np.argsort(coarse, kind="stable")
-        starts = np.searchsorted(coarse[rows], np.arange(len(distinct)))
         n = len(distinct)
-        n_rows = np.add.reduceat(grouping.columns.n_rows[rows], starts).tolist()
-        columns = grouping.columns.merged(rows, starts).profiles(n) if self._wanted.columns else [None] * n
-        outcomes = grouping.outcomes.merged(rows, starts).profiles(n) if grouping.outcomes is not None else [None] * n
-        targets = [t[0] for t in grouping.target.merged(rows, starts).profiles(n)] if self._target else [None] * n
+        if n < len(names):
+            coarse = np.array([distinct[name] for name in names])
+            rows = np.argsort(coarse, kind="stable")
+            starts = np.searchsorted(coarse[rows], np.arange(n))
+            columns, target = columns.merged(rows, starts), target.merged(rows, starts)
+            outcomes = outcomes and outcomes.merged(rows, starts)
+        n_rows = columns.n_rows[:n].tolist()
+        by_column = columns.profiles(n) if self._wanted.columns else [None] * n
+        by_outcome = outcomes.profiles(n) if outcomes is not None else [None] * n
+        by_target = [t[0] for t in target.profiles(n)] if self._target else [None] * n
         return [
             Counted(EPOCH + timedelta(microseconds=window), version, segment, *parts)
-            for (window, version, segment), *parts in zip(distinct, n_rows, columns, outcomes, targets, strict=True)
+            for (window, version, segment), *parts in zip(
+                distinct, n_rows, by_column, by_outcome, by_target, strict=True
+            )
         ]
 
     def _names(self, key: tuple[str, ...], grouping: _Grouping) -> list[tuple[int, str, str]]:

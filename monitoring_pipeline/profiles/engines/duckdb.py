@@ -1,12 +1,13 @@
 """The embedded engine: DuckDB reads, joins and encodes rows; NumPy counts them, batch by batch, in one pass.
 
-DuckDB alone could count (``histogram(x, edges)`` is a binary search a value) but takes two and a half times the CPU of its
-own scan to do so, and returns maps that have to be taken apart for every group; see ``benchmarks/README.md``.
+DuckDB alone could count (``histogram(x, edges)`` is a binary search a value) but takes several times the CPU to do so,
+and returns maps that have to be taken apart for every group; see ``benchmarks/README.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 
 import numpy as np
@@ -20,7 +21,7 @@ from monitoring_pipeline.monitors.windows import LENGTH, Window, WindowSize
 from monitoring_pipeline.profiles.engines.counter import Counted, LayoutCounter, Wanted
 from monitoring_pipeline.profiles.engines.engine import Batches, SegmentKeys
 from monitoring_pipeline.profiles.engines.reference import ReferenceReader
-from monitoring_pipeline.profiles.engines.statement import Batch, Statement
+from monitoring_pipeline.profiles.engines.statement import NULL_INTEGER, Batch, Coding, Statement
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 
@@ -51,7 +52,7 @@ class DuckDBEngine:
         batches: Batches,
         window_size: WindowSize,
     ) -> list[LabelledProfile]:
-        """One outcome profile per (window, model version, segment incl. ``*``); reads no feature but segment columns."""
+        """One outcome profile per (window, model version, segment incl. ``*``); reads segment columns but no others."""
         counted = self._count(relation, layouts, segment_keys, Wanted(columns=False))
         return [_labelled(c, layouts, batches, window_size) for c in counted]
 
@@ -82,13 +83,10 @@ class DuckDBEngine:
             (LayoutCounter(statement, layouts[names[0]], tuple(names), keys, wanted), _positions(names, tuple(layouts)))
             for names in sharing.values()
         ]
-        for batch in statement.batches(self._connection):
-            windows, versions = batch.integers(window), batch.codes(version)
-            if int(versions.min()) == 0 or int(versions.max()) > len(layouts):
-                raise WindowError(self._unknown_versions(relation, layouts))
-            if int(windows.min()) == np.iinfo(np.int64).min:
-                raise WindowError("rows without a window: the relation has to give __window for every row")
-            _distribute(batch, windows, versions, counters)
+        with closing(statement.batches(self._connection)) as batches:
+            unknown = not all(_count_batch(batch, window, version, counters) for batch in batches)
+        if unknown:
+            raise WindowError(self._unknown_versions(relation, layouts))
         found = [c for counter, _ in counters for c in counter.counted()]
         return sorted(found, key=lambda c: (c.window, c.version, c.segment != EVERYTHING, c.segment))
 
@@ -98,7 +96,7 @@ class DuckDBEngine:
         met = {row[0] for row in self._connection.execute(sql).fetchall()}
         names = sorted("(none)" if v is None else str(v) for v in met - set(layouts))
         return (
-            f"model version {', '.join(names)}: no reference profile; known are {', '.join(sorted(layouts)) or 'none'}. "
+            f"model version {', '.join(names)}: no reference profile; known: {', '.join(sorted(layouts)) or 'none'}. "
             "Add the reference of that version, or correct the version in the prediction log"
         )
 
@@ -108,20 +106,23 @@ def _positions(names: Sequence[str], all_names: tuple[str, ...]) -> NDArray[np.i
     return np.array([-1, *(names.index(n) if n in names else -1 for n in all_names), -1], np.int64)
 
 
-def _distribute(
-    batch: Batch,
-    windows: NDArray[np.int64],
-    versions: NDArray[np.int16],
-    counters: list[tuple[LayoutCounter, NDArray[np.int64]]],
-) -> None:
-    """Each row to the counter of its version's layout."""
+def _count_batch(
+    batch: Batch, window: int, version: Coding, counters: list[tuple[LayoutCounter, NDArray[np.int64]]]
+) -> bool:
+    """Each row to the counter of its version's layout. False: some row's version has none."""
+    windows, versions = batch.integers(window), batch.codes(version)
+    if int(versions.min()) == 0 or int(versions.max()) == version.other:
+        return False
+    if int(windows.min()) == NULL_INTEGER:
+        raise WindowError("rows without a window: the relation has to give __window for every row")
     for counter, positions in counters:
-        mine = positions[versions] if len(positions) > 3 else np.zeros(1, np.int64)
+        mine = positions[versions] if version.n_texts > 1 else np.zeros(1, np.int64)
         if mine.min() >= 0:
             counter.add(batch, windows, mine)
         elif mine.max() >= 0:
             rows = np.flatnonzero(mine >= 0)
             counter.add(batch.take(rows), windows[rows], mine[rows])
+    return True
 
 
 def _window(start: datetime, size: WindowSize) -> Window:

@@ -17,11 +17,12 @@ Batches = int | Mapping[datetime, int]
 
 
 class Engine(Protocol):
-    """Reads rows and returns plain values. Counts are exact; moments are accurate to about 1e-13, relative.
+    """Reads rows and returns plain values. Counts are exact; moments are accurate to 1e-12, relative, unless a column's
+    mean exceeds its spread a million times.
 
-    Every method takes a relation under canonical names (``lake.relation``). Profiles come in order of window, model version
-    and segment, ``*`` first; a combination without rows has no profile. Rows of a model version without a layout raise
-    ``WindowError``.
+    Every method takes a relation under canonical names (``lake.relation``). Profiles come in order of window, model
+    version and segment, ``*`` first; a combination without rows has no profile. Rows of a model version that has no
+    layout raise ``WindowError``.
     """
 
     def build_layout(self, relation: Relation, monitor: Monitor) -> Layout:
@@ -42,7 +43,7 @@ class Engine(Protocol):
         batches: Batches,
         window_size: WindowSize,
     ) -> list[LabelledProfile]:
-        """One outcome profile per (window, model version, segment). ``batches``: the label batch, or by window start."""
+        """One per (window, model version, segment). ``batches``: the label batch, or that of each window's start."""
         ...
 
     def profile_both(
@@ -53,5 +54,5 @@ class Engine(Protocol):
         batches: Batches,
         window_size: WindowSize,
     ) -> tuple[list[Profile], list[LabelledProfile]]:
-        """``profile`` and ``profile_outcomes`` in the same pass: for a reference, or a log that already has its labels."""
+        """``profile`` and ``profile_outcomes`` in one pass: for a reference, or rows that already have their labels."""
         ...

@@ -14,8 +14,8 @@ Ints = NDArray[np.integer]
 class Groups:
     """The groups met in a batch.
 
-    ``ids`` (G,) positions in the table of all groups; ``codes`` (rows,) which of the G each row is in, None when G is 1;
-    ``order`` sorts rows by group, None when they are sorted.
+    ``ids`` (G,) positions in the table of all groups; ``codes`` (rows,) which of the G each row is in, None when G
+    is 1; ``order`` sorts rows by group, None when they are sorted.
     """
 
     ids: NDArray[np.intp]
@@ -45,7 +45,7 @@ def sorting_order(codes: Ints, n_groups: int) -> NDArray[np.intp] | None:
 
 @dataclass
 class GroupTable:
-    """All groups met so far: (window start in µs, version, segment codes …) and the row each has in the arrays of counts."""
+    """All groups met so far: (window start in µs, version, segment codes …), and each one's row in the totals."""
 
     rows: dict[tuple[int, ...], int] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class GroupTable:
 
 
 def _distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
-    """Codes (None when all are equal) and the distinct values. Rows of a log come in runs, so runs are compared, not rows."""
+    """Codes (None when all are equal) and the distinct values. A log's rows come in runs, so runs are compared."""
     changes = np.flatnonzero(values[1:] != values[:-1]) + 1
     if not len(changes):
         return None, values[:1]

@@ -18,7 +18,7 @@ CLIP = 1e-15
 
 
 class OutcomeTotals:
-    """Outcome profiles in the making: a row for each group; counts and sums flattened in the order of ``OutcomeProfile``."""
+    """Outcome profiles in the making: a row for each group; arrays flattened in the order of ``OutcomeProfile``."""
 
     def __init__(self, layout: OutcomeLayout) -> None:
         self.layout = layout
@@ -57,17 +57,32 @@ class OutcomeTotals:
         return merged
 
     def profiles(self, n_groups: int) -> list[OutcomeProfile]:
+        """The outcome profile of each group. Positional, in the order of ``OutcomeProfile``'s fields."""
         heads = self.counts[:n_groups, :HEADS].tolist()
         counts = list(_split(self.counts[:n_groups, HEADS:], self._count_shapes))
         sums = list(_split(self.sums[:n_groups], self._sum_shapes))
         return [
             OutcomeProfile(
-                self.layout, *heads[g],
-                score_counts=counts[0][g], score_sums=sums[0][g], labelled_counts=counts[1][g], positive_counts=counts[2][g],
-                labelled_sums=sums[1][g], confusion=counts[3][g], error_counts=counts[4][g], sums=sums[2][g],
+                self.layout,
+                n,
+                labelled_n,
+                scored_n,
+                nonzero_n,
+                scores,
+                score_sums,
+                labelled,
+                positive,
+                labelled_sums,
+                confusion,
+                errors,
+                rest,
             )
-            for g in range(n_groups)
-        ]  # fmt: skip
+            for (n, labelled_n, scored_n, nonzero_n), (scores, labelled, positive, confusion, errors), (
+                score_sums,
+                labelled_sums,
+                rest,
+            ) in zip(heads, zip(*counts, strict=True), zip(*sums, strict=True), strict=True)
+        ]
 
 
 def _split(flat: NDArray[np.generic], shapes: list[tuple[int, ...]]) -> Iterator[NDArray[np.generic]]:
@@ -166,7 +181,7 @@ class ClassificationReader:
             sums = [*(p[3] for p in parts), *(p[4] for p in parts), _Sums(groups, np.flatnonzero(scored)).of(*losses)]
             totals.add(groups.ids, counts, sums)
 
-    def _losses(self, scores: list[Numbers], outcome: NDArray[np.int16]) -> tuple[NDArray, list[NDArray[np.float64]]]:
+    def _losses(self, scores: list[Numbers], outcome: NDArray[np.integer]) -> tuple[NDArray, list[NDArray[np.float64]]]:
         """Labelled rows whose scores are all finite, and their ``CLASSIFICATION_SUMS``."""
         scored = (outcome != 0) if scores else np.zeros(len(outcome), bool)
         for s in scores:
@@ -188,7 +203,7 @@ class ClassificationReader:
 class _ClassScores:
     """The scores of one class in a batch, binned once for all groupings."""
 
-    def __init__(self, score: Numbers, code: int, outcome: NDArray[np.int16], bins: Binner) -> None:
+    def __init__(self, score: Numbers, code: int, outcome: NDArray[np.integer], bins: Binner) -> None:
         finite = _finite(score)
         self._rows = None if finite.all() else np.flatnonzero(finite)
         self._p = score.values if self._rows is None else score.values[self._rows]

@@ -22,19 +22,21 @@ MULTICLASS_GRID = tuple(i / 50 for i in range(1, 50))
 
 
 def quantiles(ordered: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Of sorted values: those that end each of ``n`` equal-count parts; with right-closed bins the parts are the bins."""
+    """Of sorted values: those that end each of ``n`` parts of equal count, which right-closed bins then hold."""
     ranks = np.ceil(np.arange(1, n + 1) * (len(ordered) / n)).astype(np.intp) - 1
     return ordered[np.clip(ranks, 0, len(ordered) - 1)]
 
 
 def bin_edges(ordered: NDArray[np.float64], bins: int) -> tuple[float, ...]:
-    """Edges of a numerical column from its sorted finite values: a first edge just below the least value, then the distinct
-    values where they are at most ``bins``, else the quantiles that cut into ``bins`` equal counts (ties make fewer)."""
+    """Edges of a numerical column from its sorted finite values: a first edge just below the least value, then the
+    distinct values where they are at most ``bins``, else the quantiles that cut into ``bins`` equal counts (ties make
+    fewer)."""
     if not len(ordered):
         return ()
     distinct = ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))]
     ends = distinct if len(distinct) <= bins else np.unique(quantiles(ordered, bins))
-    below = np.nextafter(ends[0], -np.inf)
+    with np.errstate(over="ignore"):
+        below = np.nextafter(ordered[0], -np.inf)
     if abs(below) < LEAST_NORMAL:
         below = -LEAST_NORMAL  # a denormal has no portable text
     edges = [below, *ends] if np.isfinite(below) else list(ends)
@@ -83,13 +85,13 @@ class ReferenceReader:
     def _has(self, column: str) -> bool:
         return column in self._relation.columns
 
-    def _sql(self, template: str) -> str:
-        return template.replace("{relation}", f"({self._relation.sql}) AS relation")
+    def _sql(self, template: str, **parts: str) -> str:
+        return template.format(relation=f"({self._relation.sql}) AS relation", **parts)
 
     def _finite(self, expressions: list[str]) -> list[NDArray[np.float64]]:
         """The finite values of each expression, sorted."""
         listed = ", ".join(f"{e} AS c{i}" for i, e in enumerate(expressions))
-        table = self._connection.sql(self._sql(f"SELECT {listed} FROM {{relation}}")).to_arrow_table()
+        table = self._connection.sql(self._sql("SELECT {listed} FROM {relation}", listed=listed)).to_arrow_table()
         found = []
         for i in range(len(expressions)):
             x = table.column(i).drop_null().to_numpy()
@@ -117,8 +119,9 @@ class ReferenceReader:
         name = identifier(column)
         rows = self._connection.execute(
             self._sql(
-                f"SELECT CAST({name} AS VARCHAR) AS category FROM {{relation}} WHERE {name} IS NOT NULL "
-                "GROUP BY category ORDER BY count(*) DESC, category LIMIT ?"
+                "SELECT CAST({name} AS VARCHAR) AS category FROM {relation} WHERE {name} IS NOT NULL "
+                "GROUP BY category ORDER BY count(*) DESC, category LIMIT ?",
+                name=name,
             ),
             [self._monitor.max_categories if limit is None else limit],
         ).fetchall()

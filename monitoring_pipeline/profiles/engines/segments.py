@@ -16,10 +16,11 @@ MAX_COMBINATIONS = 1000
 
 @dataclass(frozen=True)
 class SegmentColumn:
-    """The segment values of one column, fixed by the reference so that windows stay comparable and hours add up to days.
+    """The segment values of one column, fixed by the reference so that windows stay comparable and hours add up to
+    days.
 
-    Categorical: the reference's ``limit`` most frequent categories by name, everything else ``__other__``. Numerical: its
-    bins, as ``(0.5, 2]``. Null (and what is no finite number) is the null segment.
+    Categorical: the reference's ``limit`` most frequent categories by name, everything else ``__other__``. Numerical:
+    its bins, as ``(0.5, 2]``. Null (and what is no finite number) is the null segment.
     """
 
     layout: ColumnLayout
@@ -30,7 +31,7 @@ class SegmentColumn:
         return self.limit + 2
 
     def codes(self, codes: NDArray[np.integer]) -> NDArray[np.integer]:
-        """From the column's codes (0 null, 1 … in the layout's order): the same, with everything past ``limit`` as one."""
+        """From the column's codes (0 null, 1 … in the layout's order): the same, all past ``limit`` as one."""
         return np.minimum(codes, self.limit + 1)
 
     def value(self, code: int) -> str | None:
@@ -65,6 +66,6 @@ def _found(layout: Layout, name: str) -> ColumnLayout:
 
 
 def finest(keys: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-    """The segmentations no other one refines; the others, and the whole, add up from them. At least one, perhaps empty."""
+    """The segmentations no other one refines; the others, and the whole, add up from them. At least one."""
     distinct = list({frozenset(k): k for k in keys}.values())
     return tuple(k for k in distinct if not any(set(k) < set(other) for other in distinct)) or ((),)

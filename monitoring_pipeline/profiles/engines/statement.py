@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from monitoring_pipeline.lake.relation import Relation
 
 BATCH_ROWS = 65_536  # a column of a batch (512 kB) stays in the second-level cache while it is counted
+NULL_INTEGER = int(np.iinfo(np.int64).min)
+MAX_LISTED = 32  # so many texts are found in SQL, by comparing in turn; more are looked up in a hash table by Arrow
 
 
 def identifier(name: str) -> str:
@@ -33,6 +35,19 @@ class Numbers:
 
     values: NDArray[np.float64]
     valid: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class Coding:
+    """A text column as small numbers: 0 null, 1 … K the K texts it was asked for, in order, K + 1 any other text."""
+
+    position: int
+    n_texts: int
+    lookup: pa.Array | None
+
+    @property
+    def other(self) -> int:
+        return self.n_texts + 1
 
 
 class Statement:
@@ -57,29 +72,28 @@ class Statement:
         """Position of the window's start in microseconds since 1970, UTC."""
         return self._add("epoch_us(CAST(__window AS TIMESTAMP))")
 
-    def code(self, column: str, texts: tuple[str, ...]) -> int:
-        """Position of a small number: 0 null, 1 … K the texts in order, K + 1 any other text.
-
-        DuckDB evaluates this once per dictionary entry where Parquet keeps the column as a dictionary.
-        """
-        name, other = f"CAST({self._column(column)} AS VARCHAR)", len(texts) + 1
-        if not texts:
-            return self._add(f"CAST({name} IS NOT NULL AS SMALLINT)")
-        listed = "[" + ", ".join(map(literal, texts)) + "]"
-        found = f"coalesce(nullif(list_position({listed}, {name}), 0), {other})"
-        return self._add(f"CAST(CASE WHEN {name} IS NULL THEN 0 ELSE {found} END AS SMALLINT)")
+    def code(self, column: str, texts: tuple[str, ...]) -> Coding:
+        """Which of ``texts`` the column's text is."""
+        name = f"CAST({self._column(column)} AS VARCHAR)"
+        if len(texts) > MAX_LISTED:
+            return Coding(self._add(name), len(texts), pa.array([None, *texts], pa.string()))
+        # DuckDB evaluates this once per dictionary entry where Parquet keeps the column as a dictionary, but
+        # not with a CASE around it. Null is found (the list holds it), another text yields null.
+        listed = ", ".join(["NULL::VARCHAR", *map(literal, texts)])
+        return Coding(self._add(f"CAST(list_position([{listed}], {name}) - 1 AS SMALLINT)"), len(texts), None)
 
     @property
     def sql(self) -> str:
         listed = ", ".join(f"{expression} AS c{i}" for expression, i in self._expressions.items()) or "0 AS c0"
         return f"SELECT {listed} FROM ({self._relation.sql}) AS relation"  # noqa: S608 - names and texts are quoted above
 
-    def batches(self, connection: DuckDBPyConnection) -> Iterator[Batch]:
+    def batches(self, connection: DuckDBPyConnection) -> Generator[Batch, None, None]:
         """The rows, in batches and in no particular order. Only a few batches are in memory at a time."""
-        reader = connection.sql(self.sql).to_arrow_reader(BATCH_ROWS)
-        for batch in reader:
-            if batch.num_rows:
-                yield Batch(batch)
+        # Left unread, a result would hold the connection: closing the generator closes it.
+        with connection.sql(self.sql).to_arrow_reader(BATCH_ROWS) as reader:
+            for batch in reader:
+                if batch.num_rows:
+                    yield Batch(batch)
 
 
 class Batch:
@@ -96,13 +110,18 @@ class Batch:
         values = np.frombuffer(column.buffers()[1], np.float64, column.offset + self.n_rows)[column.offset :]
         return Numbers(values, pc.is_valid(column).to_numpy(zero_copy_only=False))
 
-    def codes(self, position: int) -> NDArray[np.int16]:
-        return self._batch.column(position).to_numpy(zero_copy_only=True)
+    def codes(self, coding: Coding) -> NDArray[np.integer]:
+        found = self._batch.column(coding.position)
+        if coding.lookup is not None:
+            found = pc.index_in(found, value_set=coding.lookup)
+        if found.null_count:
+            found = pc.fill_null(found, coding.other)
+        return found.to_numpy(zero_copy_only=True)
 
     def integers(self, position: int) -> NDArray[np.int64]:
-        """Null reads as the least integer."""
+        """Null reads as ``NULL_INTEGER``."""
         column = self._batch.column(position)
-        return pc.fill_null(column, np.iinfo(np.int64).min).to_numpy(zero_copy_only=False)
+        return pc.fill_null(column, NULL_INTEGER).to_numpy(zero_copy_only=False)
 
     def take(self, rows: NDArray[np.intp]) -> Batch:
         return Batch(self._batch.take(pa.array(rows)))

@@ -1,25 +1,88 @@
-"""Fixtures that several rooms share: a real embedded Postgres for the session, a fresh database for each test."""
+"""Fixtures that several rooms share: real Postgres servers for the session, a fresh database for each test."""
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url
 
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
+from monitoring_pipeline.warehouse.migrations import migrate
+
+DEBIAN_BINARIES = Path("/usr/lib/postgresql/15/bin")
 
 
 @pytest.fixture(scope="session")
 def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """The embedded server of the whole test session, in a home of its own."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("embedded home")) as server:
-        yield server
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("embedded home")).start()
+    yield server
+    place = server.status.place
+    server.stop()
+    shutil.rmtree(place)
+
+
+@pytest.fixture(scope="session")
+def debian_server() -> Iterator[str]:
+    """URL of Debian's Postgres 15, started on loopback under an unprivileged account; skips, loudly, where it is absent."""
+    if not (DEBIAN_BINARIES / "initdb").exists():
+        pytest.skip(f"NOT TESTED ON POSTGRES 15: {DEBIAN_BINARIES} is absent (apt-get install postgresql-15)")
+    place = Path(tempfile.mkdtemp(prefix="postgres15-", dir="/tmp"))
+    account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    run_as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
+    if account:
+        os.chown(place, account.pw_uid, account.pw_gid)
+    initdb = [DEBIAN_BINARIES / "initdb", "-D", place / "data", "-U", "tester", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd="/", **run_as)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-p", str(port)]
+    server = subprocess.Popen(
+        [DEBIAN_BINARIES / "postgres", "-D", place / "data", *options], stderr=subprocess.DEVNULL, cwd="/", **run_as
+    )
+    url = f"postgresql+psycopg2://tester@127.0.0.1:{port}/postgres"
+    try:
+        _wait_for(url)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+        shutil.rmtree(place)
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param("embedded_server", id="pg18"), pytest.param("debian_server", id="pg15", marks=pytest.mark.server)],
+)
+def any_server(request: pytest.FixtureRequest) -> str:
+    """URL of each kind of server in turn: the wheel's and Debian's."""
+    server = request.getfixturevalue(request.param)
+    return server if isinstance(server, str) else server.url("postgres")
+
+
+@pytest.fixture(scope="session")
+def migrated_template(embedded_server: EmbeddedPostgres) -> Iterator[tuple[str, str]]:
+    """(server, name of a migrated database that new ones are copied from)."""
+    yield from _template(embedded_server.url("postgres"))
+
+
+@pytest.fixture(scope="session")
+def any_migrated_template(any_server: str) -> Iterator[tuple[str, str]]:
+    yield from _template(any_server)
 
 
 @pytest.fixture
@@ -29,27 +92,44 @@ def warehouse_url(embedded_server: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, warehouse_url: str) -> Settings:
-    """Settings of a home of the test's own, with an empty database."""
-    return Settings(home=tmp_path / "home", monitors_dir=tmp_path / "monitors", database_url=warehouse_url)
+def settings(tmp_path: Path, migrated_template: tuple[str, str]) -> Iterator[Settings]:
+    """Settings of a home of the test's own, with a migrated database without rows."""
+    for url in fresh_database(*migrated_template):
+        yield Settings(home=tmp_path / "home", monitors_dir=tmp_path / "monitors", database_url=url)
 
 
 @pytest.fixture
 def warehouse(settings: Settings) -> Iterator[Warehouse]:
-    """An open, migrated, empty warehouse."""
+    """An open, migrated, empty warehouse on the embedded server."""
     with Warehouse.open(settings, patience=5) as opened:
         yield opened
 
 
-def fresh_database(server_url: str) -> Iterator[str]:
-    """Create an empty database on this server, yield its URL, drop it and Dagster's beside it."""
+@pytest.fixture
+def any_warehouse(any_migrated_template: tuple[str, str], tmp_path: Path) -> Iterator[Warehouse]:
+    """The same on each kind of server in turn."""
+    for url in fresh_database(*any_migrated_template):
+        with Warehouse.open(Settings(home=tmp_path / "home", database_url=url), patience=5) as opened:
+            yield opened
+
+
+def fresh_database(server_url: str, template: str = "template1") -> Iterator[str]:
+    """Create a database on this server, yield its URL, drop it and Dagster's beside it."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(server_url, f'create database "{name}"')
+    _administer(server_url, f'create database "{name}" template "{template}"')
     try:
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:
         for database in (name, f"{name}_dagster"):
             _administer(server_url, f'drop database if exists "{database}" with (force)')
+
+
+def _template(server_url: str) -> Iterator[tuple[str, str]]:
+    for url in fresh_database(server_url):
+        engine = create_engine(url)
+        migrate(engine)
+        engine.dispose()
+        yield server_url, str(make_url(url).database)
 
 
 def _administer(server_url: str, statement: str) -> None:
@@ -59,3 +139,15 @@ def _administer(server_url: str, statement: str) -> None:
         connection.cursor().execute(statement)
     finally:
         connection.close()
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg2.connect(url.replace("+psycopg2", "", 1)).close()
+            return
+        except psycopg2.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

@@ -249,11 +249,8 @@ class Spool:
             os.close(self._lock_fd)
 
 
-cla
-clas class GroupCommi
-GroupCommit GroupCommit:
-    """Many appends, one fsync: each waits for the first sync that began after its bytes were
-    written."""
+class GroupCommit:
+    """Many appends, one fsync: each waits for the first sync that began after its bytes were written."""
 
     def __init__(self, unsynced: Callable[[], list[Segment]]) -> None:
         self._unsynced = unsynced

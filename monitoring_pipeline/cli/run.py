@@ -60,6 +60,8 @@ def run_range(monitor: Monitor, first: Window, last: Window) -> str | None:
         result = job.execute_in_process(
             instance=instance,
             tags={**range_tags(monitor, first, last), "monitoring/monitor": monitor.name},
+            # The progress bar speaks for the run; its events go to Dagster's storage all the same.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
     if result.success:

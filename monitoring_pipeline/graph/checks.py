@@ -4,8 +4,6 @@ The reference's gate blocks: bins cut from a poor reference would poison every w
 they are rows in Postgres, one per window, and the check says in Dagster what they say of the newest window of the run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

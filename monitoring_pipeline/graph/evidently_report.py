@@ -1,7 +1,5 @@
 """Evidently's HTML report of one window: the magnifying glass, on demand, outside the range run."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from monitoring_pipeline.errors import UserError

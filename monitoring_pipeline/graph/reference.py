@@ -1,7 +1,5 @@
 """The reference asset: the labelled rows a model version was validated on, profiled; they fix bins and usual figures."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from monitoring_pipeline import __version__

@@ -5,8 +5,6 @@ already running are left alone. A window that has failed ``MAX_ATTEMPTS`` times 
 lists it, and new data or labels for it start the count anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import dagster as dg

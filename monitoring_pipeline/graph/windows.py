@@ -6,8 +6,6 @@ each good (asset, window) is recorded as materialized, and only then the run end
 subset of the six can still be selected.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator, Sequence
 

@@ -1,0 +1,75 @@
+"""``init`` and ``validate``: drafting a monitor from data, and checking monitors and their sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitoring_pipeline.cli.output import JsonOption, print_json, wants_json
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.settings import Settings
+
+SOURCE_HELP = "File, glob, directory or fsspec URL; or SQLALCHEMY_URL#TABLE."
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the new monitor: letters, digits, underscores.")],
+    predictions: Annotated[str, typer.Option(help=f"The prediction log. {SOURCE_HELP}")],
+    ground_truth: Annotated[str | None, typer.Option(help="True outcomes by prediction id.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Labelled rows the model was not fitted on.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write. [MONITORS_DIR/NAME.yaml]")] = None,
+    force: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
+) -> None:
+    """Draft a monitor from data: types, task, id and time, commented. Read it, mend it, then `validate` and `run`."""
+    from monitoring_pipeline.lake.inspection import summarize
+    from monitoring_pipeline.monitors.drafting import draft
+
+    settings = Settings()
+    path = out or settings.monitors_dir / f"{name}.yaml"
+    if path.exists() and not force:
+        raise UserError(f"{path} is there already; --force replaces it, --out writes elsewhere")
+    summaries = [summarize(source, settings) if source else None for source in (predictions, ground_truth, reference)]
+    assert summaries[0] is not None
+    text = draft(name, summaries[0], summaries[1], summaries[2])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    typer.echo(f"wrote {path}\nnext: read it, then `monitoring-pipeline validate {path}` and `monitoring-pipeline run {name}`")
+
+
+def validate(
+    files: Annotated[list[Path] | None, typer.Argument(help="Monitor files. [all of MONITORS_DIR]")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Check monitors and their sources. Errors as file:line: field: what is wrong and what to write."""
+    from monitoring_pipeline.monitors.loading import monitor_files
+
+    settings = Settings()
+    paths = files or monitor_files(settings.monitors_dir)
+    if not paths:
+        raise UserError(f"there is no monitor in {settings.monitors_dir}; `monitoring-pipeline init` drafts one")
+    findings = [finding for path in paths for finding in _findings(path, settings)]
+    if wants_json(json):
+        print_json([vars(finding) for finding in findings])
+    else:
+        for finding in findings:
+            typer.secho(str(finding), fg="red", err=True)
+        if not findings:
+            typer.echo(f"{len(paths)} monitor(s) are sound: {', '.join(path.stem for path in paths)}")
+    if findings:
+        raise typer.Exit(1)
+
+
+def _findings(path: Path, settings: Settings) -> list:
+    """What is wrong with the declaration; when nothing is, what is wrong with its sources."""
+    from monitoring_pipeline.lake.inspection import check_sources
+    from monitoring_pipeline.monitors.loading import Finding, check_files, line_of, load_monitor
+
+    if wrong := check_files([path]):
+        return wrong
+    monitor = load_monitor(path)
+    return [
+        Finding(str(path), line_of(path, found.location), ".".join(map(str, found.location)), found.message)
+        for found in check_sources(monitor, settings)
+    ]

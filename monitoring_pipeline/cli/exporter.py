@@ -1,0 +1,20 @@
+"""``exporter``: the monitor's own figures for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from monitoring_pipeline.cli.environment import open_warehouse
+
+
+def exporter(
+    port: Annotated[int, typer.Option(help="Port to serve /metrics and /healthz on.")] = 9187,
+    host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
+) -> None:
+    """Serve the newest figures of every monitor, and the monitor's own health, until Ctrl-C."""
+    from monitoring_pipeline.exporter import serve
+
+    with open_warehouse() as warehouse:
+        serve(warehouse, port, host)

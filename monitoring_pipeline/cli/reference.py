@@ -1,0 +1,59 @@
+"""``reference``: the reference profile of the version in service, to ship with a model."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitoring_pipeline.cli.environment import monitor_named, open_warehouse
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.settings import Settings
+
+app = typer.Typer(help="The reference profile that windows and services are held against.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    json = "json"
+    prom = "prom"
+
+
+@app.callback()
+def reference() -> None:
+    """Keeps ``export`` a subcommand of its own."""
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(help="Name of the monitor.")],
+    format: Annotated[Format, typer.Option(help="json for `Monitoring(...)`, prom for Prometheus' text format.")] = Format.json,
+    version: Annotated[str | None, typer.Option(help="Model version. [the champion, else the declared one]")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write. [standard output]")] = None,
+) -> None:
+    """Write the reference of a model version: bins, categories and counts."""
+    from monitoring_pipeline.profiles.document import to_document
+    from monitoring_pipeline.warehouse import model_versions, profile_store
+
+    settings = Settings()
+    monitor = monitor_named(name, settings)
+    with open_warehouse(settings) as warehouse, warehouse.transaction() as conn:
+        references = profile_store.references(conn, name)
+        wanted = version or model_versions.champion(conn, name) or monitor.reference.model_version
+    if wanted not in references:
+        known = ", ".join(sorted(references)) or f"none; `monitoring-pipeline run {name}` makes the declared one"
+        raise UserError(f"{name} has no reference of model version {wanted!r}. There are: {known}")
+    document = to_document(references[wanted])
+    if format is Format.json:
+        text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    else:
+        from monitoring_pipeline.serving.reference import reference_text
+
+        text = reference_text(document)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text)
+        typer.echo(f"wrote {out}", err=True)

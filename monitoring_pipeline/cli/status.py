@@ -1,0 +1,70 @@
+"""``status``: how each monitor stands."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitoring_pipeline.cli.environment import open_warehouse
+from monitoring_pipeline.cli.output import JsonOption, print_json, print_table, wants_json
+from monitoring_pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.warehouse.status import MonitorStatus
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(help="One monitor; all when absent.")] = None, json: JsonOption = False
+) -> None:
+    """Per monitor: last window, lag, coverage, open incidents, failed windows, champion version."""
+    from monitoring_pipeline.warehouse.status import monitor_statuses
+
+    with open_warehouse() as warehouse, warehouse.transaction() as conn:
+        found = monitor_statuses(conn, name)
+    if name and not found:
+        raise UserError(f"the database knows no monitor {name!r}; `monitoring-pipeline run {name}` makes it known")
+    if wants_json(json):
+        print_json([asdict(one) for one in found])
+        return
+    if not found:
+        typer.echo("no monitor has run yet; `monitoring-pipeline run NAME` or `monitoring-pipeline demo`")
+    print_table("Monitors", [_row(one) for one in found])
+    print_table("Failed windows", [row for one in found for row in _failures(one)])
+    print_table(
+        "Unreadable files",
+        [{"monitor": one.monitor, "file": p, "why": why} for one in found for p, why in one.unreadable_files.items()],
+    )
+
+
+def _row(one: MonitorStatus) -> dict[str, object]:
+    return {
+        "monitor": one.monitor,
+        "task": one.task,
+        "last window": f"{one.last_window.start:%Y-%m-%d %H:%M}" if one.last_window else "-",
+        "lag": str(timedelta(seconds=round(one.lag_seconds))) if one.lag_seconds is not None else "-",
+        "windows": one.n_windows,
+        "rows": one.n_rows,
+        "coverage": f"{one.coverage:.1%}" if one.coverage is not None else "-",
+        "unknown labels": one.n_unknown_labels,
+        "stale": ", ".join(f"{n} {reason}" for reason, n in one.stale_windows.items()) or "0",
+        "failed": len({f.window for f in one.failed_windows}),
+        "open incidents": one.open_incidents,
+        "champion": one.champion_version or "-",
+    }
+
+
+def _failures(one: MonitorStatus) -> list[dict[str, object]]:
+    return [
+        {
+            "monitor": one.monitor,
+            "window": f"{f.window.start:%Y-%m-%d %H:%M}",
+            "stage": f.stage,
+            "attempts": f.attempts,
+            "gave up": "yes" if f.gave_up else "no",
+            "why": f.error,
+        }
+        for f in one.failed_windows
+    ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -50,7 +52,18 @@ def _utc(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        close = difflib.get_close_matches(value, available_timezones(), n=1)
+        hint = f"did you mean {close[0]}?" if close else "write an IANA name, such as Europe/Berlin"
+        raise ValueError(f"{value!r} is not a time zone; {hint}") from None
+    return value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
 ClassLabel = Annotated[str, BeforeValidator(_class_label)]
 Moment = Annotated[datetime, AfterValidator(_utc)]
@@ -67,13 +80,13 @@ class Declared(BaseModel):
 class Source(Declared):
     """Where rows come from: files (``path``) or a SQL table (``url`` and ``table``).
 
-    ``path`` is one glob or a list of them, local or an fsspec URL.
-
     ``${NAME}`` in ``path`` and ``url`` is taken from the environment, so that no password stands in a declaration.
     Relative paths are relative to the file of the monitor.
     """
 
-    path: str | tuple[str, ...] | None = None
+    path: str | tuple[str, ...] | None = Field(
+        default=None, description="files: a glob or a list of them, local or fsspec URLs; `**` crosses directories"
+    )
     format: Literal["parquet", "csv", "jsonl"] | None = Field(
         default=None, description="inferred from the suffix when absent"
     )
@@ -143,10 +156,10 @@ class Schema(Declared):
         default_factory=dict, description="multiclass: class -> column of its score"
     )
     positive_class: ClassLabel = Field(default="1", description="binary: the outcome that counts as positive")
-    numerical: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    boolean: tuple[str, ...] = ()
-    timezone: str = Field(default="UTC", description="zone of times that carry none; an IANA name")
+    numerical: tuple[str, ...] = Field(default=(), description="features that are numbers")
+    categorical: tuple[str, ...] = Field(default=(), description="features that are one of some values; text or codes")
+    boolean: tuple[str, ...] = Field(default=(), description="features that are true or false (or 1, 0, yes, no)")
+    timezone: Zone = Field(default="UTC", description="zone of times that carry none; an IANA name")
 
     @model_validator(mode="after")
     def _distinct(self) -> Schema:
@@ -199,36 +212,55 @@ DRIFT_THRESHOLDS: dict[str, float] = {
 }
 
 
+DriftThresholds = Annotated[dict[str, float], AfterValidator(_known_methods)]
+
+
 class ColumnThresholds(Declared):
     """Thresholds of one column that replace the monitor's."""
 
-    drift: Annotated[dict[str, float], AfterValidator(_known_methods)] = Field(default_factory=dict)
-    missing_share: Share | None = None
-    out_of_range_share: Share | None = None
-    unseen_share: Share | None = None
+    drift: DriftThresholds = Field(default_factory=dict, description="method -> threshold, for this column alone")
+    missing_share: Share | None = Field(default=None, description="most of the rows that may lack a value")
+    out_of_range_share: Share | None = Field(
+        default=None, description="most of the values that may lie outside the reference's range"
+    )
+    unseen_share: Share | None = Field(
+        default=None, description="most of the values that may be categories the reference lacks"
+    )
 
 
 class Bound(Declared):
     """A figure is degraded below ``min`` or above ``max``."""
 
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, description="least value that is not degraded")
+    max: float | None = Field(default=None, description="greatest value that is not degraded")
 
 
 class Thresholds(Declared):
     """What counts as drift, as a violation, as degraded. All have defaults; a pinned figure is taken as it is."""
 
-    drift: Annotated[dict[str, float], AfterValidator(_known_methods)] = Field(default_factory=dict)
+    drift: DriftThresholds = Field(
+        default_factory=dict, description="method -> threshold, for every column; a method not named has its default"
+    )
     drift_alpha: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.001, description="a drifted column is also significant at this level"
     )
-    drifted_columns_share: Share = 0.3
-    missing_share_change: Share = 0.05
-    out_of_range_share: Share = 0.01
-    unseen_share: Share = 0.01
-    duplicate_share: Share = 0.01
-    quarantined_share: Share = 0.001
-    type_violation_share: Share = 0.0
+    drifted_columns_share: Share = Field(
+        default=0.3, description="share of drifted columns from which the window as a whole has drifted"
+    )
+    missing_share_change: Share = Field(
+        default=0.05, description="rise of a column's missing share above the reference's that is a violation"
+    )
+    out_of_range_share: Share = Field(
+        default=0.01, description="share of values outside the reference's range that is a violation"
+    )
+    unseen_share: Share = Field(
+        default=0.01, description="share of values that are categories the reference lacks that is a violation"
+    )
+    duplicate_share: Share = Field(default=0.01, description="share of rows with a repeated id that is a violation")
+    quarantined_share: Share = Field(default=0.001, description="share of unusable rows that is a violation")
+    type_violation_share: Share = Field(
+        default=0.0, description="share of values that do not fit their column's type that is a violation"
+    )
     volume_ratio: tuple[float, float] = Field(
         default=(0.5, 2.0), description="rows against the usual of that hour of the week"
     )
@@ -239,39 +271,51 @@ class Thresholds(Declared):
     performance_drop: Share = Field(
         default=0.1, description="relative loss against the reference that counts as degraded"
     )
-    columns: dict[str, ColumnThresholds] = Field(default_factory=dict)
+    columns: dict[str, ColumnThresholds] = Field(default_factory=dict, description="column -> its own thresholds")
 
 
 class Labels(Declared):
     """When a window's figures can be trusted. A window is mature at ``coverage`` or once ``max_delay`` has passed."""
 
-    coverage: Share = 0.95
-    max_delay: Duration = timedelta(days=7)
+    coverage: Share = Field(default=0.95, description="labelled share from which a window is mature")
+    max_delay: Duration = Field(
+        default=timedelta(days=7), description="time after which a window is mature whatever its coverage"
+    )
 
 
 class RetrainPolicy(Declared):
     """When a challenger is trained and when it is promoted. ``trainer`` is the import path ``module:function``."""
 
-    enabled: bool = False
-    trainer: str | None = None
+    enabled: bool = Field(default=False, description="train challengers at all")
+    trainer: str | None = Field(default=None, description="import path `module:function` of what trains a challenger")
     metric: str | None = Field(default=None, description="the metric champion and challenger are compared by")
-    min_improvement: float = 0.0
-    cooldown: Duration = timedelta(days=7)
-    train_on: Duration = timedelta(days=90)
+    min_improvement: float = Field(default=0.0, description="least gain of the metric that promotes a challenger")
+    cooldown: Duration = Field(default=timedelta(days=7), description="least time between two trainings")
+    train_on: Duration = Field(default=timedelta(days=90), description="how far back the training rows reach")
+
+    @model_validator(mode="after")
+    def _has_trainer(self) -> RetrainPolicy:
+        if self.enabled and not self.trainer:
+            raise ValueError("retrain.trainer: retraining is enabled and has no trainer; write `module:function`")
+        return self
 
 
 class Owner(Declared):
-    team: str | None = None
-    email: str | None = None
+    """Whom to ask."""
+
+    team: str | None = Field(default=None, description="team that answers for the model")
+    email: str | None = Field(default=None, description="where it is reached")
 
 
 class Monitor(Declared):
     """One deployed model. Equal declarations have equal ``config_version``."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
-    description: str = ""
-    owner: Owner = Owner()
-    task: Task
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")] = Field(
+        description="letters, digits and _; names the assets, the rows and the directories"
+    )
+    description: str = Field(default="", description="one sentence for people")
+    owner: Owner = Field(default=Owner(), description="whom to ask")
+    task: Task = Field(description="what the model predicts: one of two classes, one of several, a number")
     schema_: Schema = Field(alias="schema", description="which column is what")
     predictions: Source = Field(description="the prediction log")
     ground_truth: GroundTruthSource | None = Field(
@@ -284,21 +328,26 @@ class Monitor(Declared):
         default=None, description="day after the last that is monitored; for a retired model or a replay"
     )
     segments: tuple[str | tuple[str, ...], ...] = Field(default=(), description="columns, or combinations of columns")
-    baselines: tuple[Literal["training", "previous", "seasonal"], ...] = ("training", "previous")
+    baselines: tuple[Literal["training", "previous", "seasonal"], ...] = Field(
+        default=("training", "previous"),
+        description="what a window is held against: the reference, the window before, the same hours of trailing weeks",
+    )
     bins: Annotated[int, Field(ge=2, le=200)] = Field(
         default=20, description="bins per numerical column, by quantiles of the reference"
     )
     max_categories: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=100, description="the reference's most frequent; the rest is `other`"
     )
-    labels: Labels = Labels()
-    thresholds: Thresholds = Thresholds()
-    retrain: RetrainPolicy = RetrainPolicy()
+    labels: Labels = Field(default=Labels(), description="when outcomes are expected")
+    thresholds: Thresholds = Field(default=Thresholds(), description="what counts as drift, violation, degradation")
+    retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="when a challenger is trained and promoted")
     base_dir: Path = Field(default=Path(), exclude=True, description="directory of the file; set by the loader")
 
     @model_validator(mode="after")
     def _fits_task(self) -> Monitor:
         findings = [*self._misfits_of_task(), *self._undeclared_columns()]
+        if self.end and self.end <= self.start:
+            findings.append(f"end: {self.end} is not after start ({self.start}); `end` is the day after the last one")
         if findings:
             raise ValueError("\n".join(findings))
         return self

@@ -14,6 +14,8 @@ from monitoring_pipeline.monitors.windows import LENGTH, Window, WindowSize
 
 HOURLY_FROM = 24_000  # rows a day from which an hour holds enough of them to be a window
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+# What YAML does not take as it is, beyond the control characters that JSON escapes.
+_UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _NOT_TEXT = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
@@ -237,4 +239,8 @@ def _moment(value: datetime) -> str:
 def scalar(text: str) -> str:
     """Text as a YAML scalar that is read back as the same text: plain where that is safe, else double-quoted."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT
-    return text if plain else json.dumps(text, ensure_ascii=True)
+    return (
+        text
+        if plain
+        else _UNPRINTABLE.sub(lambda found: f"\\U{ord(found[0]):08x}", json.dumps(text, ensure_ascii=False))
+    )

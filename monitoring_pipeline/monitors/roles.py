@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Literal
 
 from monitoring_pipeline.errors import DeclarationError
@@ -222,7 +223,8 @@ def moment_of(value: object) -> datetime | None:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        value = float(value)
         scale = next((s for s in (1, 1e3, 1e6, 1e9) if 3e8 <= value / s < 5e9), None)
         return None if scale is None else datetime.fromtimestamp(value / scale, UTC)
     try:
@@ -403,7 +405,7 @@ def _is_epoch(column: ColumnSummary) -> bool:
 
 def _is_share(column: ColumnSummary) -> bool:
     low, high = column.minimum, column.maximum
-    if not isinstance(low, int | float) or not isinstance(high, int | float):
+    if not isinstance(low, int | float | Decimal) or not isinstance(high, int | float | Decimal):
         return False
     return _is_number(column) and column.kind not in _INTEGERS and low >= 0 and high <= 1
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 
-Extreme = str | int | float | bool | date | datetime | None
+Extreme = str | int | float | Decimal | bool | date | datetime | None
 
 
 @dataclass(frozen=True)

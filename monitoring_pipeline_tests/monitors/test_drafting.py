@@ -1,0 +1,290 @@
+"""Drafts load as they are written, and say of data nobody prepared what a person would say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from monitoring_pipeline.errors import DeclarationError
+from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.monitors.drafting import draft, scalar
+from monitoring_pipeline.monitors.loading import load_monitor
+from monitoring_pipeline.monitors.roles import words
+from monitoring_pipeline.monitors.summary import ColumnSummary, SourceSummary
+
+Summarize = Callable[[Path], SourceSummary]
+
+# 5,000 loans over 50 days, as some service would log them
+LOANS = """
+    SELECT 'req-' || i AS request_id,
+           TIMESTAMP '2024-03-01' + INTERVAL (i * 864) SECOND AS "scoredAt",
+           'v' || (1 + i // 4000) AS model_version,
+           (i * 7919 % 1000) / 10.0 AS income,
+           CASE WHEN i % 5 = 0 THEN NULL ELSE i % 60 END AS age,
+           ['DE', 'FR', 'IT'][1 + i % 3] AS country,
+           10000 + i % 90 AS zip_code,
+           i % 2 = 0 AS "employed?",
+           i % 3 = 0 AS smoker,
+           CASE WHEN i % 2 = 0 THEN 'yes' ELSE 'no' END AS owner,
+           'EUR' AS currency,
+           NULL::DOUBLE AS retired,
+           'a long remark that the clerk wrote about customer number ' || i || ', who was friendly' AS remark,
+           md5(i::VARCHAR) AS session,
+           [i, i] AS path,
+           (i * 31 % 1000) / 1000.0 AS default_probability,
+           (i * 31 % 1000 > 700)::INTEGER AS prediction
+    FROM range(5000) r(i)
+"""
+OUTCOMES = """
+    SELECT 'req-' || i AS request_id, (i % 11 = 0)::INTEGER AS defaulted,
+           TIMESTAMPTZ '2024-03-05 00:00:00+00' + INTERVAL (i * 864) SECOND AS observed_at
+    FROM range(4000) r(i)
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    def _write(select: str, name: str) -> Path:
+        path = tmp_path / f"{name}.parquet"
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"COPY ({select}) TO '{path}' (FORMAT parquet)")
+        return path
+
+    return _write
+
+
+def loaded(text: str, tmp_path: Path) -> Monitor:
+    path = tmp_path / "draft.yaml"
+    path.write_text(text)
+    return load_monitor(path)
+
+
+def test_a_log_with_ground_truth(write, summary_of: Summarize, tmp_path: Path) -> None:
+    log, truth = summary_of(write(LOANS, "log")), summary_of(write(OUTCOMES, "truth"))
+    text = draft("loans", log, truth)
+    monitor = loaded(text, tmp_path)
+    schema = monitor.schema_
+    assert monitor.task == "binary"
+    assert (schema.prediction_id, schema.event_time, schema.model_version) == (
+        "request_id",
+        "scoredAt",
+        "model_version",
+    )
+    assert (schema.prediction, schema.score, schema.positive_class) == ("prediction", "default_probability", "1")
+    assert schema.numerical == ("income", "age")
+    assert schema.categorical == ("country", "zip_code")
+    assert schema.boolean == ("employed?", "smoker", "owner")
+    assert monitor.ground_truth is not None
+    assert (monitor.ground_truth.outcome, monitor.ground_truth.label_time) == ("defaulted", "observed_at")
+    for line in (
+        "    - age # 20% missing",
+        "  timezone: UTC # the times carry no zone; write the one they are in, such as America/New_York",
+        "  #   currency: holds one value only: EUR",
+        "  #   retired: holds no value",
+        "  #   remark: free text",
+        "  #   session: an id or free text: 5,000 different values in 5,000 rows",
+        "  #   path: values of type BIGINT[] are not profiled",
+        "segments: [] # such as [country]: every figure once more for each of its values",
+    ):
+        assert line in text.splitlines()
+
+
+def test_without_a_reference_the_first_quarter_of_the_log_stands_in(
+    write, summary_of: Summarize, tmp_path: Path
+) -> None:
+    monitor = loaded(draft("loans", summary_of(write(LOANS, "log"))), tmp_path)
+    # 50 days: the reference is the first 12 whole days, monitoring starts behind it
+    assert monitor.reference.path == monitor.predictions.path
+    assert monitor.reference.to == datetime(2024, 3, 13, tzinfo=UTC)
+    assert monitor.reference.outcome is None
+    assert monitor.start == date(2024, 3, 13)
+    assert monitor.window == "day"
+    assert monitor.ground_truth is None
+
+
+def test_a_reference_has_its_outcome_and_the_first_day_is_monitored(
+    write, summary_of: Summarize, tmp_path: Path
+) -> None:
+    log, truth = summary_of(write(LOANS, "log")), summary_of(write(OUTCOMES, "truth"))
+    outcome = "(i % 7 = 0)::INTEGER AS defaulted"
+    held_out = f"SELECT * EXCLUDE (model_version), {outcome} FROM ({LOANS}) POSITIONAL JOIN range(5000) r(i)"
+    monitor = loaded(draft("loans", log, truth, summary_of(write(held_out, "reference"))), tmp_path)
+    assert monitor.reference.outcome == "defaulted"
+    assert monitor.reference.model_version == "v1"  # the reference lacks the column; most of the log is v1
+    assert (monitor.reference.from_, monitor.reference.to) == (None, None)
+    assert monitor.start == date(2024, 3, 1)
+
+
+def test_an_outcome_in_the_log_is_its_own_ground_truth(write, summary_of: Summarize, tmp_path: Path) -> None:
+    path = write(f"SELECT * EXCLUDE (prediction), prediction AS target FROM ({LOANS})", "log")
+    monitor = loaded(draft("loans", summary_of(path)), tmp_path)
+    assert monitor.ground_truth is not None
+    assert (monitor.ground_truth.path, monitor.ground_truth.outcome) == (str(path), "target")
+    assert monitor.reference.outcome == "target"
+    assert "target" not in monitor.schema_.features
+
+
+def test_regression(write, summary_of: Summarize, tmp_path: Path) -> None:
+    path = write(
+        "SELECT i AS id, TIMESTAMPTZ '2024-01-01 00:00:00+00' + INTERVAL (i) HOUR AS time, i * 0.7 AS x,"
+        " i * 1.5 AS y_pred FROM range(500) r(i)",
+        "log",
+    )
+    text = draft("delay", summary_of(path))
+    monitor = loaded(text, tmp_path)
+    assert (monitor.task, monitor.schema_.prediction, monitor.schema_.score) == ("regression", "y_pred", None)
+    assert monitor.schema_.features == ("x",)
+    assert "timezone" not in text
+
+
+def test_multiclass_by_scores(write, summary_of: Summarize, tmp_path: Path) -> None:
+    path = write(
+        "SELECT uuid() AS uuid, TIMESTAMP '2024-01-01' + INTERVAL (i) HOUR AS ts, i % 9 AS x,"
+        " 0.2 + i % 3 / 10.0 AS score_cat, 0.3 AS score_dog, 0.5 - i % 3 / 10.0 AS \"score_no\", ['cat', 'dog', 'no'][1 + i % 3] AS predicted_class"
+        " FROM range(500) r(i)",
+        "log",
+    )
+    text = draft("pets", summary_of(path)).replace("DECIMAL", "DOUBLE")
+    monitor = loaded(text, tmp_path)
+    assert monitor.task == "multiclass"
+    assert monitor.schema_.class_scores == {"cat": "score_cat", "dog": "score_dog", "no": "score_no"}
+    assert monitor.schema_.prediction == "predicted_class"
+
+
+def test_of_two_class_scores_the_positive_one_is_the_score(write, summary_of: Summarize, tmp_path: Path) -> None:
+    path = write(
+        "SELECT i AS id, TIMESTAMP '2024-01-01' + INTERVAL (i) HOUR AS ts, i % 9 AS x,"
+        " (i % 10)::DOUBLE / 10 AS proba_0, (1 - i % 10 / 10)::DOUBLE AS proba_1 FROM range(500) r(i)",
+        "log",
+    )
+    text = draft("m", summary_of(path))
+    monitor = loaded(text, tmp_path)
+    assert (monitor.task, monitor.schema_.score) == ("binary", "proba_1")
+    assert "  #   proba_0: the other class's score" in text.splitlines()
+
+
+def test_many_rows_a_day_make_hourly_windows(tmp_path: Path) -> None:
+    summary = _log(n_rows=1_000_000, first=datetime(2024, 1, 1), last=datetime(2024, 1, 11))
+    monitor = loaded(draft("m", summary), tmp_path)
+    assert monitor.window == "hour"
+    assert monitor.reference.to == datetime(2024, 1, 3, 12, tzinfo=UTC)
+
+
+def test_a_long_log_has_a_month_of_reference(tmp_path: Path) -> None:
+    summary = _log(n_rows=10_000, first=datetime(2023, 1, 1), last=datetime(2024, 1, 1))
+    assert loaded(draft("m", summary), tmp_path).reference.to == datetime(2023, 1, 31, tzinfo=UTC)
+
+
+def test_a_log_of_one_moment_is_its_own_reference(tmp_path: Path) -> None:
+    summary = _log(n_rows=10, first=datetime(2023, 1, 1), last=datetime(2023, 1, 1))
+    monitor = loaded(draft("m", summary), tmp_path)
+    assert (monitor.reference.to, monitor.start) == (None, date(2023, 1, 1))
+
+
+def test_names_from_hell_survive(tmp_path: Path) -> None:
+    hell = [
+        '"; drop table x; --',
+        "a: b",
+        "- c",
+        "#d",
+        "ü\n\te",
+        "yes",
+        "12",
+        "{f}",
+        "g'h",
+        "",
+        " i ",
+        "null",
+        "💥",
+        "\x7f\x85\u2028",
+    ]
+    summary = _log(n_rows=1000, extra=[ColumnSummary(name, "DOUBLE", 500, 0, 0.0, 9.0, ("1.5",)) for name in hell])
+    assert loaded(draft("m", summary), tmp_path).schema_.numerical == ("x", *hell)
+
+
+def test_reserved_names_are_left_out(tmp_path: Path) -> None:
+    text = draft("m", _log(n_rows=1000, extra=[ColumnSummary("__index", "BIGINT", 1000, 0, 0, 999, ("1",))]))
+    assert loaded(text, tmp_path).schema_.numerical == ("x",)
+    assert "  #   __index: names that begin with `__` are reserved" in text.splitlines()
+
+
+def test_a_sql_source_is_written_as_one(tmp_path: Path) -> None:
+    found = _log(n_rows=1000)
+    summary = SourceSummary(found.n_rows, found.columns, url="postgresql://me:${PASSWORD}@db/prod", table="serving.log")
+    monitor = loaded(draft("m", summary), tmp_path)
+    assert (monitor.predictions.url, monitor.predictions.table) == (summary.url, "serving.log")
+
+
+def test_epoch_seconds_are_a_time(tmp_path: Path) -> None:
+    found = _log(n_rows=1000)
+    time = ColumnSummary("timestamp", "BIGINT", 1000, 0, 1_700_000_000, 1_702_592_000, ("1700000000",))
+    summary = SourceSummary(1000, (*(c for c in found.columns if c.name != "at"), time), path="x.parquet")
+    monitor = loaded(draft("m", summary), tmp_path)
+    assert monitor.schema_.event_time == "timestamp"
+    assert monitor.start == date(2023, 11, 22)  # a quarter of the 30 days from 2023-11-14 on
+
+
+@pytest.mark.parametrize(
+    ("dropped", "message"),
+    [
+        ("id", "predictions: id: no column tells predictions apart"),
+        ("at", "predictions: time: no column the prediction was made at"),
+        ("score", "predictions: no column looks like the model's output"),
+    ],
+)
+def test_what_a_log_cannot_do_without(dropped: str, message: str) -> None:
+    found = _log(n_rows=1000)
+    columns = tuple(column for column in found.columns if column.name != dropped)
+    with pytest.raises(DeclarationError) as error:
+        draft("m", SourceSummary(found.n_rows, columns, path="x.parquet"))
+    assert str(error.value).startswith(message)
+
+
+def test_an_empty_source_and_a_bad_name() -> None:
+    with pytest.raises(DeclarationError, match="holds no rows"):
+        draft("m", _log(n_rows=0))
+    with pytest.raises(DeclarationError, match="'my model' is not a name"):
+        draft("my model", _log(n_rows=10))
+
+
+def test_ground_truth_that_cannot_be_joined() -> None:
+    truth = SourceSummary(10, (ColumnSummary("label", "BIGINT", 2, 0, 0, 1, ("0", "1")),), path="t.parquet")
+    with pytest.raises(DeclarationError, match=r"no column looks like the prediction id \(id\)"):
+        draft("m", _log(n_rows=1000), truth)
+
+
+@pytest.mark.parametrize("name", ["prediction_time", "PredictionTime", "prediction-time", "prediction time"])
+def test_words_of_a_name(name: str) -> None:
+    assert words(name) == ("prediction", "time")
+
+
+def test_plain_scalars_stay_plain() -> None:
+    assert [scalar(text) for text in ("age", "data/log.parquet", "yes", "1", "a b")] == [
+        "age",
+        "data/log.parquet",
+        '"yes"',
+        '"1"',
+        '"a b"',
+    ]
+
+
+def _log(
+    n_rows: int,
+    first: datetime = datetime(2024, 1, 1),
+    last: datetime = datetime(2024, 3, 1),
+    extra: list[ColumnSummary] | None = None,
+) -> SourceSummary:
+    """A log with an id, a time, a feature and a score."""
+    columns = (
+        ColumnSummary("id", "VARCHAR", n_rows, 0, "a", "z", ("a", "b")),
+        ColumnSummary("at", "TIMESTAMP", n_rows, 0, first, last, (str(first),)),
+        ColumnSummary("x", "DOUBLE", n_rows, 0, 0.0, 9.0, ("1.5",)),
+        ColumnSummary("score", "DOUBLE", n_rows, 0, 0.0, 1.0, ("0.5",)),
+        *(extra or []),
+    )
+    return SourceSummary(n_rows, columns, path="log.parquet")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitoring_pipeline.profiles.layout import ColumnLayout
+from monitoring_pipeline.profiles.moments import Moments
 
 SCALARS = ("n", "n_missing", "n_nan", "n_inf", "n_zero")
 MOMENTS = ("minimum", "maximum", "mean", "m2")
@@ -17,9 +19,10 @@ MOMENTS = ("minimum", "maximum", "mean", "m2")
 class ColumnProfile:
     """``n`` rows, of which ``n_missing`` null, ``n_nan`` NaN, ``n_inf`` ±inf, ``n_zero`` zero (or empty text).
 
-    ``counts[i]`` is the number of values in bin i of the layout; for a numerical column they sum to the finite values, for a
-    categorical one to the non-null values. ``minimum``, ``maximum``, ``mean`` and ``m2`` (sum of squared distances from the
-    mean) are of the finite values; with none of them +inf, -inf, 0 and 0. A categorical column keeps those four.
+    ``counts[i]`` is the number of values in bin i of the layout; for a numerical column they sum to the finite values,
+    for a categorical one to the non-null values. ``minimum``, ``maximum``, ``mean`` and ``m2`` (sum of squared
+    distances from the mean) are of the finite values; with none of them +inf, -inf, 0 and 0. A categorical column keeps
+    those four.
     """
 
     layout: ColumnLayout
@@ -59,3 +62,26 @@ class ColumnProfile:
             mean=self.mean + delta * b / total if total else 0.0,
             m2=self.m2 + other.m2 + (delta * delta * a * b / total if total else 0.0),
         )
+
+
+def merge_columns(profiles: Sequence[ColumnProfile]) -> ColumnProfile:
+    """The profile of all these rows, as by ``merge`` one after the other, in a few NumPy calls. One at least."""
+    first = profiles[0]
+    if any(p.layout is not first.layout and p.layout != first.layout for p in profiles):
+        raise ValueError(f"profiles of {first.layout.name!r} were counted by different bins and cannot be added")
+    counts = np.array([p.counts for p in profiles])
+    parts = Moments(counts.sum(axis=1), np.array([p.mean for p in profiles]), np.array([p.m2 for p in profiles]))
+    whole = parts.merged(np.zeros(1, np.intp))
+    return ColumnProfile(
+        first.layout,
+        sum(p.n for p in profiles),
+        sum(p.n_missing for p in profiles),
+        sum(p.n_nan for p in profiles),
+        sum(p.n_inf for p in profiles),
+        sum(p.n_zero for p in profiles),
+        counts.sum(axis=0),
+        min(p.minimum for p in profiles),
+        max(p.maximum for p in profiles),
+        float(whole.mean[0]),
+        float(whole.m2[0]),
+    )

@@ -16,9 +16,9 @@ Kind = Literal["numerical", "categorical"]
 class ColumnLayout:
     """How one column is counted.
 
-    numerical: ``edges`` e_0 < … < e_k, finite; bins are right-closed as Prometheus' ``le`` is: (-inf, e_0], (e_0, e_1], …,
-    (e_k, inf) — ``len(edges) + 1`` of them. e_0 is just below the reference's least value, so that the first bin is the
-    underflow and the last the overflow; both are empty in the reference. NaN, ±inf and null are in no bin.
+    numerical: ``edges`` e_0 < … < e_k, finite; bins are right-closed as Prometheus' ``le`` is: (-inf, e_0], (e_0, e_1],
+    …, (e_k, inf) — ``len(edges) + 1`` of them. e_0 is just below the reference's least value, so that the first bin is
+    the underflow and the last the overflow; both are empty in the reference. NaN, ±inf and null are in no bin.
     categorical (booleans too, as ``false`` and ``true``): one bin a category in the order given, then ``unseen``.
     """
 
@@ -74,10 +74,16 @@ class Layout:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Layout:
         columns = tuple(
-            ColumnLayout(c["name"], c["role"], c["kind"], tuple(c["edges"]), tuple(c["categories"])) for c in value["columns"]
+            ColumnLayout(c["name"], c["role"], c["kind"], tuple(c["edges"]), tuple(c["categories"]))
+            for c in value["columns"]
         )
         o = value["outcome"]
         outcome = OutcomeLayout(
-            o["task"], tuple(o["classes"]), tuple(o["scored"]), tuple(o["score_edges"]), tuple(o["error_edges"]), o["centre"]
+            o["task"],
+            tuple(o["classes"]),
+            tuple(o["scored"]),
+            tuple(o["score_edges"]),
+            tuple(o["error_edges"]),
+            o["centre"],
         )
         return cls(columns, outcome)

@@ -1,4 +1,4 @@
-"""The outcome profile: predictions counted against outcomes in one window and segment, before and after labels arrive."""
+"""The outcome profile: predictions counted against outcomes in one window and segment, before and after labels."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class OutcomeProfile:
       ``score_counts``    (C, B) all rows by score bin, ``score_sums`` (C, B) the sum of their scores
       ``labelled_counts`` (C, B) labelled rows, ``positive_counts`` (C, B) those whose outcome is the class,
       ``labelled_sums``   (C, B) sum of the labelled rows' scores
-      ``confusion``       (K+1, K+1) labelled rows by (outcome, prediction); the last row and column are classes unknown to
-                          the layout, or a missing prediction
-      ``sums``            ``CLASSIFICATION_SUMS`` over labelled rows with scores: the squared error sum_k (p_k - y_k)^2 (binary:
-                          (p - y)^2 of the positive class alone), its square, -ln p(outcome) with p clipped to
+      ``confusion``       (K+1, K+1) labelled rows by (outcome, prediction); the last row and column are classes unknown
+                          to the layout, or a missing prediction
+      ``sums``            ``CLASSIFICATION_SUMS`` over labelled rows with scores: the squared error sum_k (p_k - y_k)^2
+                          (binary: (p - y)^2 of the positive class alone), its square, -ln p(outcome) with p clipped to
                           [1e-15, 1 - 1e-15], its square; ``n_scored`` is their number
     Regression, over labelled rows where both are finite (``n_scored``): e = prediction - outcome, d = outcome - centre
       ``error_counts``    (len(error_edges)+1,) right-closed bins of e
-      ``sums``            ``REGRESSION_SUMS``: e, |e|, e², e⁴, |e/outcome| and its square over outcome != 0 (``n_nonzero``),
-                          d, d², d³, d⁴, e²d, e²d²
+      ``sums``            ``REGRESSION_SUMS``: e, |e|, e², e⁴, |e/outcome| and its square over outcome != 0
+                          (``n_nonzero``), d, d², d³, d⁴, e²d, e²d²
     Arrays that do not apply to the task are empty.
     """
 
@@ -57,7 +57,8 @@ class OutcomeProfile:
         k = 0 if regression else len(layout.classes) + 1
         return cls(
             layout, 0, 0, 0, 0,
-            np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape),
+            np.zeros(shape, np.int64), np.zeros(shape),
+            np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape),
             np.zeros((k, k), np.int64),
             np.zeros(len(layout.error_edges) + 1 if regression else 0, np.int64),
             np.zeros(len(REGRESSION_SUMS if regression else CLASSIFICATION_SUMS)),

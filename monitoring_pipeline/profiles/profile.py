@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import TypeVar
 
 from monitoring_pipeline.monitors.windows import Window
-from monitoring_pipeline.profiles.column import ColumnProfile
+from monitoring_pipeline.profiles.column import ColumnProfile, merge_columns
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 
 EVERYTHING = "*"
@@ -50,16 +51,36 @@ class LabelledProfile:
 
 
 def merge_profiles(profiles: Iterable[Profile]) -> Profile:
-    """One profile over the hull of the windows. Versions, segments and layouts must agree; empty input is a ValueError."""
-
-    def both(a: Profile, b: Profile) -> Profile:
-        if (a.layout_id, a.model_version, a.segment) != (b.layout_id, b.model_version, b.segment):
-            raise ValueError("only profiles of one model version, segment and layout add up")
-        window = Window(min(a.window.start, b.window.start), max(a.window.end, b.window.end))
-        columns = tuple(x.merge(y) for x, y in zip(a.columns, b.columns, strict=True))
-        return Profile(window, a.model_version, a.segment, a.layout_id, a.n_rows + b.n_rows, columns)
-
+    """One profile over the hull of the windows. Versions, segments and layouts must agree; no profiles: ValueError."""
     found = list(profiles)
-    if not found:
+    first = _alike(found)
+    columns = tuple(merge_columns(same) for same in zip(*(p.columns for p in found), strict=True))
+    n_rows = sum(p.n_rows for p in found)
+    return Profile(_hull(found), first.model_version, first.segment, first.layout_id, n_rows, columns)
+
+
+def merge_labelled(profiles: Iterable[LabelledProfile]) -> LabelledProfile:
+    """The same of labelled profiles; the batch is the latest of theirs. Without a target in one, none."""
+    found = list(profiles)
+    first = _alike(found)
+    outcome = reduce(OutcomeProfile.merge, (p.outcome for p in found))
+    targets = [p.target for p in found if p.target is not None]
+    target = merge_columns(targets) if len(targets) == len(found) else None
+    batch = max(p.batch for p in found)
+    return LabelledProfile(_hull(found), first.model_version, first.segment, first.layout_id, batch, outcome, target)
+
+
+P = TypeVar("P", Profile, LabelledProfile)
+
+
+def _alike(profiles: Sequence[P]) -> P:
+    """The first, once it is clear that all can be added."""
+    if not profiles:
         raise ValueError("no profiles to merge")
-    return reduce(both, found)
+    if len({(p.layout_id, p.model_version, p.segment) for p in profiles}) > 1:
+        raise ValueError("only profiles of one model version, segment and layout add up")
+    return profiles[0]
+
+
+def _hull(profiles: Sequence[P]) -> Window:
+    return Window(min(p.window.start for p in profiles), max(p.window.end for p in profiles))

@@ -106,6 +106,12 @@ def reference_rules() -> tuple[Rule, ...]:
             "model:reference_missing_share",
             f"max by ({COLUMN}) (model_reference_missing) / (max by ({COLUMN}) (model_reference_count) > 0)",
         ),
+        Rule(
+            "model:reference_nonfinite_share",
+            f"1 - model:reference_missing_share\n"
+            f"  - sum by ({COLUMN}) (model:reference_bin) / (max by ({COLUMN}) (model_reference_count) > 0)",
+            "what is neither missing nor in a bin: NaN and infinite",
+        ),
     )
 
 
@@ -195,6 +201,10 @@ def figures(w: str) -> tuple[Rule, ...]:
         Rule(
             f"model:column_missing_share:{w}",
             f"(model:column_missing:{w} or model:column_rows:{w} * 0) / (model:column_rows:{w} > 0)",
+        ),
+        Rule(
+            f"model:column_nonfinite_share:{w}",
+            f"(model:column_nonfinite:{w} or model:column_rows:{w} * 0) / (model:column_rows:{w} > 0)",
         ),
     )
 

@@ -1,11 +1,11 @@
-"""The one cleaning of prediction rows: from columns as met to canonical columns, each row with its reason to be refused.
+"""The one cleaning of prediction rows: columns as met become canonical ones, each row gets its reason to be refused.
 
 Used by the copy into the lake, by sources read in place and by the reference, so that all three agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,8 +52,16 @@ def fields_of(monitor: Monitor, outcome: str | None = None) -> tuple[Field, ...]
     return tuple(fields)
 
 
+def source_columns(monitor: Monitor, outcome: str | None = None) -> list[str]:
+    """Every column of the source that a declared name stands for."""
+    schema = monitor.schema_
+    names = [schema.prediction_id, schema.event_time, schema.model_version]
+    names += [field.source for field in fields_of(monitor, outcome)]
+    return [name for name in dict.fromkeys(names) if name]
+
+
 def canonical_columns(monitor: Monitor, outcome: str | None = None) -> dict[str, str]:
-    """Column -> DuckDB type of a relation of predictions (with ``__outcome`` last when ``outcome`` names its source)."""
+    """Column -> DuckDB type of a relation of predictions; ``__outcome`` is last when ``outcome`` names its source."""
     types = {"number": "DOUBLE", "class": "VARCHAR", "category": "VARCHAR", "flag": "VARCHAR"}
     head = {"__id": "VARCHAR", "__time": "TIMESTAMP", "__window": "TIMESTAMP", "__version": "VARCHAR"}
     return head | {f.name: types[f.kind] for f in fields_of(monitor, outcome)}
@@ -70,22 +78,24 @@ class Cleaning:
 
 
 def clean_predictions(
-    monitor: Monitor, scans: Sequence[Scan], start: datetime | None, end: datetime | None, now: datetime
+    monitor: Monitor, scans: Sequence[Scan], start: datetime, end: datetime, now: datetime | None = None
 ) -> Cleaning:
-    """Rows of [start, end) from all scans (no bounds: all). Raises SourceError when a required column is missing."""
+    """Rows of [start, end) from all scans. Raises SourceError when a required column is missing.
+
+    Rows more than five minutes after ``now`` are refused; without ``now`` none is.
+    """
     schema = monitor.schema_
     for scan in scans:
         _require(monitor, scan, {"prediction_id": schema.prediction_id, "event_time": schema.event_time})
     fields = fields_of(monitor)
-    cases = [
-        ("__id IS NULL", NO_ID),
-        (f"__time > TIMESTAMP '{timestamp(now + FUTURE_TOLERANCE)}'", FUTURE),
-    ]
-    return _clean(monitor, fields, scans, cases, _bounds(start, end), None)
+    cases = [("__id IS NULL", NO_ID)]
+    if now is not None:
+        cases.append((f"__time > TIMESTAMP '{timestamp(now + FUTURE_TOLERANCE)}'", FUTURE))
+    return _clean(monitor, fields, scans, cases, [start, end], None)
 
 
 def clean_reference(monitor: Monitor, scans: Sequence[Scan]) -> Cleaning:
-    """Reference rows with ``__outcome`` where declared; id and event time may be absent. Raises SourceError as above."""
+    """Reference rows with ``__outcome`` where declared; id and event time may be absent. Raises as above."""
     outcome = monitor.reference.outcome
     for scan in scans:
         _require(monitor, scan, {"outcome": outcome or ""}, "reference.")
@@ -118,7 +128,7 @@ def contract_of(monitor: Monitor, scans: Sequence[Scan], outcome: str | None = N
         for scan in scans
         if not scan.text
         for f in fields
-        if f.source in scan.columns and not _typed(f, scan).fits
+        if f.source and f.source in scan.columns and not _typed(f, scan).fits
     }
     return Contract(tuple(sorted(missing)), tuple(sorted(c for c in met - known if c)), retyped)
 
@@ -133,7 +143,7 @@ def _require(monitor: Monitor, scan: Scan, places: dict[str, str], prefix: str =
             raise SourceError(missing_column(scan.source, column, field, scan.columns))
 
 
-def missing_column(path: str, column: str, field: str, met: Sequence[str] | dict[str, str]) -> str:
+def missing_column(path: str, column: str, field: str, met: Iterable[str]) -> str:
     """Message for a required column that a file does not have."""
     some = ", ".join(sorted(c for c in met if not c.startswith("__"))[:20])
     return f"{path}: has no column {column!r} ({field}); it has: {some}. Mend the file or correct {field}"
@@ -151,12 +161,16 @@ def _typed(field: Field, scan: Scan) -> values.Value:
 def _flags(fields: Sequence[Field], scans: Sequence[Scan]) -> dict[str, str]:
     """Canonical column -> name of its flag, for columns where some scan's values may not fit."""
     able = [
-        f.name for f in fields if any(f.source in scan.columns and _typed(f, scan).invalid is not None for scan in scans)
+        f.name
+        for f in fields
+        if any(f.source in scan.columns and _typed(f, scan).invalid is not None for scan in scans)
     ]
     return {name: f"__bad_{i}" for i, name in enumerate(able)}
 
 
-def _part(monitor: Monitor, fields: Sequence[Field], flagged: dict[str, str], scan: Scan, bounds: list[datetime]) -> str:
+def _part(
+    monitor: Monitor, fields: Sequence[Field], flagged: dict[str, str], scan: Scan, bounds: list[datetime]
+) -> str:
     schema = monitor.schema_
     time_column, time_kind = identifier(schema.event_time), scan.columns.get(schema.event_time, "")
     time = "__utc" if scan.staged else utc_sql(time_column, time_kind, schema.timezone)
@@ -169,7 +183,9 @@ def _part(monitor: Monitor, fields: Sequence[Field], flagged: dict[str, str], sc
     ]
     empty = {"number": "DOUBLE", "class": "VARCHAR", "category": "VARCHAR", "flag": "VARCHAR"}
     for field in fields:
-        value = _typed(field, scan) if field.source in scan.columns else values.Value(f"CAST(NULL AS {empty[field.kind]})")
+        value = (
+            _typed(field, scan) if field.source in scan.columns else values.Value(f"CAST(NULL AS {empty[field.kind]})")
+        )
         selected.append(f"{value.sql} AS {identifier(field.name)}")
         if field.name in flagged:
             selected.append(f"coalesce({value.invalid or 'false'}, false) AS {flagged[field.name]}")
@@ -181,10 +197,6 @@ def _part(monitor: Monitor, fields: Sequence[Field], flagged: dict[str, str], sc
         where += [] if scan.staged else [c for c in [coarse_filter(time_column, time_kind, start, end)] if c]
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     return f"SELECT {', '.join(selected)}, __file, __row FROM ({scan.from_sql(sources)}){condition}"  # noqa: S608
-
-
-def _bounds(start: datetime | None, end: datetime | None) -> list[datetime]:
-    return [start, end] if start and end else []
 
 
 def _version(monitor: Monitor, scan: Scan) -> str:

@@ -1,21 +1,25 @@
-"""Ground truth: labels taken in by numbered batches, joined to windows by prediction id, the unmatched kept for later."""
+"""Ground truth: labels taken in by numbered batches, joined to windows by prediction id, the rest kept for later."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import duckdb
 
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake import store, values
-from monitoring_pipeline.lake.cleaning import NO_ID, missing_column
+from monitoring_pipeline.lake.cleaning import BROKEN_ROW, NO_ID, missing_column
 from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of
 from monitoring_pipeline.lake.sources.files import version_of
-from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable, parquet_scans
+from monitoring_pipeline.lake.sources.reading import Reader, reading
+from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable
+from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.lake.times import aware, utc_sql
-from monitoring_pipeline.lake.views import ids_sql
+from monitoring_pipeline.lake.views import ids_sql, winning_sql
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.records import IngestedWindow, LabelBatch
@@ -32,21 +36,31 @@ def take_in_batch(
     pending: Sequence[str],
     lake_root: str,
     settings: Settings,
+    known_labels: Sequence[str] = (),
 ) -> LabelBatch:
     """Join the labels in ``files`` and those still ``pending`` to the ingested ``windows``; write one file a window.
 
-    Of several labels of an id in this intake the last wins: by label time, then by batch, file and row. ``n_rows`` counts
-    the rows of ``files``; ``n_unknown`` the labels without a prediction after this batch, all of them in ``pending_file``,
-    which takes the place of every file in ``pending``. Raises SourceError (unreadable file, missing column), WindowError
-    (the lake refuses); nothing that was written then is referred to, and the same batch can be taken in again.
+    Of several labels of an id in this intake the last wins: by label time, then by batch, file and row. ``n_rows``
+    counts the rows of ``files``; ``n_unknown`` the labels without a prediction after this batch, all of them in
+    ``pending_file``, which takes the place of every file in ``pending``. A label that ``known_labels`` (lake files of
+    earlier batches) hold already, same outcome and time, is left out and counted in ``n_unchanged``: a label file that
+    grows does not make every window stale. Raises SourceError (unreadable file, missing column), WindowError (the lake
+    refuses); nothing that was written then is referred to, and the same batch can be taken in again.
     """
-    protocols = {protocol_of(path) for path in (lake_root, *files, *(p for w in windows for p in w.files))}
-    with connected(settings, protocols) as connection:
+    lake_files = [*pending, *known_labels, *(path for window in windows for path in window.files)]
+    protocols = {protocol_of(path) for path in (lake_root, *lake_files)}
+    if monitor.ground_truth is None:
+        raise SourceError(f"{monitor.name}: declares no `ground_truth`, so there are no labels to take in")
+    with (
+        connected(settings, protocols) as connection,
+        reading(connection, monitor, monitor.ground_truth, None, settings, list(_columns(monitor).values())) as reader,
+    ):
         try:
-            n_rows, quarantine = _read_labels(connection, monitor, batch, files)
+            n_rows, quarantine = _read_labels(reader, monitor, batch, files)
             stem = _batch_name(batch, files)
             _put_aside(connection, quarantine, store.join(lake_root, monitor.name, "quarantine", f"labels-{stem}"))
             n_duplicates = _keep_last(connection, pending)
+            n_unchanged = _drop_unchanged(connection, known_labels)
             _match(connection, monitor, windows)
             return LabelBatch(
                 batch=batch,
@@ -56,48 +70,62 @@ def take_in_batch(
                 n_duplicates=n_duplicates,
                 n_quarantined=sum(quarantine.values()),
                 quarantine=quarantine,
+                n_unchanged=n_unchanged,
                 **_write(connection, monitor, batch, stem, lake_root),
             )
+        except duckdb.OutOfMemoryException:
+            raise
         except duckdb.Error as error:
-            if isinstance(error, duckdb.OutOfMemoryException):
-                raise
             raise find_unreadable(connection, files, error) from error
 
 
-def _read_labels(
-    connection: duckdb.DuckDBPyConnection, monitor: Monitor, batch: int, files: Sequence[str]
-) -> tuple[int, dict[str, int]]:
+def _read_labels(reader: Reader, monitor: Monitor, batch: int, files: Sequence[str]) -> tuple[int, dict[str, int]]:
     """Fill ``labels`` from the files. Returns rows read, and refused rows by reason."""
-    scans, broken = parquet_scans(connection, files)
+    connection = reader.connection
+    scans, broken = reader.scans(files)
     if broken:
         raise SourceError("; ".join(broken.values()))
     parts = [_clean_labels(monitor, scan) for scan in scans]
     kind = "DOUBLE" if monitor.task == "regression" else "VARCHAR"
     parts.append(
-        f"SELECT CAST(NULL AS VARCHAR) AS __id, CAST(NULL AS {kind}) AS __outcome, CAST(NULL AS TIMESTAMP) AS __label_time, "  # noqa: S608
+        f"SELECT CAST(NULL AS VARCHAR) AS __id, CAST(NULL AS {kind}) AS __outcome,"
+        " CAST(NULL AS TIMESTAMP) AS __label_time,"
         "'' AS __file, CAST(0 AS BIGINT) AS __row, CAST(NULL AS VARCHAR) AS __reason WHERE false"
     )
     connection.execute(
         f"CREATE TEMP TABLE labels AS SELECT *, CAST({batch} AS BIGINT) AS __batch FROM ({' UNION ALL '.join(parts)})"  # noqa: S608
     )
+    connection.execute(
+        "INSERT INTO labels BY NAME SELECT __file, __line - 1 AS __row, $why || __reason AS __reason, 0 AS __batch"
+        " FROM rejected",
+        {"why": f"{BROKEN_ROW}: "},
+    )
     rows = connection.execute("SELECT __reason, count(*) FROM labels GROUP BY __reason ORDER BY __reason").fetchall()
-    return sum(n for _, n in rows), {reason: n for reason, n in rows if reason is not None}
+    refused: Counter[str] = Counter()
+    for reason, n in rows:
+        if reason is not None:
+            refused[reason.partition(":")[0]] += n
+    return sum(n for _, n in rows), dict(refused)
 
 
-def _clean_labels(monitor: Monitor, scan: Scan) -> str:
+def _columns(monitor: Monitor) -> dict[str, str]:
+    """Columns of the label source, by the field that declares them."""
     truth = monitor.ground_truth
-    if truth is None:
-        raise SourceError(f"{monitor.name}: declares no `ground_truth`, so there are no labels to take in")
+    assert truth is not None
     names = {
         "ground_truth.prediction_id": truth.prediction_id or monitor.schema_.prediction_id,
         "ground_truth.outcome": truth.outcome,
-        "ground_truth.label_time": truth.label_time,
     }
+    return names | ({"ground_truth.label_time": truth.label_time} if truth.label_time else {})
+
+
+def _clean_labels(monitor: Monitor, scan: Scan) -> str:
+    names = _columns(monitor)
     for field, column in names.items():
-        if column is not None and column not in scan.columns:
+        if column not in scan.columns:
             raise SourceError(missing_column(scan.source, column, field, scan.columns))
-    id_column, outcome_column, time_column = names.values()
-    assert id_column is not None and outcome_column is not None
+    id_column, outcome_column = names["ground_truth.prediction_id"], names["ground_truth.outcome"]
+    time_column = names.get("ground_truth.label_time")
     key = values.key(identifier(id_column), scan.columns[id_column])
     raw, kind = identifier(outcome_column), scan.columns[outcome_column]
     numeric = monitor.task == "regression"
@@ -141,6 +169,18 @@ def _keep_last(connection: duckdb.DuckDBPyConnection, pending: Sequence[str]) ->
     return int(counts[0] - counts[1])
 
 
+def _drop_unchanged(connection: duckdb.DuckDBPyConnection, known_labels: Sequence[str]) -> int:
+    """Take out of ``winning`` what the lake holds already. Returns how many."""
+    if not known_labels:
+        return 0
+    known = winning_sql(known_labels, "l.__outcome AS __outcome, l.__label_time AS __label_time")
+    row = connection.execute(
+        f"DELETE FROM winning w USING ({known}) k WHERE w.__id = k.__id"  # noqa: S608
+        " AND w.__outcome IS NOT DISTINCT FROM k.__outcome AND w.__label_time IS NOT DISTINCT FROM k.__label_time"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _match(connection: duckdb.DuckDBPyConnection, monitor: Monitor, windows: Sequence[IngestedWindow]) -> None:
     """Split ``winning`` into ``matched`` (with the window) and ``unmatched``."""
     connection.execute(
@@ -154,7 +194,7 @@ def _match(connection: duckdb.DuckDBPyConnection, monitor: Monitor, windows: Seq
 
 def _write(
     connection: duckdb.DuckDBPyConnection, monitor: Monitor, batch: int, stem: str, lake_root: str
-) -> dict[str, object]:
+) -> dict[str, Any]:
     counts: dict[datetime, int] = {}
     files: dict[datetime, str] = {}
     found = connection.execute("SELECT __window, count(*) FROM matched GROUP BY 1 ORDER BY 1").fetchall()
@@ -177,7 +217,7 @@ def _write(
 
 def _batch_name(batch: int, files: Sequence[str]) -> str:
     """Names what was taken in, so that the same batch number with other files is another file."""
-    text = "\n".join(f"{path} {version_of(path)}" for path in sorted(files))
+    text = "\n".join(path if is_sql(path) else f"{path} {version_of(path)}" for path in sorted(files))
     return f"batch-{batch}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.parquet"
 
 

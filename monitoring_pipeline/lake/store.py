@@ -1,7 +1,7 @@
 """Files of the lake: where they lie, written under a temporary name and renamed, swept when nothing refers to them.
 
-``<lake>/<monitor>/predictions/window=<YYYY-MM-DDTHH>/<data_version>.parquet``, ``…/labels/window=…/batch-<n>.parquet``,
-``…/quarantine/window=…/<data_version>.parquet``.
+``<lake>/<monitor>/predictions/window=<YYYY-MM-DDTHH>/<data_version>.parquet``, ``…/quarantine/…`` alike,
+``…/labels/window=…/batch-<n>-<digest of its sources>.parquet``.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def sweep(lake_root: str, monitor: str, keep: Collection[str], older_than: datet
 
 
 def _plain(path: str) -> str:
-    head, separator, rest = path.partition("://")
+    _, separator, rest = path.partition("://")
     return rest.lstrip("/") if separator else path.lstrip("/")
 
 
@@ -108,5 +108,9 @@ def _rename(temporary: str, path: str) -> None:
 def _refusal(directory: str, error: Exception) -> str:
     said = str(error).splitlines()[0]
     if any(sign in said for sign in ("No space left", "File too large", "Could not write", "Disk quota")):
-        return f"the lake is full: {directory} takes no more ({said}); free space or set MONITORING_LAKE to another place"
-    return f"the lake cannot be written: {directory} ({said}); check that it exists and that this account may write to it"
+        return (
+            f"the lake is full: {directory} takes no more ({said}); free space or set MONITORING_LAKE to another place"
+        )
+    return (
+        f"the lake cannot be written: {directory} ({said}); check that it exists and that this account may write to it"
+    )

@@ -1,7 +1,7 @@
 """Event times as UTC: SQL expressions for every shape a time arrives in.
 
-Naive times are wall-clock times of the declared zone, read as Python reads them with ``fold=0``: an ambiguous time of the
-autumn night is its first occurrence, a time that the spring night skips is read with the offset before the gap. The
+Naive times are wall-clock times of the declared zone, read as Python reads them with ``fold=0``: an ambiguous time of
+the autumn night is its first occurrence, a time that the spring night skips is read with the offset before the gap. The
 offsets come from ``zoneinfo``, so that the answer does not depend on what DuckDB's own zone database holds.
 """
 
@@ -34,7 +34,9 @@ def utc_sql(column: str, kind: str, timezone: str) -> str:
         aware = f"make_timestamp(epoch_us(TRY_CAST({column} AS TIMESTAMPTZ)))"
         naive = _local_to_utc(f"TRY_CAST({column} AS TIMESTAMP)", timezone)
         is_aware = f"regexp_matches({column}, '{_OFFSET}')"
-        return f"CASE WHEN {is_aware} THEN {aware} WHEN {number} IS NOT NULL THEN {_epoch_to_utc(number)} ELSE {naive} END"
+        return (
+            f"CASE WHEN {is_aware} THEN {aware} WHEN {number} IS NOT NULL THEN {_epoch_to_utc(number)} ELSE {naive} END"
+        )
     return "CAST(NULL AS TIMESTAMP)"
 
 
@@ -87,7 +89,7 @@ def _tree(naive: str, before: int, changes: tuple[tuple[str, int], ...]) -> str:
 
 @lru_cache(maxsize=64)
 def _changes(timezone: str) -> tuple[int, tuple[tuple[str, int], ...]]:
-    """Offset in seconds at first, then (local time from which, offset); 2000 to 2050, the outer years as their neighbours."""
+    """Offset in seconds at first, then (local time from which, offset); before 2000 and after 2050 as at the edge."""
     try:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:

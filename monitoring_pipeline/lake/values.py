@@ -76,11 +76,13 @@ def boolean(column: str, kind: str) -> Value:
 
 
 def class_label(column: str, kind: str) -> Value:
-    """Canonical text of a class: ``1`` for 1, 1.0 and '1.0'; ``true`` and ``false``; null for NaN and the empty text."""
+    """Canonical text of a class: ``1`` for 1, 1.0 and '1.0'; ``true``, ``false``; null for NaN and the empty text."""
     if is_text(kind):
         text = f"trim(CAST({column} AS VARCHAR))"
         whole = f"regexp_replace({text}, '^([+-]?[0-9]+)\\.0+$', '\\1')"
-        return Value(f"CASE WHEN {text} IN ('True', 'False', 'TRUE', 'FALSE') THEN lower({text}) ELSE nullif({whole}, '') END")
+        return Value(
+            f"CASE WHEN {text} IN ('True', 'False', 'TRUE', 'FALSE') THEN lower({text}) ELSE nullif({whole}, '') END"
+        )
     if kind == "BOOLEAN" or is_number(kind):
         return Value(_number_text(column, kind))
     return Value(f"CAST({column} AS VARCHAR)", fits=False)

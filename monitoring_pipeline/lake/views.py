@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
+import duckdb
+
 from monitoring_pipeline.errors import SourceError
-from monitoring_pipeline.lake.cleaning import canonical_columns, clean_reference
-from monitoring_pipeline.lake.duck import connected, file_list, identifier, protocol_of
+from monitoring_pipeline.lake import store
+from monitoring_pipeline.lake.cleaning import canonical_columns, clean_predictions, clean_reference, source_columns
+from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of, register
 from monitoring_pipeline.lake.relation import Relation
-from monitoring_pipeline.lake.sources.files import list_files
-from monitoring_pipeline.lake.sources.scan import parquet_scans
+from monitoring_pipeline.lake.sources.files import list_files, version_of
+from monitoring_pipeline.lake.sources.reading import reading
+from monitoring_pipeline.lake.sources.scan import parquet_scans, same_path
+from monitoring_pipeline.lake.sources.sql import is_sql, pseudo_path
+from monitoring_pipeline.lake.times import timestamp
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.records import IngestedWindow
@@ -20,21 +27,23 @@ REFERENCE_WINDOW = "1970-01-01 00:00:00"
 def predictions_relation(monitor: Monitor, windows: Sequence[IngestedWindow]) -> Relation:
     """Every kept prediction of these windows, under canonical columns; no rows when all of them are empty."""
     columns = canonical_columns(monitor)
-    files = [path for window in windows for path in window.files]
-    return Relation(_as_declared(columns, [_lake_sql(files)] if files else []), tuple(columns))
+    copied = [path for window in windows if not _is_in_place(window) for path in window.files]
+    in_place = [window for window in windows if _is_in_place(window)]
+    parts = [_lake_sql(copied)] if copied else []
+    parts += [_in_place_sql(monitor, in_place)] if in_place else []
+    protocols = {protocol_of(path) for window in windows for path in window.files} - {""}
+    return Relation(_as_declared(columns, parts), tuple(columns), tuple(sorted(protocols)))
 
 
 def labelled_relation(monitor: Monitor, windows: Sequence[IngestedWindow], label_files: Sequence[str]) -> Relation:
-    """Predictions with ``__outcome`` (null: not labelled yet). Of several labels the latest wins: label time, then batch."""
+    """Predictions with ``__outcome`` (null: not labelled). Of several labels the latest wins: by time, then batch."""
     predictions = predictions_relation(monitor, windows)
     kind = "DOUBLE" if monitor.task == "regression" else "VARCHAR"
     columns = (*predictions.columns, "__outcome")
     if not label_files:
-        return Relation(f"SELECT *, CAST(NULL AS {kind}) AS __outcome FROM ({predictions.sql})", columns)  # noqa: S608
-    labels = (
-        "SELECT __id, arg_max(__outcome, (coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch)) AS __outcome "  # noqa: S608
-        f"FROM read_parquet({file_list(label_files)}) GROUP BY __id"
-    )
+        sql = f"SELECT *, CAST(NULL AS {kind}) AS __outcome FROM ({predictions.sql})"  # noqa: S608
+        return Relation(sql, columns, predictions.protocols)
+    labels = winning_sql(label_files, "l.__outcome AS __outcome")
     picked = ", ".join(f"p.{identifier(c)}" for c in predictions.columns)
     sql = (
         f"SELECT {picked}, CAST(l.__outcome AS {kind}) AS __outcome "  # noqa: S608
@@ -46,28 +55,89 @@ def labelled_relation(monitor: Monitor, windows: Sequence[IngestedWindow], label
 def reference_relation(monitor: Monitor, settings: Settings) -> Relation:
     """The reference under canonical columns, with ``__outcome`` (last) where ``reference.outcome`` is declared.
 
-    ``__id`` and ``__time`` are null where the reference has none; ``__window`` is one constant. Raises SourceError when
-    no file is there, one cannot be read, or a required column is missing.
+    ``__id`` and ``__time`` are null where the reference has none; ``__window`` is one constant. Parquet is read in
+    place; text and tables are first copied to the lake. Raises SourceError when no file is there, one cannot be read, or
+    a required column is missing.
     """
     source = monitor.reference
-    paths = list(list_files(source, monitor.base_dir))
+    paths = [pseudo_path(source, None)] if source.url else list(list_files(source, monitor.base_dir))
     if not paths:
         raise SourceError(f"reference.path: no file matches {', '.join(source.paths)}; correct the path")
+    time_column, wanted = monitor.schema_.event_time, source_columns(monitor, source.outcome)
     protocols = tuple(sorted({protocol_of(path) for path in paths} - {""}))
-    with connected(settings, protocols) as connection:
-        scans, broken = parquet_scans(connection, paths)
-    if broken:
-        raise SourceError("; ".join(broken.values()))
-    cleaning = clean_reference(monitor, scans)
-    columns = ", ".join(
-        f"TIMESTAMP '{REFERENCE_WINDOW}' AS __window" if c == "__window" else identifier(c) for c in cleaning.columns
-    )
-    return Relation(f"SELECT {columns} FROM ({cleaning.sql}) WHERE __reason IS NULL", cleaning.columns, protocols)  # noqa: S608
+    with (
+        connected(settings, protocols) as connection,
+        reading(connection, monitor, source, time_column, settings, wanted) as reader,
+    ):
+        scans, broken = reader.scans(paths)
+        if broken:
+            raise SourceError("; ".join(broken.values()))
+        cleaning = clean_reference(monitor, scans)
+        columns = ", ".join(
+            f"TIMESTAMP '{REFERENCE_WINDOW}' AS __window" if c == "__window" else identifier(c)
+            for c in cleaning.columns
+        )
+        sql = f"SELECT {columns} FROM ({cleaning.sql}) WHERE __reason IS NULL"  # noqa: S608
+        if any(scan.staged for scan in scans):
+            path = store.join(settings.lake, monitor.name, "reference", f"{_reference_version(monitor, paths)}.parquet")
+            store.write_parquet(connection, sql, path)
+            sql = _lake_sql([path])
+    return Relation(sql, cleaning.columns, protocols)
+
+
+def _reference_version(monitor: Monitor, paths: Sequence[str]) -> str:
+    versions = [str(version_of(path)) for path in paths if not is_sql(path)]
+    text = "\n".join([*paths, *versions, monitor.config_version])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def winning_sql(label_files: Sequence[str], picked: str) -> str:
+    """Of each id in the lake's label files ``__id`` and what is ``picked`` from the winning row ``l``."""
+    last = "arg_max(struct_pack(__outcome, __label_time), (coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch))"
+    rows = f"SELECT __id, {last} AS l FROM read_parquet({file_list(label_files)}) GROUP BY __id"  # noqa: S608
+    return f"SELECT __id, {picked} FROM ({rows})"  # noqa: S608
 
 
 def ids_sql(monitor: Monitor, windows: Sequence[IngestedWindow]) -> str:
     """__id and __window of every kept prediction."""
     return f"SELECT __id, __window FROM ({predictions_relation(monitor, windows).sql})"  # noqa: S608
+
+
+def _is_in_place(window: IngestedWindow) -> bool:
+    """Copies are named by their data version; what is not named so is the source itself."""
+    return bool(window.files) and not window.files[0].endswith(f"/{window.data_version}.parquet")
+
+
+def _in_place_sql(monitor: Monitor, windows: Sequence[IngestedWindow]) -> str:
+    """The rows that ingestion counted, cleaned again on the way: each file for its windows only, nothing after the
+    window's last event (later ones were in the future then), duplicates removed where some were found."""
+    paths = sorted({path for window in windows for path in window.files})
+    connection = duckdb.connect()
+    try:
+        register(connection, {protocol_of(path) for path in paths})
+        scans, broken = parquet_scans(connection, paths)
+    finally:
+        connection.close()
+    if broken:
+        raise SourceError("; ".join(broken.values()))
+    cleaning = clean_predictions(
+        monitor, scans, min(w.window for w in windows).start, max(w.window for w in windows).end
+    )
+    listed = ", ".join(
+        f"({literal(same_path(path))}, TIMESTAMP '{timestamp(w.window.start)}', TIMESTAMP '{timestamp(w.last_event)}')"
+        for w in windows
+        for path in w.files
+        if w.last_event is not None
+    )
+    spelled = "regexp_replace(__file, '^([a-z0-9+]+)://+', '\\1://')"
+    rows = (
+        f"SELECT r.* FROM ({cleaning.sql}) r JOIN (VALUES {listed}) l(f, w, last)"  # noqa: S608
+        f" ON {spelled} = l.f AND r.__window = l.w AND r.__time <= l.last WHERE r.__reason IS NULL"
+    )
+    columns = ", ".join(identifier(c) for c in cleaning.columns)
+    if any(window.n_duplicates for window in windows):
+        rows += " QUALIFY row_number() OVER (PARTITION BY __window, __id ORDER BY __time, __file, __row) = 1"
+    return f"SELECT {columns} FROM ({rows})"  # noqa: S608
 
 
 def _lake_sql(files: Sequence[str]) -> str:
@@ -77,6 +147,6 @@ def _lake_sql(files: Sequence[str]) -> str:
 def _as_declared(columns: dict[str, str], parts: Sequence[str]) -> str:
     """The parts by name under the declared columns: a column that older files lack is null, a changed type is cast."""
     empty = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in columns.items())
-    rows = " UNION ALL BY NAME ".join([f"SELECT {empty} WHERE false", *parts])  # noqa: S608
+    rows = " UNION ALL BY NAME ".join([f"SELECT {empty} WHERE false", *parts])
     picked = ", ".join(f"TRY_CAST({identifier(c)} AS {kind}) AS {identifier(c)}" for c, kind in columns.items())
     return f"SELECT {picked} FROM ({rows})"  # noqa: S608

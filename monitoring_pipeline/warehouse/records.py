@@ -69,7 +69,10 @@ class IngestedWindow:
 
 @dataclass(frozen=True)
 class LabelBatch:
-    """One intake of ground truth. ``windows``: labels by window start; ``files``: where in the lake they lie."""
+    """One intake of ground truth. ``windows``: labels by window start; ``files``: where in the lake they lie.
+
+    ``n_unchanged``: labels that an earlier batch had brought already, left out.
+    """
 
     batch: int
     n_rows: int
@@ -81,6 +84,7 @@ class LabelBatch:
     windows: Mapping[datetime, int]
     files: Mapping[datetime, str]
     pending_file: str | None = None
+    n_unchanged: int = 0
 
 
 @dataclass(frozen=True)

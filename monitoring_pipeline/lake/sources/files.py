@@ -34,14 +34,16 @@ def expand_environment(text: str, field: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in os.environ:
-            raise DeclarationError(f"{field}: the environment variable {name} is not set; export {name} or write the value")
+            raise DeclarationError(
+                f"{field}: the environment variable {name} is not set; export {name} or write the value"
+            )
         return os.environ[name]
 
     return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
 
 
 def list_files(source: Source, base_dir: Path) -> dict[str, FileVersion]:
-    """Every file of the source, by path (absolute, or URL), in order. Raises SourceError when a place cannot be listed."""
+    """Every file of the source by path (absolute, or URL), in order. Raises SourceError where listing fails."""
     found: dict[str, FileVersion] = {}
     for written in source.paths:
         pattern = expand_environment(written, "path")
@@ -93,7 +95,9 @@ def _list_remote(pattern: str) -> Mapping[str, FileVersion]:
         filesystem, inner = fsspec.core.url_to_fs(pattern)
         infos: dict[str, dict[str, Any]] = filesystem.glob(inner, detail=True)
     except (OSError, ValueError, ImportError) as error:
-        raise SourceError(f"{pattern}: cannot be listed ({_why(error)}); check the address and the credentials") from error
+        raise SourceError(
+            f"{pattern}: cannot be listed ({_why(error)}); check the address and the credentials"
+        ) from error
     return {
         filesystem.unstrip_protocol(name): _remote_version(info)
         for name, info in infos.items()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
 
-from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake.cleaning import missing_column
-from monitoring_pipeline.lake.duck import connected, file_list, identifier, protocol_of
-from monitoring_pipeline.lake.sources.files import file_format, list_files
-from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable, parquet_scans, restored_path, same_path
+from monitoring_pipeline.lake.duck import connected, identifier
+from monitoring_pipeline.lake.sources import tables
+from monitoring_pipeline.lake.sources.files import list_files
+from monitoring_pipeline.lake.sources.reading import Reader, reading
+from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable, restored_path, same_path
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, aware, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.settings import Settings
@@ -23,120 +25,122 @@ def index_predictions(
 ) -> list[IndexedFile]:
     """New and changed files of the prediction log, each with its rows per window start.
 
-    Rows without a readable event time, and rows more than five minutes in the future, belong to no window: ``n_unplaced``.
-    A file that cannot be read is returned with ``error``; the others go on.
+    Rows without a readable event time, and rows more than five minutes in the future, belong to no window:
+    ``n_unplaced``. A file that cannot be read is returned with ``error``; the others go on. Raises SourceError when the
+    source as a whole cannot be listed.
     """
-    listed = list_files(monitor.predictions, monitor.base_dir)
+    moment = now or datetime.now(UTC)
+    source, column = monitor.predictions, monitor.schema_.event_time
+    if source.url is not None:
+        return tables.index_predictions(monitor, known, settings, moment)
+    listed = list_files(source, monitor.base_dir)
     changed = {path: version for path, version in listed.items() if known.get(path) != version}
     if not changed:
         return []
-    with connected(settings, {protocol_of(path) for path in changed}) as connection:
-        found: dict[str, IndexedFile] = {}
-        parquet = []
-        for path, version in changed.items():
-            try:
-                if file_format(path, monitor.predictions.format) == "parquet":
-                    parquet.append(path)
-            except SourceError as error:
-                found[path] = IndexedFile(path, version, 0, {}, error=str(error))
-        _index_parquet(connection, monitor, parquet, changed, now or datetime.now(UTC), found)
-    return [found[path] for path in sorted(found)]
+    with (
+        connected(settings) as connection,
+        reading(connection, monitor, source, column, settings, [column]) as reader,
+    ):
+        return _Index(reader, monitor, changed, moment).files()
 
 
-def index_labels(
-    monitor: Monitor, known: Mapping[str, FileVersion], settings: Settings
-) -> list[IndexedFile]:
+def index_labels(monitor: Monitor, known: Mapping[str, FileVersion], settings: Settings) -> list[IndexedFile]:
     """New and changed files of the ground truth, with their rows (labels have no window before they are joined)."""
-    if monitor.ground_truth is None:
+    source = monitor.ground_truth
+    if source is None:
         return []
-    listed = list_files(monitor.ground_truth, monitor.base_dir)
+    if source.url is not None:
+        return tables.index_labels(monitor, source, known)
+    listed = list_files(source, monitor.base_dir)
     changed = {path: version for path, version in listed.items() if known.get(path) != version}
     if not changed:
         return []
-    with connected(settings, {protocol_of(path) for path in changed}) as connection:
-        scans, broken = parquet_scans(connection, list(changed))
-        counts = {path: 0 for scan in scans for path in scan.files}
-        ours = restored_path(list(counts))
-        if counts:
-            rows = connection.execute(
-                f"SELECT file_name, num_rows FROM parquet_file_metadata({file_list(counts)})"  # noqa: S608
-            ).fetchall()
-            counts |= {ours[same_path(name)]: n for name, n in rows}
-    good = [IndexedFile(path, changed[path], n, {}) for path, n in counts.items()]
-    return good + [IndexedFile(path, changed[path], 0, {}, error=message) for path, message in broken.items()]
+    column = source.prediction_id or monitor.schema_.prediction_id
+    with connected(settings) as connection, reading(connection, monitor, source, None, settings, [column]) as reader:
+        scans, broken = reader.scans(list(changed))
+        found = [IndexedFile(path, changed[path], 0, {}, error=message) for path, message in broken.items()]
+        for scan in scans:
+            found += [IndexedFile(path, changed[path], n, {}) for path, n in _footers(connection, scan).items()]
+    return sorted(found, key=lambda f: f.path)
 
 
-def _index_parquet(
-    connection: duckdb.DuckDBPyConnection,
-    monitor: Monitor,
-    paths: Sequence[str],
-    versions: Mapping[str, FileVersion],
-    now: datetime,
-    found: dict[str, IndexedFile],
-) -> None:
-    scans, broken = parquet_scans(connection, paths)
-    for path, message in broken.items():
-        found[path] = IndexedFile(path, versions[path], 0, {}, error=message)
-    for scan in scans:
-        column = monitor.schema_.event_time
-        if column not in scan.columns:
-            for path in scan.files:
-                message = missing_column(path, column, "schema.event_time", scan.columns)
-                found[path] = IndexedFile(path, versions[path], 0, {}, error=message)
-            continue
-        try:
-            found.update(_count(connection, monitor, scan, versions, now))
-        except duckdb.Error as error:
-            _one_by_one(connection, monitor, scan, versions, now, found, error)
-
-
-def _one_by_one(
-    connection: duckdb.DuckDBPyConnection,
-    monitor: Monitor,
-    scan: Scan,
-    versions: Mapping[str, FileVersion],
-    now: datetime,
-    found: dict[str, IndexedFile],
-    first: Exception,
-) -> None:
-    """Some file's pages are damaged though its footer is whole: look at each alone."""
-    for path in scan.files:
-        single = Scan((path,), scan.columns)
-        try:
-            found.update(_count(connection, monitor, single, versions, now))
-        except duckdb.Error as error:
-            message = str(find_unreadable(connection, [path], error or first))
-            found[path] = IndexedFile(path, versions[path], 0, {}, error=message)
-
-
-def _count(
-    connection: duckdb.DuckDBPyConnection, monitor: Monitor, scan: Scan, versions: Mapping[str, FileVersion], now: datetime
-) -> dict[str, IndexedFile]:
-    schema = monitor.schema_
-    raw = identifier(schema.event_time)
-    time = "__utc" if scan.staged else utc_sql(raw, scan.columns[schema.event_time], schema.timezone)
-    limit = timestamp(now + FUTURE_TOLERANCE)
+def _footers(connection: duckdb.DuckDBPyConnection, scan: Scan) -> dict[str, int]:
     rows = connection.execute(
-        f"SELECT __file, date_trunc('{monitor.window}', CASE WHEN t <= TIMESTAMP '{limit}' THEN t END) AS w, count(*),"  # noqa: S608
-        f" any_value(CASE WHEN t IS NULL OR t > TIMESTAMP '{limit}' THEN coalesce(CAST(raw AS VARCHAR), 'null') END)"
-        f" FROM (SELECT __file, {time} AS t, {raw} AS raw FROM ({scan.from_sql([schema.event_time])})) GROUP BY ALL"
+        "SELECT file_name, num_rows FROM parquet_file_metadata($paths)", {"paths": list(scan.files)}
     ).fetchall()
-    ours = restored_path(scan.files if not scan.staged else tuple(versions))
-    windows: dict[str, dict[datetime, int]] = {path: {} for path in ours.values()}
-    unplaced: dict[str, tuple[int, str]] = {}
-    for name, start, n, example in rows:
-        path = ours[same_path(name)]
-        if start is None:
-            unplaced[path] = (n, example)
-        else:
-            windows[path][aware(start)] = n
-    return {
-        path: IndexedFile(
-            path,
-            versions[path],
-            sum(counts.values()) + unplaced.get(path, (0, ""))[0],
-            dict(sorted(counts.items())),
-            *unplaced.get(path, (0, None)),
-        )
-        for path, counts in windows.items()
-    }
+    ours = {same_path(path): scan.origin or path for path in scan.files}
+    return {ours[same_path(name)]: n for name, n in rows}
+
+
+@dataclass
+class _Index:
+    """Counts the rows of changed files by window; a failing statement is repeated file by file."""
+
+    reader: Reader
+    monitor: Monitor
+    versions: Mapping[str, FileVersion]
+    now: datetime
+
+    def files(self) -> list[IndexedFile]:
+        scans, broken = self.reader.scans(list(self.versions))
+        found = [self._failed(path, message) for path, message in broken.items()]
+        for scan in scans:
+            column = self.monitor.schema_.event_time
+            paths = [scan.origin] if scan.origin else list(scan.files)
+            if column not in scan.columns:
+                found += [
+                    self._failed(path, missing_column(path, column, "schema.event_time", scan.columns))
+                    for path in paths
+                ]
+                continue
+            found += self._counted(scan, paths)
+        return sorted(found, key=lambda f: f.path)
+
+    def _failed(self, path: str, message: str) -> IndexedFile:
+        return IndexedFile(path, self.versions[path], 0, {}, error=message)
+
+    def _counted(self, scan: Scan, paths: Sequence[str]) -> list[IndexedFile]:
+        """Pages can be damaged though the footer is whole: then each file is counted alone."""
+        try:
+            return self._count(scan, paths)
+        except duckdb.Error as error:
+            if len(paths) == 1:
+                return [self._failed(paths[0], str(find_unreadable(self.reader.connection, scan.files, error)))]
+        return [file for path in paths for file in self._counted(Scan((path,), scan.columns, scan.text), [path])]
+
+    def _count(self, scan: Scan, paths: Sequence[str]) -> list[IndexedFile]:
+        schema = self.monitor.schema_
+        raw = identifier(schema.event_time)
+        time = "__utc" if scan.staged else utc_sql(raw, scan.columns[schema.event_time], schema.timezone)
+        placed = f"t <= TIMESTAMP '{timestamp(self.now + FUTURE_TOLERANCE)}'"
+        rows = self.reader.connection.execute(
+            f"SELECT __file, date_trunc('{self.monitor.window}', CASE WHEN {placed} THEN t END), count(*),"  # noqa: S608
+            f" any_value(CASE WHEN t IS NULL OR NOT {placed} THEN coalesce(CAST(raw AS VARCHAR), 'null') END)"
+            f" FROM (SELECT __file, {time} AS t, {raw} AS raw FROM ({scan.from_sql([schema.event_time])})) GROUP BY ALL"
+        ).fetchall()
+        ours = restored_path(paths)
+        windows: dict[str, dict[datetime, int]] = {path: {} for path in paths}
+        unplaced: dict[str, tuple[int, str | None]] = dict.fromkeys(paths, (0, None))
+        for name, start, n, example in rows:
+            path = ours[same_path(name)]
+            if start is None:
+                unplaced[path] = (n, example)
+            else:
+                windows[path][aware(start)] = n
+        return [self._file(path, windows[path], *unplaced[path]) for path in paths]
+
+    def _file(self, path: str, windows: dict[datetime, int], n_unplaced: int, example: str | None) -> IndexedFile:
+        n_rows = sum(windows.values()) + n_unplaced
+        error = self._all_broken(path) if n_rows == 0 and self.reader.has_rejected else None
+        ordered = dict(sorted(windows.items()))
+        return IndexedFile(path, self.versions[path], n_rows, ordered, n_unplaced, example, error)
+
+    def _all_broken(self, path: str) -> str | None:
+        row = self.reader.connection.execute(
+            "SELECT count(*), first(__line ORDER BY __line), first(__reason ORDER BY __line) FROM rejected"
+            " WHERE __file = $path",
+            {"path": path},
+        ).fetchone()
+        if not row or not row[0]:
+            return None
+        return f"{path}:{row[1]}: no row can be read ({row[2]}); mend the file or correct `format` and `delimiter`"

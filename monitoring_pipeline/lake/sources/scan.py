@@ -34,9 +34,9 @@ class Scan:
         """``SELECT`` of the quoted ``columns`` that exist, plus __file and __row."""
         picked = "".join(f"{identifier(c)}, " for c in dict.fromkeys(columns) if c in self.columns)
         if self.staged:
-            return f"SELECT {picked}__file, __row, __utc FROM read_parquet({file_list(self.files)}, union_by_name=true)"
+            return f"SELECT {picked}__file, __row, __utc FROM read_parquet({file_list(self.files)}, union_by_name=true)"  # noqa: S608
         options = "filename='__file', file_row_number=true, hive_partitioning=false"
-        return f"SELECT {picked}__file, file_row_number AS __row FROM read_parquet({file_list(self.files)}, {options})"
+        return f"SELECT {picked}__file, file_row_number AS __row FROM read_parquet({file_list(self.files)}, {options})"  # noqa: S608
 
 
 def parquet_scans(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> tuple[list[Scan], dict[str, str]]:
@@ -51,7 +51,7 @@ def parquet_scans(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -
         readable = []
         for path in paths:
             try:
-                connection.execute(f"SELECT count(*) FROM parquet_schema({file_list([path])})").fetchone()
+                connection.execute(f"SELECT count(*) FROM parquet_schema({file_list([path])})").fetchone()  # noqa: S608
                 readable.append(path)
             except duckdb.Error as error:
                 broken[path] = unreadable(path, error)
@@ -62,14 +62,17 @@ def parquet_scans(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -
 def unreadable(path: str, error: Exception) -> str:
     """One line for the user: which file, what DuckDB says of it, what to do."""
     said = str(error).splitlines()[0].removeprefix("Invalid Input Error: ").removeprefix("IO Error: ")
-    return f"{path}: cannot be read ({said}); it is truncated or no Parquet file: write it again or take it out of `path`"
+    return (
+        f"{path}: cannot be read ({said}); it is truncated or no Parquet file: write it again or take it out of `path`"
+    )
 
 
 def find_unreadable(connection: duckdb.DuckDBPyConnection, paths: Sequence[str], error: Exception) -> SourceError:
-    """The error to raise when a statement over ``paths`` failed with ``error``: it names the file that cannot be read."""
+    """What to raise when a statement over ``paths`` failed with ``error``: names the file that cannot be read."""
     for path in paths:
         try:
-            connection.execute(f"SELECT count(COLUMNS(*)) FROM read_parquet({file_list([path])})").fetchone()
+            every = f"SELECT count(COLUMNS(*)) FROM read_parquet({file_list([path])})"  # noqa: S608
+            connection.execute(every).fetchone()
         except duckdb.Error as own:
             return SourceError(unreadable(path, own))
     return SourceError(f"{', '.join(paths[:3])}: cannot be read together ({error})")

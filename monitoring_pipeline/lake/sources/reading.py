@@ -1,0 +1,211 @@
+"""Reading the files of one source: Parquet in place; text, tables and much-shared files through staged copies.
+
+A staged copy is Parquet in a scratch directory with the source's columns, ``__file``, ``__row`` (from 0) and
+``__utc``. It is made once however many windows are cut from it, and it is gone when the reader is closed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from monitoring_pipeline.errors import SourceError, UserError
+from monitoring_pipeline.lake.duck import file_list, identifier, literal, protocol_of, register, scratch
+from monitoring_pipeline.lake.sources import sql, text
+from monitoring_pipeline.lake.sources.files import file_format
+from monitoring_pipeline.lake.sources.scan import Scan, parquet_scans, unreadable
+from monitoring_pipeline.lake.times import utc_sql
+from monitoring_pipeline.monitors.declaration import Monitor, Source
+from monitoring_pipeline.settings import Settings
+
+# A Parquet file that this many windows are cut from is sorted by time first: each then reads its row groups only.
+_SHARED_BY = 8
+_ROW_GROUP = 20_480
+
+
+@contextmanager
+def reading(
+    connection: duckdb.DuckDBPyConnection,
+    monitor: Monitor,
+    source: Source,
+    time_column: str | None,
+    settings: Settings,
+    wanted: Sequence[str],
+) -> Iterator[Reader]:
+    """A Reader whose copies are removed at the end. ``wanted``: the columns that will be asked for."""
+    directory = Path(tempfile.mkdtemp(dir=scratch(settings)))
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE rejected (__file VARCHAR, __line BIGINT, __reason VARCHAR, __text VARCHAR,"
+        " __utc TIMESTAMP)"
+    )
+    try:
+        yield Reader(connection, monitor, source, time_column, directory, tuple(wanted))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@dataclass
+class Reader:
+    """Scans over paths of one source. Broken rows of text files are in the temporary table ``rejected``, each with the
+    time of the good row before it (or of the first), so that it belongs to exactly one window."""
+
+    connection: duckdb.DuckDBPyConnection
+    monitor: Monitor
+    source: Source
+    time_column: str | None
+    directory: Path
+    wanted: tuple[str, ...]
+    staged: dict[str, Scan] = field(default_factory=dict)
+    has_rejected: bool = False
+
+    def scans(self, paths: Sequence[str], uses: Mapping[str, int] | None = None) -> tuple[list[Scan], dict[str, str]]:
+        """Scans that cover ``paths``, and what is wrong with each that cannot be read.
+
+        ``uses``: by how many windows each path will be asked for altogether, this time included.
+        """
+        register(self.connection, {protocol_of(path) for path in paths if not sql.is_sql(path)})
+        parquet, scans, broken = [], [], {}
+        for path in paths:
+            shared = (uses or {}).get(path, 1) >= _SHARED_BY
+            try:
+                if not sql.is_sql(path) and not shared and file_format(path, self.source.format) == "parquet":
+                    parquet.append(path)
+                else:
+                    scans.append(self._staged(path, shared))
+            except UserError as error:
+                broken[path] = str(error)
+        found, unreadable_files = parquet_scans(self.connection, parquet)
+        return found + scans, broken | unreadable_files
+
+    def drop(self, path: str) -> None:
+        """Remove the staged copy of ``path``; harmless when there is none."""
+        scan = self.staged.pop(path, None)
+        if scan is not None:
+            Path(scan.files[0]).unlink(missing_ok=True)
+
+    def _staged(self, path: str, shared: bool) -> Scan:
+        if path not in self.staged:
+            copy = str(self.directory / f"{len(list(self.directory.iterdir()))}-{abs(hash(path))}.parquet")
+            self.connection.execute("SET preserve_insertion_order = true")
+            try:
+                self.staged[path] = self._stage(path, copy, shared)
+            except duckdb.Error as error:
+                if isinstance(error, duckdb.OutOfMemoryException):
+                    raise
+                raise SourceError(unreadable(path, error)) from error
+            finally:
+                self.connection.execute("SET preserve_insertion_order = false")
+        return self.staged[path]
+
+    def _stage(self, path: str, copy: str, shared: bool) -> Scan:
+        if sql.is_sql(path):
+            return self._stage_table(path, copy)
+        kind = file_format(path, self.source.format)
+        if kind == "csv":
+            return self._stage_csv(path, copy, shared)
+        if kind == "jsonl":
+            return self._stage_json(path, copy, shared)
+        scans, broken = parquet_scans(self.connection, [path])
+        if broken:
+            raise SourceError(broken[path])
+        columns = scans[0].columns
+        rows = scans[0].from_sql(list(columns))
+        self._copy(f"SELECT * EXCLUDE (__file), {literal(path)} AS __file FROM ({rows})", columns, copy, shared)  # noqa: S608
+        return Scan((copy,), columns, staged=True, origin=path)
+
+    def _stage_csv(self, path: str, copy: str, shared: bool) -> Scan:
+        delimiter = self.source.delimiter or ("\t" if ".tsv" in Path(path).suffixes else None)
+        names, separator = text.csv_header(path, delimiter)
+        columns = dict.fromkeys(names, "VARCHAR")
+        for table in ("csv_rejects", "csv_scans"):
+            self.connection.execute(f"DROP TABLE IF EXISTS {table}")
+        numbered = f"SELECT *, row_number() OVER () - 1 AS __row FROM {text.read_csv_sql(path, names, separator)}"  # noqa: S608
+        self._copy(self._named(numbered, path), columns, copy, shared)
+        # One line may break several rules; the first is enough. The header is line 1: line n follows row n - 3.
+        self._reject(
+            path,
+            copy,
+            "SELECT CAST(line AS BIGINT) AS __line, first(error_message ORDER BY column_idx) AS why, first(csv_line) AS __text"
+            " FROM csv_rejects GROUP BY line",
+            "__line - 3 - (row_number() OVER (ORDER BY __line) - 1)",
+        )
+        return Scan((copy,), columns, text=True, staged=True, origin=path)
+
+    def _stage_json(self, path: str, copy: str, shared: bool) -> Scan:
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER () - 1 AS __row, line,"  # noqa: S608
+            " coalesce(json_valid(line) AND json_type(TRY_CAST(line AS JSON)) = 'OBJECT', false) AS good"
+            f" FROM {text.read_lines_sql(path)}"
+        )
+        names = text.json_names(self.connection, self.wanted)
+        if names:
+            rows = f"SELECT __row, {text.json_struct_sql(names)} AS s FROM lines WHERE good"  # noqa: S608
+            rows = f"SELECT {text.select_struct(names)}, __row FROM ({rows})"  # noqa: S608
+        else:
+            rows = "SELECT __row FROM lines WHERE good"
+        columns = dict.fromkeys(names, "VARCHAR")
+        self._copy(self._named(rows, path), columns, copy, shared)
+        self._reject(
+            path,
+            copy,
+            "SELECT __row + 1 AS __line, 'not a JSON object' AS why, line AS __text FROM lines"
+            " WHERE NOT good AND trim(line) != ''",
+            "__line - 1",
+        )
+        self.connection.execute("DROP TABLE lines")
+        return Scan((copy,), columns, text=True, staged=True, origin=path)
+
+    def _stage_table(self, path: str, copy: str) -> Scan:
+        table = sql.open_table(self.source, self.monitor.base_dir)
+        try:
+            reader, failure = table.batches(path, self.monitor, self.time_column, self._increments_by(), self.wanted)
+            # Columns nobody asks for are not read, but that they are there is part of the contract.
+            columns = dict.fromkeys(table.table.columns.keys(), "VARCHAR") | sql.duck_types(self.connection, reader)
+            self.connection.register("batches", reader)
+            numbered = "SELECT *, row_number() OVER () - 1 AS __row FROM batches"
+            try:
+                self._copy(self._named(numbered, path), columns, copy, False)
+            except duckdb.Error as error:
+                raise SourceError(f"{table.name}: cannot be read ({failure[0] if failure else error})") from error
+            finally:
+                self.connection.unregister("batches")
+        finally:
+            table.close()
+        return Scan((copy,), columns, text=table.untyped, staged=True, origin=path)
+
+    def _increments_by(self) -> str | None:
+        return self.source.updated_at or getattr(self.source, "label_time", None)
+
+    def _named(self, rows: str, path: str) -> str:
+        return f"SELECT *, {literal(path)} AS __file FROM ({rows})"  # noqa: S608
+
+    def _copy(self, rows: str, columns: Mapping[str, str], copy: str, shared: bool) -> None:
+        utc = "CAST(NULL AS TIMESTAMP)"
+        if self.time_column in columns:
+            assert self.time_column is not None
+            zone = self.monitor.schema_.timezone
+            utc = utc_sql(identifier(self.time_column), columns[self.time_column], zone)
+        keep = [c for c in columns if c in self.wanted]
+        picked = "".join(f"{identifier(c)}, " for c in keep)
+        order = " ORDER BY __utc" if shared else ""
+        self.connection.execute(
+            f"COPY (SELECT {picked}__file, __row, {utc} AS __utc FROM ({rows}){order})"  # noqa: S608
+            f" TO {literal(copy)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {_ROW_GROUP})"
+        )
+
+    def _reject(self, path: str, copy: str, rejects: str, position: str) -> None:
+        """Fill ``rejected``; ``position`` is the number of the good row that the reject would follow."""
+        times = f"SELECT __row, __utc FROM read_parquet({file_list([copy])}) WHERE __utc IS NOT NULL"  # noqa: S608
+        self.connection.execute(
+            f"INSERT INTO rejected SELECT {literal(path)}, r.__line, r.why, r.__text,"  # noqa: S608
+            f" coalesce(t.__utc, (SELECT arg_min(__utc, __row) FROM ({times})))"
+            f" FROM (SELECT *, {position} AS p FROM ({rejects})) r ASOF LEFT JOIN ({times}) t ON r.p >= t.__row"
+        )
+        row = self.connection.execute("SELECT count(*) FROM rejected").fetchone()
+        self.has_rejected = bool(row and row[0])

@@ -1,0 +1,98 @@
+"""CSV and JSON Lines as DuckDB reads them: every value as text, every broken row with its line and reason.
+
+Nothing is guessed from a sample: the header gives the names, and a value that does not fit its declared type is counted
+later, row by row, instead of failing a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import fsspec
+import pyarrow as pa
+
+from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake.duck import file_list, identifier, literal, protocol_of
+
+_DELIMITERS = ",;\t|"
+_HEAD_BYTES = 1 << 20
+_MAX_LINE = 1 << 24
+_KEY_SAMPLE = 20_000
+
+
+def csv_header(path: str, delimiter: str | None) -> tuple[list[str], str]:
+    """Column names and delimiter of a CSV file. Raises SourceError when it has no usable header."""
+    text = _head(path)
+    first = text.splitlines()[0] if text.strip() else ""
+    if not first:
+        raise SourceError(f"{path}: is empty; a CSV file begins with a header line")
+    separator = delimiter or max(_DELIMITERS, key=lambda d: (len(next(csv.reader([first], delimiter=d))), d == ","))
+    names = next(csv.reader(io.StringIO(text), delimiter=separator))
+    folded = [name.casefold() for name in names]
+    for name in names:
+        if not name or folded.count(name.casefold()) > 1:
+            what = f"names column {name!r} twice" if name else "leaves a column without a name"
+            raise SourceError(f"{path}:1: the header {what}; give every column a name of its own")
+    return names, separator
+
+
+def read_csv_sql(path: str, names: Sequence[str], delimiter: str) -> str:
+    """A FROM item; rejected rows go to the temporary tables ``csv_rejects`` and ``csv_scans``."""
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
+    return (
+        f"read_csv({file_list([path])}, auto_detect=false, header=true, columns={{{columns}}},"
+        f" delim={literal(delimiter)}, quote='\"', escape='\"',"
+        " store_rejects=true, rejects_table='csv_rejects', rejects_scan='csv_scans',"
+        f" max_line_size={_MAX_LINE}, buffer_size={4 * _MAX_LINE})"
+    )
+
+
+def read_lines_sql(path: str) -> str:
+    """A FROM item that yields the file's lines as ``line``, in order, null where empty."""
+    return (
+        f"read_csv({file_list([path])}, auto_detect=false, header=false, columns={{'line': 'VARCHAR'}}, delim='\x01',"
+        f" quote='', escape='', strict_mode=false, max_line_size={_MAX_LINE}, buffer_size={4 * _MAX_LINE})"
+    )
+
+
+def json_names(connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> list[str]:
+    """Keys of the objects in table ``lines``: those of its first rows, and the ``wanted`` ones that occur anywhere."""
+    rows = connection.execute(
+        "SELECT DISTINCT unnest(json_keys(line)) FROM (SELECT line FROM lines WHERE good LIMIT $n)", {"n": _KEY_SAMPLE}
+    ).fetchall()
+    names: dict[str, str] = {}
+    for (name,) in sorted(rows):
+        names.setdefault(name.casefold(), name)
+    for name in wanted:
+        if name.casefold() not in names:
+            pattern = literal(f'%"{name}"%')
+            found = connection.execute(f"SELECT 1 FROM lines WHERE good AND line LIKE {pattern} LIMIT 1").fetchone()  # noqa: S608
+            if found:
+                names[name.casefold()] = name
+    return list(names.values())
+
+
+def json_struct_sql(names: Sequence[str]) -> str:
+    """The columns of a JSON text ``line``, all VARCHAR."""
+    structure = literal(json.dumps(dict.fromkeys(names, "VARCHAR")))
+    return f"from_json(line, {structure})"
+
+
+def select_struct(names: Sequence[str]) -> str:
+    return ", ".join(f"s[{literal(name)}] AS {identifier(name)}" for name in names)
+
+
+def _head(path: str) -> str:
+    """The beginning of a file, decompressed by its suffix, without a byte order mark."""
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(Path(path).suffix.lower())
+    try:
+        with fsspec.open(path if protocol_of(path) else f"file://{path}", "rb") as raw:
+            stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression) if compression else raw
+            return bytes(stream.read(_HEAD_BYTES)).decode("utf-8-sig", errors="replace")
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(f"{path}: cannot be read ({error}); write it again or take it out of `path`") from error

@@ -20,6 +20,7 @@ from monitoring_pipeline.errors import UserError
 FAST_END = date(2013, 6, 1)
 FULL_END = date(2014, 1, 1)
 MARKER = "prepared.json"
+_DECIDES = ("building.py", "flights.py", "model_card.py", "models.py", "replay.py")
 _LIBRARIES = ("numpy", "pandas", "pyarrow", "scikit-learn")
 
 
@@ -77,9 +78,9 @@ def read_prepared(home: Path, fast: bool = False) -> Prepared | None:
 
 
 def content_version() -> str:
-    """Names the data, this package's code and the libraries, so that a change of any prepares anew."""
+    """Names the data, the code that decides the bytes and the libraries, so that a change of any prepares anew."""
     data = source.source_dir()
-    code = sorted(Path(__file__).parent.glob("*.py"))
+    code = [Path(__file__).with_name(name) for name in _DECIDES]
     versions = " ".join(f"{name}={importlib.metadata.version(name)}" for name in _LIBRARIES)
     files = source.content_id([*(data / name for name in source.FILES), *code])
     return hashlib.sha256(f"{files} {versions}".encode()).hexdigest()[:16]

@@ -145,8 +145,8 @@ def test_regression(write, summary_of: Summarize, tmp_path: Path) -> None:
 def test_multiclass_by_scores(write, summary_of: Summarize, tmp_path: Path) -> None:
     path = write(
         "SELECT uuid() AS uuid, TIMESTAMP '2024-01-01' + INTERVAL (i) HOUR AS ts, i % 9 AS x,"
-        " 0.2 + i % 3 / 10.0 AS score_cat, 0.3 AS score_dog, 0.5 - i % 3 / 10.0 AS \"score_no\", ['cat', 'dog', 'no'][1 + i % 3] AS predicted_class"
-        " FROM range(500) r(i)",
+        " 0.2 + i % 3 / 10.0 AS score_cat, 0.3 AS score_dog, 0.5 - i % 3 / 10.0 AS score_no,"
+        " ['cat', 'dog', 'no'][1 + i % 3] AS predicted_class FROM range(500) r(i)",
         "log",
     )
     text = draft("pets", summary_of(path)).replace("DECIMAL", "DOUBLE")

@@ -2,15 +2,110 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+
+from monitoring_pipeline.cli.environment import dagster_environment
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.demo.preparation import Prepared
+    from monitoring_pipeline.monitors import Monitor
+    from monitoring_pipeline.warehouse.database import Warehouse
+
+MONITORS = ("late15", "arr_delay")
 
 
 def demo(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Stop after the report instead of serving Dagster.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Two months instead of nine.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Also run the example service for some minutes, end to end.")] = False,
     port: Annotated[int, typer.Option(help="Port of Dagster's web server.")] = 3000,
 ) -> None:
     """Real flights of 2013: builds the reference, replays the year, fills every table, prints what it found, serves Dagster."""
-    raise NotImplementedError
+    from monitoring_pipeline.demo.preparation import prepare
+
+    began = time.monotonic()
+    settings = Settings()
+    with Console(stderr=True).status("training two models on January to March, writing the log of the rest of the year"):
+        prepared = prepare(settings.home, fast=fast)
+    typer.echo(
+        f"{prepared.n_predictions:,} predictions and {prepared.n_labels:,} outcomes per monitor, "
+        f"{prepared.start} to {prepared.end}, lie in {settings.home / 'demo'}"
+    )
+    with dagster_environment(settings) as warehouse:
+        monitors = demo_monitors()
+        _register(warehouse, monitors, prepared)
+        _run_all(monitors, prepared)
+        typer.echo("\n" + _report(warehouse, monitors, port, no_ui, time.monotonic() - began) + "\n")
+    if live:
+        from monitoring_pipeline.cli.live import live as run_live
+
+        run_live(settings)
+    if not no_ui:
+        from monitoring_pipeline.cli.up import serve
+
+        serve(port, exporter_port=9187)
+
+
+def demo_monitors() -> list[Monitor]:
+    """The demo's monitors as shipped, whatever other monitors the user has."""
+    from monitoring_pipeline.monitors.loading import load_monitor
+    from monitoring_pipeline.resources import data_dir
+
+    return [load_monitor(data_dir("monitors") / f"{name}.yaml") for name in MONITORS]
+
+
+def _register(warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepared) -> None:
+    """The trained models as champions, with where they lie and their checksums."""
+    from monitoring_pipeline.warehouse import ledger, model_versions
+
+    cards = {card.monitor: card for card in prepared.cards}
+    with warehouse.transaction() as conn:
+        for monitor in monitors:
+            ledger.declare_monitor(conn, monitor)
+            card = cards[monitor.name]
+            known = {name: getattr(card, name) for name in model_versions.ModelVersion.__dataclass_fields__}
+            model_versions.register_version(conn, monitor.name, model_versions.ModelVersion(**known), run_id="demo")
+
+
+def _run_all(monitors: Sequence[Monitor], prepared: Prepared) -> None:
+    """Each monitor's range in a process of its own: Python computes on one core, and most machines have two."""
+    from monitoring_pipeline.resources import data_dir
+
+    last = prepared.end.fromordinal(prepared.end.toordinal() - 1)
+    period = ("--from", str(prepared.start), "--to", str(last))
+    children = {
+        monitor.name: subprocess.Popen(
+            [sys.executable, "-m", "monitoring_pipeline.cli", "--monitors", str(data_dir("monitors")), "run", monitor.name, *period]
+        )
+        for monitor in monitors
+    }
+    codes = {name: child.wait() for name, child in children.items()}
+    failed = [name for name, code in codes.items() if code]
+    if failed:
+        raise UserError(f"{', '.join(failed)} did not run to its end; the reason stands above. Running the demo again goes on")
+
+
+def _report(warehouse: Warehouse, monitors: Sequence[Monitor], port: int, no_ui: bool, seconds: float) -> str:
+    from monitoring_pipeline.demo.findings import monitor_report
+    from monitoring_pipeline.demo.report import Place, render
+
+    with warehouse.transaction() as conn:
+        reports = [monitor_report(conn, monitor) for monitor in monitors]
+    command = "monitoring-pipeline"
+    places = [
+        Place("Dagster", f"http://127.0.0.1:{port}" if not no_ui else f"{command} up, then http://127.0.0.1:{port}"),
+        Place("how the monitors stand", f"{command} status"),
+        Place("the tables", f"{command} db psql -c 'table drift_current limit 5'"),
+        Place("questions to ask them", "sql/cookbook/*.sql"),
+        Place("what a monitor says", "monitors/late15.yaml"),
+    ]
+    return render(reports, places, seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 WindowSize = Literal["hour", "day"]
@@ -65,3 +65,17 @@ def runs_of(windows: Iterable[Window]) -> list[tuple[Window, Window]]:
         else:
             islands.append((window, window))
     return islands
+
+
+def partition_range(start: date, end: date | None, size: WindowSize, now: datetime | None = None) -> tuple[Window, Window]:
+    """First and last window of a monitor that runs from ``start`` up to ``end`` (exclusive), or up to ``now`` without one.
+
+    The last is whole: a window that has not ended by ``now`` is none yet. Raises ValueError when no window has ended.
+    """
+    moment = now or datetime.now(UTC)
+    first = Window.at(datetime.combine(start, time(), UTC), size)
+    stop = min(moment, datetime.combine(end, time(), UTC)) if end is not None else moment
+    last = Window.at(Window.at(stop, size).start - timedelta(microseconds=1), size)
+    if last.start < first.start:
+        raise ValueError(f"no window since {start} has ended")
+    return first, last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,19 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "
 
 def copy_rows(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Append rows. ``table`` and ``columns`` are names of ours, never a user's."""
-    lines = "".join("\t".join([_field(value) for value in row]) + "\n" for row in rows)
+    fields = _field  # a local name: the loop runs millions of times a year of windows
+    lines = "".join(["\t".join([array_literal(v) if type(v) is np.ndarray else fields(v) for v in row]) + "\n" for row in rows])
     if lines:
         cursor = conn.connection.cursor()
         cursor.copy_expert(f"copy {table} ({', '.join(columns)}) from stdin", io.StringIO(lines))
 
 
+@lru_cache(maxsize=1 << 16, typed=True)
 def _field(value: Any) -> str:
+    """One value as COPY reads it. Names, thresholds and zeros come again and again; ``typed`` keeps 1, 1.0 and True apart."""
     if value is None:
         return "\\N"
-    if isinstance(value, str):
-        return value.translate(_ESCAPES)
-    if isinstance(value, np.ndarray):
-        return array_literal(value)
-    return str(value)
+    return value.translate(_ESCAPES) if isinstance(value, str) else str(value)
 
 
 def array_literal(values: NDArray[np.int64] | NDArray[np.float64]) -> str:

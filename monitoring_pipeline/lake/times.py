@@ -18,7 +18,7 @@ _NAIVE = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"}
 _AWARE = {"TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS WITH TIME ZONE"}
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
 # An offset is only looked for behind a time of day: the day of '2024-03-31' is no offset.
-_OFFSET = r":[0-9]{2}.*([zZ]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
+OFFSET = r":[0-9]{2}.*([zZ]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 
 
 def utc_sql(column: str, kind: str, timezone: str) -> str:
@@ -33,7 +33,7 @@ def utc_sql(column: str, kind: str, timezone: str) -> str:
         number = f"TRY_CAST({column} AS DOUBLE)"
         aware = f"make_timestamp(epoch_us(TRY_CAST({column} AS TIMESTAMPTZ)))"
         naive = _local_to_utc(f"TRY_CAST({column} AS TIMESTAMP)", timezone)
-        is_aware = f"regexp_matches({column}, '{_OFFSET}')"
+        is_aware = f"regexp_matches({column}, '{OFFSET}')"
         return (
             f"CASE WHEN {is_aware} THEN {aware} WHEN {number} IS NOT NULL THEN {_epoch_to_utc(number)} ELSE {naive} END"
         )

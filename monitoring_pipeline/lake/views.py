@@ -56,8 +56,8 @@ def reference_relation(monitor: Monitor, settings: Settings) -> Relation:
     """The reference under canonical columns, with ``__outcome`` (last) where ``reference.outcome`` is declared.
 
     ``__id`` and ``__time`` are null where the reference has none; ``__window`` is one constant. Parquet is read in
-    place; text and tables are first copied to the lake. Raises SourceError when no file is there, one cannot be read, or
-    a required column is missing.
+    place; text and tables are first copied to the lake. Raises SourceError when no file is there, one cannot be read,
+    or a required column is missing.
     """
     source = monitor.reference
     paths = [pseudo_path(source, None)] if source.url else list(list_files(source, monitor.base_dir))

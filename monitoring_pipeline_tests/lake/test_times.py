@@ -23,8 +23,11 @@ ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asi
 def in_utc(values: list, kind: str, timezone: str = "UTC") -> list[datetime | None]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE TABLE v AS SELECT i, CAST(t AS {kind}) AS t FROM (SELECT unnest($ts) AS t,"
-                           " generate_subscripts($ts, 1) AS i)", {"ts": values})
+        connection.execute(
+            f"CREATE TABLE v AS SELECT i, CAST(t AS {kind}) AS t FROM (SELECT unnest($ts) AS t,"
+            " generate_subscripts($ts, 1) AS i)",
+            {"ts": values},
+        )
         return [t for (t,) in connection.execute(f"SELECT {utc_sql('t', kind, timezone)} FROM v ORDER BY i").fetchall()]
 
 

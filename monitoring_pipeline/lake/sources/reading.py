@@ -36,16 +36,16 @@ def reading(
     source: Source,
     time_column: str | None,
     settings: Settings,
-    wanted: Sequence[str],
+    wanted: Sequence[str] | None,
 ) -> Iterator[Reader]:
-    """A Reader whose copies are removed at the end. ``wanted``: the columns that will be asked for."""
+    """A Reader whose copies are removed at the end. ``wanted``: columns that will be asked for (None: all)."""
     directory = Path(tempfile.mkdtemp(dir=scratch(settings)))
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE rejected (__file VARCHAR, __line BIGINT, __reason VARCHAR, __text VARCHAR,"
         " __utc TIMESTAMP)"
     )
     try:
-        yield Reader(connection, monitor, source, time_column, directory, tuple(wanted))
+        yield Reader(connection, monitor, source, time_column, directory, None if wanted is None else tuple(wanted))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -60,7 +60,7 @@ class Reader:
     source: Source
     time_column: str | None
     directory: Path
-    wanted: tuple[str, ...]
+    wanted: tuple[str, ...] | None
     staged: dict[str, Scan] = field(default_factory=dict)
     has_rejected: bool = False
 
@@ -131,8 +131,8 @@ class Reader:
         self._reject(
             path,
             copy,
-            "SELECT CAST(line AS BIGINT) AS __line, first(error_message ORDER BY column_idx) AS why, first(csv_line) AS __text"
-            " FROM csv_rejects GROUP BY line",
+            "SELECT CAST(line AS BIGINT) AS __line, first(error_message ORDER BY column_idx) AS why,"
+            " first(csv_line) AS __text FROM csv_rejects GROUP BY line",
             "__line - 3 - (row_number() OVER (ORDER BY __line) - 1)",
         )
         return Scan((copy,), columns, text=True, staged=True, origin=path)
@@ -143,7 +143,7 @@ class Reader:
             " coalesce(json_valid(line) AND json_type(TRY_CAST(line AS JSON)) = 'OBJECT', false) AS good"
             f" FROM {text.read_lines_sql(path)}"
         )
-        names = text.json_names(self.connection, self.wanted)
+        names = text.json_names(self.connection, self.wanted or ())
         if names:
             rows = f"SELECT __row, {text.json_struct_sql(names)} AS s FROM lines WHERE good"  # noqa: S608
             rows = f"SELECT {text.select_struct(names)}, __row FROM ({rows})"  # noqa: S608
@@ -191,7 +191,7 @@ class Reader:
             assert self.time_column is not None
             zone = self.monitor.schema_.timezone
             utc = utc_sql(identifier(self.time_column), columns[self.time_column], zone)
-        keep = [c for c in columns if c in self.wanted]
+        keep = [c for c in columns if self.wanted is None or c in self.wanted]
         picked = "".join(f"{identifier(c)}, " for c in keep)
         order = " ORDER BY __utc" if shared else ""
         self.connection.execute(

@@ -57,13 +57,13 @@ class SqlTable:
         self.engine.dispose()
 
     def batches(
-        self, path: str, monitor: Monitor, time_column: str | None, by: str | None, wanted: Sequence[str]
+        self, path: str, monitor: Monitor, time_column: str | None, by: str | None, wanted: Sequence[str] | None
     ) -> tuple[pa.RecordBatchReader, list[str]]:
         """The rows of the pseudo file ``path`` (and somewhat more around a window). The list gets what failed midway.
 
         ``by``: the column that increments of labels are cut by.
         """
-        columns = [c for c in self.table.columns if c.name in wanted]
+        columns = [c for c in self.table.columns if wanted is None or c.name in wanted]
         statement = sa.select(*[self._bare(c) for c in columns])
         span = path.rpartition("@")[2]
         if ".." in span and by is not None:

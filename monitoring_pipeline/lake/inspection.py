@@ -1,0 +1,372 @@
+"""Looking at a source before it is trusted: what its columns hold (`init`), what of a declaration it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from monitoring_pipeline.errors import SourceError, UserError
+from monitoring_pipeline.lake import values
+from monitoring_pipeline.lake.cleaning import Field, fields_of, source_columns
+from monitoring_pipeline.lake.duck import connected, identifier, protocol_of
+from monitoring_pipeline.lake.sources import sql
+from monitoring_pipeline.lake.sources.files import file_format, list_files
+from monitoring_pipeline.lake.sources.reading import reading
+from monitoring_pipeline.lake.times import OFFSET, utc_sql
+from monitoring_pipeline.monitors.declaration import Monitor, Source
+from monitoring_pipeline.monitors.summary import ColumnSummary, SourceSummary
+from monitoring_pipeline.settings import Settings
+
+SAMPLE_FILES = 20
+SAMPLE_ROWS = 200_000
+_EXAMPLES = 20
+_TYPES = {"number": "numbers", "class": "classes", "category": "categories", "flag": "true or false"}
+Location = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceFinding:
+    """What is wrong between a declaration and its source. ``location``: the keys that lead to it in the YAML."""
+
+    location: Location
+    message: str
+
+
+def summarize(written: str, settings: Settings) -> SourceSummary:
+    """Describe a file, glob, directory or fsspec URL, or ``SQLALCHEMY_URL#TABLE``, from a sample of 200,000 rows.
+
+    Text columns get the type that all their values have. Raises SourceError when there is nothing to read.
+    """
+    source = _source_of(written)
+    monitor = _undeclared(source)
+    with connected(settings) as connection:
+        columns, rows = _sample(connection, monitor, source, settings, None)
+        found = tuple(_summarize_column(connection, rows, name, kind) for name, kind in columns.items())
+        (n,) = _first(connection, f"SELECT count(*) FROM {rows}")  # noqa: S608
+    return SourceSummary(int(n), found, source.path, source.url, source.table)
+
+
+def check_sources(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
+    """What is wrong between the declaration and its sources: each says what, and what to write instead.
+
+    Looks at a sample; empty when nothing was found. Never raises for what a user can mend.
+    """
+    findings: list[SourceFinding] = []
+    for field in ("predictions", "reference", "ground_truth"):
+        source: Source | None = getattr(monitor, field)
+        if source is None:
+            continue
+        try:
+            with connected(settings) as connection:
+                wanted = _declared_columns(monitor, field)
+                check = _Check(monitor, field, connection, *_sample(connection, monitor, source, settings, wanted))
+                findings += check.labels() if field == "ground_truth" else check.rows()
+        except UserError as error:
+            findings.append(SourceFinding((field, "url" if source.url else "path"), str(error)))
+    if monitor.ground_truth is not None and not findings:
+        findings += _matching(monitor, settings)
+    return findings
+
+
+@dataclass
+class _Check:
+    """One source against the declaration; ``rows`` is a FROM item over the sample."""
+
+    monitor: Monitor
+    field: str
+    connection: duckdb.DuckDBPyConnection
+    columns: dict[str, str]
+    sample: str
+
+    def rows(self) -> list[SourceFinding]:
+        """Findings of predictions and reference."""
+        schema, reference = self.monitor.schema_, self.field == "reference"
+        outcome = self.monitor.reference.outcome if reference else None
+        needed: dict[Location, str] = {}
+        if not reference:
+            needed = {("schema", "prediction_id"): schema.prediction_id, ("schema", "event_time"): schema.event_time}
+            if schema.model_version:
+                needed["schema", "model_version"] = schema.model_version
+        if outcome:
+            needed["reference", "outcome"] = outcome
+        findings = self._missing(needed)
+        for one in fields_of(self.monitor, outcome):
+            if one.source and one.name != "__outcome":
+                place = _place(self.monitor, one)
+                findings += self._fits(place, one) if one.source in self.columns else [self._absent(place, one.source)]
+        if not reference:
+            findings += self._times(("schema", "event_time"), schema.event_time)
+            findings += self._unique(schema.prediction_id)
+        return findings + self._outcome(("reference", "outcome"), outcome)
+
+    def labels(self) -> list[SourceFinding]:
+        """Findings of the ground truth."""
+        truth = self.monitor.ground_truth
+        assert truth is not None
+        id_column = truth.prediction_id or self.monitor.schema_.prediction_id
+        needed: dict[Location, str] = {
+            ("ground_truth", "prediction_id"): id_column,
+            ("ground_truth", "outcome"): truth.outcome,
+        }
+        if truth.label_time:
+            needed["ground_truth", "label_time"] = truth.label_time
+        findings = self._missing(needed)
+        if truth.label_time:
+            findings += self._times(("ground_truth", "label_time"), truth.label_time)
+        return findings + self._outcome(("ground_truth", "outcome"), truth.outcome)
+
+    def _missing(self, needed: dict[Location, str]) -> list[SourceFinding]:
+        return [self._absent(place, column) for place, column in needed.items() if column not in self.columns]
+
+    def _absent(self, place: Location, column: str) -> SourceFinding:
+        near = [c for c in self.columns if c.casefold().strip() == column.casefold().strip()]
+        some = ", ".join(list(self.columns)[:20])
+        write = f"write {near[0]!r}" if near else f"write one of its columns: {some}"
+        return SourceFinding(place, f"the {_source_name(self.field)} has no column {column!r}; {write}")
+
+    def _fits(self, place: Location, one: Field) -> list[SourceFinding]:
+        """Values that do not fit the declared type, with an example; scores that are no probabilities."""
+        assert one.source is not None
+        quoted, kind = identifier(one.source), self.columns[one.source]
+        convert = {"number": values.numerical, "category": values.categorical, "flag": values.boolean}
+        value = convert.get(one.kind, values.class_label)(quoted, kind)
+        findings = []
+        if value.invalid:
+            bad = f"FILTER ({value.invalid})"
+            example = f"any_value(CAST({quoted} AS VARCHAR)) {bad}"
+            n, total, shown = self._row(f"count(*) {bad}, count({quoted}), {example}")
+            if n:
+                said = f"{n} of {total} values of {one.source!r} in the {_source_name(self.field)}"
+                said += f" are not {_TYPES[one.kind]} (such as {shown!r})"
+                findings.append(SourceFinding(place, f"{said}; declare what it holds or mend the data"))
+        if one.name.startswith("__score"):
+            rows = f"(SELECT {value.sql} AS v FROM {self.sample})"  # noqa: S608
+            n, least, greatest = self._row("count(*) FILTER (v < 0 OR v > 1), min(v), max(v)", rows)
+            if n:
+                said = f"{one.source!r} runs from {least:g} to {greatest:g}, but a score is a probability in [0, 1]"
+                findings.append(SourceFinding(place, f"{said}; name the column of the probability"))
+        return findings
+
+    def _times(self, place: Location, column: str) -> list[SourceFinding]:
+        if column not in self.columns:
+            return []
+        quoted = identifier(column)
+        time = utc_sql(quoted, self.columns[column], self.monitor.schema_.timezone)
+        bad = f"FILTER ({time} IS NULL)"
+        n, total, example = self._row(f"count(*) {bad}, count(*), any_value(CAST({quoted} AS VARCHAR)) {bad}")
+        if not n:
+            return []
+        said = f"{n} of {total} times in {column!r} of the {_source_name(self.field)} cannot be read"
+        said += f" (such as {example!r})"
+        return [SourceFinding(place, f"{said}; write ISO 8601 (2024-03-31T02:30:00+02:00) or seconds since 1970")]
+
+    def _unique(self, column: str) -> list[SourceFinding]:
+        if column not in self.columns:
+            return []
+        key = values.key(identifier(column), self.columns[column])
+        total, distinct, absent = self._row(f"count({key}), count(DISTINCT {key}), count(*) - count({key})")
+        findings, place = [], ("schema", "prediction_id")
+        if absent:
+            findings.append(SourceFinding(place, f"{absent} rows have no {column!r}; fill it, or they are quarantined"))
+        if distinct < total:
+            said = f"{total - distinct} of {total} ids in {column!r} occur again"
+            findings.append(SourceFinding(place, f"{said}; name a column that is different in every prediction"))
+        return findings
+
+    def _outcome(self, place: Location, column: str | None) -> list[SourceFinding]:
+        """Outcomes of the wrong kind: no numbers in a regression, a binary one without the positive class."""
+        if column is None or column not in self.columns:
+            return []
+        if self.monitor.task == "regression":
+            return self._fits(place, Field("__outcome", "number", column))
+        label = values.class_label(identifier(column), self.columns[column]).sql
+        rows = self.connection.execute(
+            f"SELECT {label} AS v, count(*) FROM {self.sample} GROUP BY v HAVING v IS NOT NULL"  # noqa: S608
+            " ORDER BY 2 DESC, 1 LIMIT 5"
+        ).fetchall()
+        met, positive = [str(v) for v, _ in rows], self.monitor.schema_.positive_class
+        if self.monitor.task != "binary" or not met or positive in met:
+            return []
+        values_met = ", ".join(map(repr, met))
+        said = f"the outcome {column!r} of the {_source_name(self.field)} is {values_met}, never {positive!r}"
+        return [SourceFinding(("schema", "positive_class"), f"{said}; write the value that counts as positive")]
+
+    def _row(self, select: str, rows: str | None = None) -> tuple[Any, ...]:
+        return _first(self.connection, f"SELECT {select} FROM {rows or self.sample}")  # noqa: S608
+
+
+def _matching(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
+    """No label id among the predictions' ids. Some that do not match are normal: files come late."""
+    truth = monitor.ground_truth
+    assert truth is not None
+    schema_id = monitor.schema_.prediction_id
+    with connected(settings) as connection:
+        for table, source, column in (
+            ("logged", monitor.predictions, schema_id),
+            ("labelled", truth, truth.prediction_id or schema_id),
+        ):
+            columns, rows = _sample(connection, monitor, source, settings, [column])
+            key = values.key(identifier(column), columns[column])
+            connection.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT {key} AS id FROM {rows}")  # noqa: S608
+        n, total, label, prediction = _first(
+            connection,
+            "SELECT count(*) FILTER (id IN (SELECT id FROM logged)), count(*), min(id), (SELECT min(id) FROM logged)"
+            " FROM labelled WHERE id IS NOT NULL",
+        )
+    if n or not total:
+        return []
+    said = f"none of {total} label ids (such as {label!r}) is among the predictions' ids (such as {prediction!r})"
+    write = "write the column that holds the predictions' ids"
+    return [SourceFinding(("ground_truth", "prediction_id"), f"{said}; {write}")]
+
+
+def _place(monitor: Monitor, one: Field) -> Location:
+    """Where a column is declared."""
+    schema = monitor.schema_
+    if one.name.startswith("__score_"):
+        name = next(name for name, column in schema.class_scores.items() if column == one.source)
+        return ("schema", "class_scores", name)
+    if one.name.startswith("__"):
+        return ("schema", one.name.removeprefix("__"))
+    return ("schema", {"number": "numerical", "category": "categorical", "flag": "boolean"}[one.kind])
+
+
+def _source_name(field: str) -> str:
+    return {"predictions": "prediction log", "reference": "reference", "ground_truth": "ground truth"}[field]
+
+
+def _declared_columns(monitor: Monitor, field: str) -> list[str]:
+    if field == "predictions":
+        return source_columns(monitor)
+    if field == "reference":
+        return source_columns(monitor, monitor.reference.outcome)
+    truth = monitor.ground_truth
+    assert truth is not None
+    names = (truth.prediction_id or monitor.schema_.prediction_id, truth.outcome, truth.label_time)
+    return [name for name in names if name]
+
+
+def _sample(
+    connection: duckdb.DuckDBPyConnection,
+    monitor: Monitor,
+    source: Source,
+    settings: Settings,
+    wanted: Sequence[str] | None,
+) -> tuple[dict[str, str], str]:
+    """Columns met (name -> type) and a table with a sample of their rows; only the ``wanted`` ones hold values.
+
+    A repeatable sample over the first and last files. Raises SourceError when there is no file or one cannot be read.
+    """
+    paths, half = _paths(monitor, source), SAMPLE_FILES // 2
+    some = paths if len(paths) <= SAMPLE_FILES else [*paths[:half], *paths[-half:]]
+    with reading(connection, monitor, source, None, settings, wanted) as reader:
+        scans, broken = reader.scans(some)
+        if broken:
+            raise SourceError("; ".join(broken.values()))
+        names = {name: None for scan in scans for name in scan.columns}
+        asked = [name for name in names if wanted is None or name in wanted]
+        drop = "__file, __row" + (", __utc" if any(scan.staged for scan in scans) else "")
+        rows = " UNION ALL BY NAME ".join(scan.from_sql(asked) for scan in scans)
+        table = f"sample_{len(connection.execute('SHOW TABLES').fetchall())}"
+        connection.execute(
+            f"CREATE TEMP TABLE {table} AS SELECT * EXCLUDE ({drop}), 0 AS __sampled FROM ({rows})"  # noqa: S608
+            f" USING SAMPLE reservoir({SAMPLE_ROWS} ROWS) REPEATABLE (1)"
+        )
+    kinds = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
+    return {name: kinds.get(name, "VARCHAR") for name in names}, table
+
+
+def _paths(monitor: Monitor, source: Source) -> list[str]:
+    if source.url is not None:
+        return [sql.pseudo_path(source, None)]
+    paths = list(list_files(source, monitor.base_dir))
+    if not paths:
+        where = Path(monitor.base_dir).resolve()
+        raise SourceError(f"no file matches {', '.join(source.paths)} (looked from {where}); correct the path")
+    for path in paths:
+        file_format(path, source.format)
+    return paths
+
+
+def _source_of(written: str) -> Source:
+    """What a user wrote on the command line as a source with absolute paths."""
+    url, hash_, table = written.partition("#")
+    if hash_ and "://" in url and table:
+        return Source(url=url, table=table)
+    if protocol_of(written):
+        return Source(path=written)
+    path = Path(written.removeprefix("file://")).expanduser().resolve()
+    if not path.is_dir():
+        return Source(path=str(path))
+    suffixes = [p.name.partition(".")[2] for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    if not suffixes:
+        raise SourceError(f"{path}: holds no file; name a directory with data, or the files by a glob")
+    return Source(path=f"{path}/**/*.{max(suffixes, key=suffixes.count)}")
+
+
+def _undeclared(source: Source) -> Monitor:
+    """Reading needs a zone, a window and a directory; nothing of this stand-in reaches anyone."""
+    return Monitor.model_validate(
+        {
+            "name": "undeclared",
+            "task": "binary",
+            "schema": {"prediction_id": "id", "event_time": "time", "score": "score"},
+            "predictions": source,
+            "reference": {"path": "none"},
+            "start": "1970-01-01",
+            "base_dir": Path.cwd(),
+        }
+    )
+
+
+def _summarize_column(connection: duckdb.DuckDBPyConnection, rows: str, name: str, kind: str) -> ColumnSummary:
+    quoted = identifier(name)
+    typed = quoted if kind != "VARCHAR" else f"nullif({quoted}, '')"
+    if kind == "VARCHAR":
+        kind = _narrowest(connection, rows, typed)
+        typed = f"CAST({typed} AS {kind})"
+    n_distinct, n_null, least, greatest = _first(
+        connection,
+        f"SELECT approx_count_distinct(v), count(*) - count(v), {_extreme('min', kind)}, {_extreme('max', kind)}"  # noqa: S608
+        f" FROM (SELECT {typed} AS v FROM {rows})",
+    )
+    if n_distinct < 10_000:
+        (n_distinct,) = _first(connection, f"SELECT count(DISTINCT {typed}) FROM {rows}")  # noqa: S608
+    frequent = connection.execute(
+        f"SELECT CAST(v AS VARCHAR), count(*) FROM (SELECT {typed} AS v FROM {rows}) WHERE v IS NOT NULL"  # noqa: S608
+        f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_EXAMPLES}"
+    ).fetchall()
+    return ColumnSummary(name, kind, n_distinct, n_null, least, greatest, tuple(text for text, _ in frequent))
+
+
+def _extreme(function: str, kind: str) -> str:
+    """NaN is greater than every number; it is no extreme anyone asks for. Nested values have none."""
+    if kind in values.FLOATS:
+        return f"{function}(v) FILTER (isfinite(v))"
+    return "NULL" if ("(" in kind and not kind.startswith("DECIMAL")) or "[" in kind or kind == "BLOB" else f"{function}(v)"
+
+
+def _narrowest(connection: duckdb.DuckDBPyConnection, rows: str, text: str) -> str:
+    """The type that every value of a text column has."""
+    has_zone = f"regexp_matches({text}, '{OFFSET}')"
+    words = "('true', 'false', 'yes', 'no', 't', 'f')"
+    tests = {
+        "BIGINT": f"TRY_CAST({text} AS BIGINT) IS NOT NULL AND NOT regexp_matches({text}, '[.eE]')",
+        "DOUBLE": f"TRY_CAST({text} AS DOUBLE) IS NOT NULL",
+        "BOOLEAN": f"lower({text}) IN {words}",
+        "TIMESTAMP WITH TIME ZONE": f"TRY_CAST({text} AS TIMESTAMPTZ) IS NOT NULL AND {has_zone}",
+        "TIMESTAMP": f"TRY_CAST({text} AS TIMESTAMP) IS NOT NULL AND NOT {has_zone}",
+    }
+    counts = ", ".join(f"count(*) FILTER (coalesce({test}, false))" for test in tests.values())
+    n, *fitting = _first(connection, f"SELECT count({text}), {counts} FROM {rows}")  # noqa: S608
+    return next((kind for kind, k in zip(tests, fitting, strict=True) if n and k == n), "VARCHAR")
+
+
+def _first(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:
+    row = connection.execute(statement).fetchone()
+    assert row is not None
+    return row

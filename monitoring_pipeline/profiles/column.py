@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ SCALARS = ("n", "n_missing", "n_nan", "n_inf", "n_zero")
 MOMENTS = ("minimum", "maximum", "mean", "m2")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ColumnProfile:
     """``n`` rows, of which ``n_missing`` null, ``n_nan`` NaN, ``n_inf`` ±inf, ``n_zero`` zero (or empty text).
 
@@ -62,6 +63,33 @@ class ColumnProfile:
             mean=self.mean + delta * b / total if total else 0.0,
             m2=self.m2 + other.m2 + (delta * delta * a * b / total if total else 0.0),
         )
+
+
+_SET = tuple(getattr(ColumnProfile, field.name).__set__ for field in fields(ColumnProfile))
+
+
+def column_profiles(layout: ColumnLayout, rows: Iterable[tuple[Any, ...]]) -> list[ColumnProfile]:
+    """A profile of each row, which holds the fields after ``layout`` in order.
+
+    For the many thousands of a backfill: fills the slots without the checks of a frozen class, in half the time.
+    """
+    new, made = ColumnProfile.__new__, []
+    on, n, missing, nan, inf, zero, counts, minimum, maximum, mean, m2 = _SET
+    for row in rows:
+        profile = new(ColumnProfile)
+        on(profile, layout)
+        n(profile, row[0])
+        missing(profile, row[1])
+        nan(profile, row[2])
+        inf(profile, row[3])
+        zero(profile, row[4])
+        counts(profile, row[5])
+        minimum(profile, row[6])
+        maximum(profile, row[7])
+        mean(profile, row[8])
+        m2(profile, row[9])
+        made.append(profile)
+    return made
 
 
 def merge_columns(profiles: Sequence[ColumnProfile]) -> ColumnProfile:

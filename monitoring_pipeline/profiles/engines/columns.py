@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring_pipeline.profiles.column import ColumnProfile
+from monitoring_pipeline.profiles.column import ColumnProfile, column_profiles
 from monitoring_pipeline.profiles.engines.binning import Binner, binner
 from monitoring_pipeline.profiles.engines.grouping import Groups, sorting_order
 from monitoring_pipeline.profiles.engines.statement import Batch, Numbers, Statement
@@ -118,15 +118,14 @@ class FiniteValues:
 
     def _each(self, block: NumericalBlock, groups: Groups) -> None:
         """Few groups of many rows: one after the other, by the fast path of a single group."""
-        x, codes = _in_order(groups, self.rows, self.x)
-        ends = np.cumsum(np.bincount(codes, minlength=groups.n)).tolist()
+        [x], _, n = _in_order(groups, self.rows, self.x)
+        ends = np.cumsum(n).tolist()
         for group, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
             self._describe(block, group, x[start:end], None)
 
     def _together(self, block: NumericalBlock, groups: Groups) -> None:
         """Many groups of few rows: all in the same calls."""
-        x, bins, codes = _in_order(groups, self.rows, self.x, self.bins)
-        n = np.bincount(codes, minlength=groups.n)
+        [x, bins], codes, n = _in_order(groups, self.rows, self.x, self.bins)
         block.n[:] = n
         zero = x == 0
         if zero.any():
@@ -144,17 +143,19 @@ class FiniteValues:
             block.m2[filled] = np.add.reduceat(apart, starts)
 
 
-def _in_order(groups: Groups, rows: NDArray[np.intp] | None, *arrays: NDArray[Any]) -> list[NDArray[Any]]:
-    """``arrays``, whose elements stand for ``rows`` (None: all), then the group codes; all sorted by group."""
+def _in_order(
+    groups: Groups, rows: NDArray[np.intp] | None, *arrays: NDArray[Any]
+) -> tuple[list[NDArray[Any]], NDArray[np.intp], NDArray[np.int64]]:
+    """``arrays``, whose elements stand for ``rows`` (None: all), by group; their group codes; the size of each group."""
     assert groups.codes is not None
     if rows is None:
-        order = groups.order
-        together = (*arrays, groups.codes)
+        order, codes, n = groups.order, groups.sorted_codes, groups.n_in_each
     else:
         codes = groups.codes[rows]
         order = None if groups.order is None else sorting_order(codes, groups.n)
-        together = (*arrays, codes)
-    return list(together) if order is None else [a[order] for a in together]
+        codes = codes if order is None else codes[order]
+        n = np.bincount(codes, minlength=groups.n)
+    return (list(arrays) if order is None else [a[order] for a in arrays]), codes, n
 
 
 @dataclass(frozen=True)
@@ -272,12 +273,6 @@ class ColumnTotals:
     def _column_profiles(self, j: int, n_groups: int) -> list[ColumnProfile]:
         layout = self.layouts[j]
         counts = np.ascontiguousarray(self.counts[:n_groups, self._offsets[j] : self._offsets[j + 1]])
-        fields = [
-            self.n_rows[:n_groups], *self.scalars[:n_groups, j].T,
-            self.minimum[:n_groups, j], self.maximum[:n_groups, j], self.mean[:n_groups, j], self.m2[:n_groups, j],
-        ]  # fmt: skip
-        rows = zip(counts, *(f.tolist() for f in fields), strict=True)
-        return [
-            ColumnProfile(layout, n, missing, nan, inf, zero, found, low, high, mean, m2)
-            for found, n, missing, nan, inf, zero, low, high, mean, m2 in rows
-        ]
+        scalars = [f.tolist() for f in (self.n_rows[:n_groups], *self.scalars[:n_groups, j].T)]
+        moments = [f[:n_groups, j].tolist() for f in (self.minimum, self.maximum, self.mean, self.m2)]
+        return column_profiles(layout, zip(*scalars, counts, *moments, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,19 @@ class Groups:
     def n(self) -> int:
         return len(self.ids)
 
+    @cached_property
+    def sorted_codes(self) -> NDArray[np.intp]:
+        """``codes`` in ``order``."""
+        assert self.codes is not None
+        return self.codes if self.order is None else self.codes[self.order]
+
+    @cached_property
+    def n_in_each(self) -> NDArray[np.int64]:
+        assert self.codes is not None
+        return np.bincount(self.codes, minlength=self.n)
+
     def sizes(self, n_rows: int) -> NDArray[np.int64]:
-        return np.array([n_rows]) if self.codes is None else np.bincount(self.codes, minlength=self.n)
+        return np.array([n_rows]) if self.codes is None else self.n_in_each
 
     def count(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many of the marked rows each group has."""

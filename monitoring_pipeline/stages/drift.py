@@ -23,7 +23,7 @@ from monitoring_pipeline.warehouse.reference_store import ReferenceSegment
 WINDOWS_A_READ = 32
 PREVIOUS_WITHIN = 7  # windows: how far back the previous non-empty one may lie
 SEASONS = 4  # weeks: how many of the same hours of the week make the seasonal baseline
-SEGMENT_METHODS = ("psi", "jensen_shannon", "missing_share_change", "drifted_columns_share")
+SEGMENT_METHODS = ("psi", "missing_share_change", "drifted_columns_share")
 """A segment gets what its verdict needs; every method for every segment would be millions of rows a year."""
 
 Key = tuple[str, str]  # model version, segment
@@ -70,7 +70,7 @@ def measure(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
             complete(stages, conn, "drift", window, made.data_version, batches[window.start])
             return changed
 
-        changed = stages.warehouse.run(write)
+        changed = stages.warehouse.run(write, can_be_recomputed=True)
         return _facts(stages, rows, changed)
 
     return each_window(stages, "drift", windows, work, batches)

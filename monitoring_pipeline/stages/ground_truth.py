@@ -149,4 +149,4 @@ def _save(stages: StageContext, one: IngestedWindow, profiles: Sequence[Labelled
         profile_store.save_labelled(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
         complete(stages, conn, "ground_truth", one.window, one.data_version, batch)
 
-    stages.warehouse.run(write)
+    stages.warehouse.run(write, can_be_recomputed=True)

@@ -128,7 +128,7 @@ def _save(stages: StageContext, one: IngestedWindow, profiles: Sequence[Profile]
         profile_store.save_profiles(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
         complete(stages, conn, "profile", one.window, one.data_version)
 
-    stages.warehouse.run(write)
+    stages.warehouse.run(write, can_be_recomputed=True)
     return {
         "rows": one.n_rows,
         "segments": len({p.segment for p in profiles}),

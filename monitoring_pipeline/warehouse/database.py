@@ -21,6 +21,7 @@ APPLICATION = "monitoring-pipeline"
 OLDEST_SERVER = 14
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
 HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
+DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
 T = TypeVar("T")
 
 
@@ -85,10 +86,16 @@ class Warehouse:
                 f"the database went away; nothing of this step was written. {self._remedy(error)}"
             ) from error
 
-    def run(self, work: Callable[[Connection], T]) -> T:
-        """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat."""
+    def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
+        """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat.
+
+        ``can_be_recomputed``: do not wait for the disk. A crash of the server within the next half second undoes the whole
+        transaction, its note in ``window_stage`` included: the window is stale again, and computed again.
+        """
         for attempt in self._attempts(WarehouseError):
             with attempt, self.transaction() as connection:
+                if can_be_recomputed:
+                    connection.execute(DO_NOT_WAIT_FOR_DISK)
                 return work(connection)
         raise AssertionError("tenacity re-raises the last failure")
 

@@ -75,6 +75,17 @@ def test_constant_needs_enough_values_and_a_reference_that_was_not():
     assert told(quality(numerical(X, [3.0] * 30), reference=constant)["x", "constant"]) == (1, False)
 
 
+def test_a_value_that_most_of_the_reference_has_may_fill_a_window():
+    rain = profile(numerical(X, [0.0] * 60 + list(np.linspace(0.1, 10, 40))))
+    assert told(quality(numerical(X, [0.0] * 30), reference=rain)["x", "constant"]) == (1, False)
+    assert told(quality(numerical(X, [5.0] * 30), reference=rain)["x", "constant"]) == (1, True)
+
+
+def test_a_segment_tells_what_can_differ_in_it():
+    metrics = {metric for _, metric in quality(*REFERENCE.columns, segment="c=a")}
+    assert metrics == {"rows", "missing_share", "out_of_range_share", "unseen_share"}
+
+
 def test_values_the_reference_never_had():
     rows = quality(numerical(X, [-1.0, 0.0, 10.0, 11.0]), categorical(C, "aaaz"))
     assert told(rows["x", "out_of_range_share"]) == (0.5, True)

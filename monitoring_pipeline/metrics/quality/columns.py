@@ -8,9 +8,10 @@ from monitoring_pipeline.metric_rows import QualityRow, ThresholdSource
 from monitoring_pipeline.metrics.quality.window import declared
 from monitoring_pipeline.monitors.declaration import ColumnThresholds, Thresholds
 from monitoring_pipeline.profiles.column import ColumnProfile
-from monitoring_pipeline.profiles.profile import Profile
+from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
 
 LEAST_FOR_CONSTANT = 20  # fewer equal values prove nothing
+USUAL_VALUE = 0.5  # a value that most of the reference has may well fill a window: a day without rain
 _NOTHING = ColumnThresholds()
 
 
@@ -30,12 +31,13 @@ def _column(
     own = thresholds.columns.get(column.layout.name, _NOTHING)
     numerical = column.layout.kind == "numerical"
     yield _missing(segment, "missing_share", column.n_missing, column, usual, thresholds, own.missing_share)
-    if numerical:
-        yield _missing(segment, "nan_share", column.n_nan, column, usual, thresholds, None)
-        yield _missing(segment, "inf_share", column.n_inf, column, usual, thresholds, None)
-    zero = column.n_zero / column.n if column.n else None
-    yield QualityRow(segment, column.layout.name, "zero_share", zero, None, "default", None, column.n)
-    yield _constant(segment, column, usual)
+    if segment == EVERYTHING:  # what breaks a column breaks it for everyone; a segment tells what can differ in it
+        if numerical:
+            yield _missing(segment, "nan_share", column.n_nan, column, usual, thresholds, None)
+            yield _missing(segment, "inf_share", column.n_inf, column, usual, thresholds, None)
+        zero = column.n_zero / column.n if column.n else None
+        yield QualityRow(segment, column.layout.name, "zero_share", zero, None, "default", None, column.n)
+        yield _constant(segment, column, usual)
     if numerical:
         yield _strange(segment, "out_of_range_share", _outside, column, usual, thresholds, own.out_of_range_share)
     else:
@@ -63,12 +65,12 @@ def _missing(
 
 
 def _constant(segment: str, column: ColumnProfile, usual: ColumnProfile | None) -> QualityRow:
-    """1 when ``LEAST_FOR_CONSTANT`` or more values are all one; violated unless the reference's are too."""
+    """1 when ``LEAST_FOR_CONSTANT`` or more values are all one; violated unless most of the reference stands in that bin."""
     n = column.n_values
     if n < LEAST_FOR_CONSTANT:
         return QualityRow(segment, column.layout.name, "constant", None, 0.0, "default", None, n)
     constant = _is_constant(column)
-    violated = constant and not (usual is not None and usual.n_values > 0 and _is_constant(usual))
+    violated = constant and not (usual is not None and _share_of_bin(usual, int(column.counts.argmax())) > USUAL_VALUE)
     return QualityRow(segment, column.layout.name, "constant", float(constant), 0.0, "default", violated, n)
 
 
@@ -77,6 +79,10 @@ def _is_constant(column: ColumnProfile) -> bool:
         return bool(column.minimum == column.maximum)
     # several categories may share the last bin
     return int((column.counts > 0).sum()) == 1 and int(column.counts[-1]) == 0
+
+
+def _share_of_bin(column: ColumnProfile, index: int) -> float:
+    return float(column.counts[index] / column.n_values) if column.n_values else 0.0
 
 
 def _outside(column: ColumnProfile) -> int:

@@ -23,12 +23,29 @@ from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
 from monitoring_pipeline.warehouse.migrations import migrate
 
 DEBIAN_BINARIES = Path("/usr/lib/postgresql/15/bin")
+# What a test left behind goes; the schema stays. Deleting a few rows is quicker than truncating thirty tables.
+EMPTY = """
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
+set session_replication_role = replica;
+do $$
+declare name text;
+begin
+  for name in select relname from pg_class where relnamespace = 'monitoring'::regnamespace and relkind = 'r' loop
+    if name <> 'applied_views' then execute format('delete from monitoring.%I', name); end if;
+  end loop;
+  for name in select tablename from pg_tables where schemaname = 'public' loop
+    execute format('drop table public.%I cascade', name);
+  end loop;
+end $$;
+"""
 
 
 @pytest.fixture(scope="session")
 def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """The embedded server of the whole test session, in a home of its own."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("embedded home")).start()
+    administer(server.url("postgres"), "alter system set fsync = off")  # dropping a database is a checkpoint
+    administer(server.url("postgres"), "select pg_reload_conf()")
     yield server
     place = server.status.place
     server.stop()
@@ -37,7 +54,7 @@ def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
 
 @pytest.fixture(scope="session")
 def debian_server() -> Iterator[str]:
-    """URL of Debian's Postgres 15, started on loopback under an unprivileged account; skips, loudly, where it is absent."""
+    """URL of Debian's Postgres 15, on loopback under an unprivileged account; skips, loudly, where it is absent."""
     if not (DEBIAN_BINARIES / "initdb").exists():
         pytest.skip(f"NOT TESTED ON POSTGRES 15: {DEBIAN_BINARIES} is absent (apt-get install postgresql-15)")
     place = Path(tempfile.mkdtemp(prefix="postgres15-", dir="/tmp"))
@@ -45,7 +62,16 @@ def debian_server() -> Iterator[str]:
     run_as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
     if account:
         os.chown(place, account.pw_uid, account.pw_gid)
-    initdb = [DEBIAN_BINARIES / "initdb", "-D", place / "data", "-U", "tester", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+    initdb = [
+        DEBIAN_BINARIES / "initdb",
+        "-D",
+        place / "data",
+        "-U",
+        "tester",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--no-sync",
+    ]
     subprocess.run(initdb, check=True, capture_output=True, cwd="/", **run_as)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -66,7 +92,10 @@ def debian_server() -> Iterator[str]:
 
 @pytest.fixture(
     scope="session",
-    params=[pytest.param("embedded_server", id="pg18"), pytest.param("debian_server", id="pg15", marks=pytest.mark.server)],
+    params=[
+        pytest.param("embedded_server", id="pg18"),
+        pytest.param("debian_server", id="pg15", marks=pytest.mark.server),
+    ],
 )
 def any_server(request: pytest.FixtureRequest) -> str:
     """URL of each kind of server in turn: the wheel's and Debian's."""
@@ -75,65 +104,66 @@ def any_server(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(embedded_server: EmbeddedPostgres) -> Iterator[tuple[str, str]]:
-    """(server, name of a migrated database that new ones are copied from)."""
-    yield from _template(embedded_server.url("postgres"))
+def shared_database(embedded_server: EmbeddedPostgres) -> Iterator[str]:
+    """URL of the migrated database that tests share in turn; take it through ``settings`` or ``warehouse``."""
+    yield from _migrated_database(embedded_server.url("postgres"))
 
 
 @pytest.fixture(scope="session")
-def any_migrated_template(any_server: str) -> Iterator[tuple[str, str]]:
-    yield from _template(any_server)
+def any_shared_database(any_server: str) -> Iterator[str]:
+    yield from _migrated_database(any_server)
 
 
 @pytest.fixture
 def warehouse_url(embedded_server: EmbeddedPostgres) -> Iterator[str]:
-    """URL of an empty database, dropped after the test; give it to ``Settings(database_url=…)``."""
+    """URL of an empty database of the test's own, dropped after it. Slow: for tests of the schema."""
     yield from fresh_database(embedded_server.url("postgres"))
 
 
 @pytest.fixture
-def settings(tmp_path: Path, migrated_template: tuple[str, str]) -> Iterator[Settings]:
+def settings(tmp_path: Path, shared_database: str) -> Iterator[Settings]:
     """Settings of a home of the test's own, with a migrated database without rows."""
-    for url in fresh_database(*migrated_template):
-        yield Settings(home=tmp_path / "home", monitors_dir=tmp_path / "monitors", database_url=url)
+    yield Settings(home=tmp_path / "home", monitors_dir=tmp_path / "monitors", database_url=shared_database)
+    administer(shared_database, EMPTY)
 
 
 @pytest.fixture
 def warehouse(settings: Settings) -> Iterator[Warehouse]:
-    """An open, migrated, empty warehouse on the embedded server."""
+    """An open, migrated warehouse without rows on the embedded server."""
     with Warehouse.open(settings, patience=5) as opened:
         yield opened
 
 
 @pytest.fixture
-def any_warehouse(any_migrated_template: tuple[str, str], tmp_path: Path) -> Iterator[Warehouse]:
+def any_warehouse(any_shared_database: str, tmp_path: Path) -> Iterator[Warehouse]:
     """The same on each kind of server in turn."""
-    for url in fresh_database(*any_migrated_template):
-        with Warehouse.open(Settings(home=tmp_path / "home", database_url=url), patience=5) as opened:
-            yield opened
+    with Warehouse.open(Settings(home=tmp_path / "home", database_url=any_shared_database), patience=5) as opened:
+        yield opened
+    administer(any_shared_database, EMPTY)
 
 
-def fresh_database(server_url: str, template: str = "template1") -> Iterator[str]:
+def fresh_database(server_url: str) -> Iterator[str]:
     """Create a database on this server, yield its URL, drop it and Dagster's beside it."""
     name = f"test_{uuid.uuid4().hex[:12]}"
-    _administer(server_url, f'create database "{name}" template "{template}"')
+    administer(server_url, f'create database "{name}"')
     try:
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:
         for database in (name, f"{name}_dagster"):
-            _administer(server_url, f'drop database if exists "{database}" with (force)')
+            administer(server_url, f'drop database if exists "{database}" with (force)')
 
 
-def _template(server_url: str) -> Iterator[tuple[str, str]]:
+def _migrated_database(server_url: str) -> Iterator[str]:
     for url in fresh_database(server_url):
         engine = create_engine(url)
         migrate(engine)
         engine.dispose()
-        yield server_url, str(make_url(url).database)
+        yield url
 
 
-def _administer(server_url: str, statement: str) -> None:
-    connection = psycopg2.connect(server_url.replace("+psycopg2", "", 1))
+def administer(url: str, statement: str) -> None:
+    """Run a statement outside of any transaction."""
+    connection = psycopg2.connect(url.replace("+psycopg2", "", 1))
     try:
         connection.autocommit = True
         connection.cursor().execute(statement)

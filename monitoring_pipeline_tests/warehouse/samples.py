@@ -30,7 +30,13 @@ def monitor(name: str = NAME, **changes: object) -> Monitor:
     declared: dict[str, object] = {
         "name": name,
         "task": "binary",
-        "schema": {"prediction_id": "id", "event_time": "at", "score": "score", "numerical": ["age", HOSTILE], "categorical": ["plan"]},
+        "schema": {
+            "prediction_id": "id",
+            "event_time": "at",
+            "score": "score",
+            "numerical": ["age", HOSTILE],
+            "categorical": ["plan"],
+        },
         "predictions": {"path": "log/*.parquet"},
         "ground_truth": {"path": "labels/*.csv", "outcome": "left"},
         "reference": {"path": "reference.parquet", "outcome": "left"},
@@ -56,7 +62,9 @@ def column_profile(of: ColumnLayout, seed: int) -> ColumnProfile:
     n = int(counts.sum()) + 3
     if of.kind == "categorical":
         return ColumnProfile(of, n, 3, 0, 0, 0, counts)
-    return ColumnProfile(of, n, 1, 1, 1, 2, counts, -rng.random(), 1e300 * rng.random(), rng.random() / 3, rng.random() * 1e-300)
+    return ColumnProfile(
+        of, n, 1, 1, 1, 2, counts, -rng.random(), 1e300 * rng.random(), rng.random() / 3, rng.random() * 1e-300
+    )
 
 
 def profile(of: Window, version: str = "1", segment: str = EVERYTHING, seed: int = 0) -> Profile:
@@ -65,15 +73,20 @@ def profile(of: Window, version: str = "1", segment: str = EVERYTHING, seed: int
     return Profile(of, version, segment, fixed.layout_id, 100 + seed, columns)
 
 
-def labelled(of: Window, batch: int, n_labelled: int = 60, version: str = "1", segment: str = EVERYTHING, seed: int = 0) -> LabelledProfile:
+def labelled(
+    of: Window, batch: int, n_labelled: int = 60, version: str = "1", segment: str = EVERYTHING, seed: int = 0
+) -> LabelledProfile:
     fixed = layout()
     rng = np.random.default_rng(seed)
     outcome = OutcomeProfile(
         fixed.outcome, 100, n_labelled, n_labelled, 0,
-        rng.integers(0, 9, (1, 4)), rng.random((1, 4)), rng.integers(0, 9, (1, 4)), rng.integers(0, 9, (1, 4)), rng.random((1, 4)),
+        rng.integers(0, 9, (1, 4)), rng.random((1, 4)),
+        rng.integers(0, 9, (1, 4)), rng.integers(0, 9, (1, 4)), rng.random((1, 4)),
         rng.integers(0, 9, (3, 3)), np.zeros(0, np.int64), rng.random(4),
     )  # fmt: skip
-    return LabelledProfile(of, version, segment, fixed.layout_id, batch, outcome, column_profile(fixed.columns[-1], seed))
+    return LabelledProfile(
+        of, version, segment, fixed.layout_id, batch, outcome, column_profile(fixed.columns[-1], seed)
+    )
 
 
 def reference(name: str = NAME, version: str = "1", seed: int = 5) -> Reference:
@@ -96,25 +109,44 @@ def batch(number: int, windows: Sequence[Window], n_unknown: int = 0) -> LabelBa
     files = {w.start: f"lake/labels-{number}-{w.start:%d}.parquet" for w in windows}
     pending = f"lake/pending-{number}.parquet" if n_unknown else None
     matched = 10 * len(files)
-    return LabelBatch(number, matched + n_unknown, matched, n_unknown, 0, 0, {}, dict.fromkeys(files, 10), files, pending)
+    return LabelBatch(
+        number, matched + n_unknown, matched, n_unknown, 0, 0, {}, dict.fromkeys(files, 10), files, pending
+    )
 
 
 def provenance(data_version: str = "d1", label_batch: int | None = None, run_id: str | None = "run-1") -> Provenance:
     return Provenance(data_version, label_batch, monitor().config_version, "0.1.0", run_id)
 
 
-def drift_row(column: str = "age", method: str = "psi", value: float | None = 0.3, segment: str = EVERYTHING) -> DriftRow:
+def drift_row(
+    column: str = "age", method: str = "psi", value: float | None = 0.3, segment: str = EVERYTHING
+) -> DriftRow:
     drifted = None if value is None else value > 0.2
-    return DriftRow("training", segment, column, "feature", method, value, 0.2, "default", 0.01, None, 0.05, drifted, 1000, 100)
+    return DriftRow(
+        "training", segment, column, "feature", method, value, 0.2, "default", 0.01, None, 0.05, drifted, 1000, 100
+    )
 
 
 def quality_row(column: str = "age", metric: str = "missing_share", value: float | None = 0.02) -> QualityRow:
-    return QualityRow(EVERYTHING, column, metric, value, 0.05, "declared", None if value is None else value > 0.05, 100, "two\tnew")
+    return QualityRow(
+        EVERYTHING, column, metric, value, 0.05, "declared", None if value is None else value > 0.05, 100, "two\tnew"
+    )
 
 
 def performance_row(metric: str = "roc_auc", value: float | None = 0.7, n_labelled: int = 60) -> PerformanceRow:
     degraded = None if value is None else value < 0.65
     bounds = (None, None) if value is None else (value - 0.05, value + 0.05)
     return PerformanceRow(
-        EVERYTHING, metric, "realized", value, *bounds, 0.65, "declared", degraded, 100, n_labelled, n_labelled / 100, n_labelled >= 95
+        EVERYTHING,
+        metric,
+        "realized",
+        value,
+        *bounds,
+        0.65,
+        "declared",
+        degraded,
+        100,
+        n_labelled,
+        n_labelled / 100,
+        n_labelled >= 95,
     )

@@ -43,8 +43,18 @@ def test_figures_read_back_as_written(declared: Warehouse) -> None:
             found = rows(conn, f"select * from monitoring.{view}_current")
             assert {tuple(f[k] for k in vars(kept[0])) for f in found} == {tuple(vars(k).values()) for k in kept}
         figure = rows(conn, "select * from monitoring.performance_current")[0]
-    assert (figure["monitor"], figure["model_version"], figure["window_start"], figure["window_end"]) == (s.NAME, "1", DAY.start, DAY.end)
-    assert (figure["label_batch"], figure["data_version"], figure["run_id"], figure["code_version"]) == (4, "d1", "run-1", "0.1.0")
+    assert (figure["monitor"], figure["model_version"], figure["window_start"], figure["window_end"]) == (
+        s.NAME,
+        "1",
+        DAY.start,
+        DAY.end,
+    )
+    assert (figure["label_batch"], figure["data_version"], figure["run_id"], figure["code_version"]) == (
+        4,
+        "d1",
+        "run-1",
+        "0.1.0",
+    )
 
 
 def test_running_twice_changes_nothing(declared: Warehouse) -> None:
@@ -66,16 +76,29 @@ def test_the_noise_of_summing_is_no_change_but_a_real_one_is(declared: Warehouse
 
 
 def test_changed_new_and_vanished_rows_make_revisions_and_equal_ones_stay(declared: Warehouse) -> None:
-    same, changed, vanishing, new = (s.drift_row(method=m) for m in ("psi", "hellinger", "kl_divergence", "jensen_shannon"))
+    same, changed, vanishing, new = (
+        s.drift_row(method=m) for m in ("psi", "hellinger", "kl_divergence", "jensen_shannon")
+    )
     with declared.transaction() as conn:
         write_drift(conn, s.NAME, "1", DAY, [same, changed, vanishing], s.provenance())
     with declared.transaction() as conn:
-        count = write_drift(conn, s.NAME, "1", DAY, [same, replace(changed, value=0.1, drifted=False), new], s.provenance("d2", run_id="run-2"))
+        count = write_drift(
+            conn,
+            s.NAME,
+            "1",
+            DAY,
+            [same, replace(changed, value=0.1, drifted=False), new],
+            s.provenance("d2", run_id="run-2"),
+        )
         assert count == 3
         current = {r["method"]: r for r in rows(conn, "select * from monitoring.drift_current")}
         everything = rows(conn, "select * from monitoring.drift_metric")
     assert set(current) == {"psi", "hellinger", "jensen_shannon"}
-    assert {m: r["run_id"] for m, r in current.items()} == {"psi": "run-1", "hellinger": "run-2", "jensen_shannon": "run-2"}
+    assert {m: r["run_id"] for m, r in current.items()} == {
+        "psi": "run-1",
+        "hellinger": "run-2",
+        "jensen_shannon": "run-2",
+    }
     assert len(everything) == 5
     (old,) = (r for r in everything if r["method"] == "hellinger" and r["superseded_at"])
     assert old["value"] == 0.3
@@ -103,13 +126,22 @@ def test_windows_versions_and_monitors_do_not_touch_each_other(declared: Warehou
 
 def test_late_labels_keep_what_was_known_before(declared: Warehouse) -> None:
     with declared.transaction() as conn:
-        write_performance(conn, s.NAME, "1", DAY, [s.performance_row(value=0.80, n_labelled=30)], s.provenance(label_batch=1))
+        write_performance(
+            conn, s.NAME, "1", DAY, [s.performance_row(value=0.80, n_labelled=30)], s.provenance(label_batch=1)
+        )
     with declared.transaction() as conn:
         between = conn.execute(text("select clock_timestamp()")).scalar_one()
     with declared.transaction() as conn:
-        write_performance(conn, s.NAME, "1", DAY, [s.performance_row(value=0.72, n_labelled=97)], s.provenance(label_batch=2))
+        write_performance(
+            conn, s.NAME, "1", DAY, [s.performance_row(value=0.72, n_labelled=97)], s.provenance(label_batch=2)
+        )
         assert [r["value"] for r in rows(conn, "select value from monitoring.performance_current")] == [0.72]
-        then = rows(conn, "select value, label_batch from monitoring.performance_history where as_known_at <= :t and (superseded_at > :t or superseded_at is null)", t=between)  # noqa: E501
+        then = rows(
+            conn,
+            "select value, label_batch from monitoring.performance_history"
+            " where as_known_at <= :t and (superseded_at > :t or superseded_at is null)",
+            t=between,
+        )
     assert [tuple(r.values()) for r in then] == [(0.80, 1)]
 
 

@@ -45,7 +45,12 @@ def test_profiles_read_back_exactly(ready: Warehouse) -> None:
     day = s.window(0)
     empty = s.profile(day, segment="plan=none")
     nothing = tuple(ColumnProfile(c.layout, 0, 0, 0, 0, 0, np.zeros(c.layout.n_bins, np.int64)) for c in empty.columns)
-    kept = [s.profile(day), s.profile(day, "2", seed=3), s.profile(day, segment="plan=naïve\\n\t∅", seed=4), replace(empty, n_rows=0, columns=nothing)]
+    kept = [
+        s.profile(day),
+        s.profile(day, "2", seed=3),
+        s.profile(day, segment="plan=naïve\\n\t∅", seed=4),
+        replace(empty, n_rows=0, columns=nothing),
+    ]
     with ready.transaction() as conn:
         profile_store.save_profiles(conn, s.NAME, day, kept, "d1", "run-1")
         found = profile_store.load_profiles(conn, s.NAME, [day])
@@ -57,7 +62,9 @@ def test_profiles_read_back_exactly(ready: Warehouse) -> None:
 def test_saving_replaces_the_window_and_no_other(ready: Warehouse) -> None:
     with ready.transaction() as conn:
         for day in (s.window(0), s.window(1)):
-            profile_store.save_profiles(conn, s.NAME, day, [s.profile(day), s.profile(day, segment="plan=basic")], "d1", None)
+            profile_store.save_profiles(
+                conn, s.NAME, day, [s.profile(day), s.profile(day, segment="plan=basic")], "d1", None
+            )
         profile_store.save_profiles(conn, s.NAME, s.window(0), [s.profile(s.window(0), seed=9)], "d2", None)
         found = profile_store.load_profiles(conn, s.NAME, Window(s.T0, s.T0 + timedelta(days=2)))
     assert [(p.window, p.segment, p.n_rows) for p in found] == [
@@ -97,8 +104,12 @@ def test_outcomes_of_regression_and_multiclass_keep_their_shapes(ready: Warehous
         layout = Layout(s.layout().columns, outcome_layout)
         bare = OutcomeProfile.empty(outcome_layout)
         arrays = {f.name: getattr(bare, f.name) for f in fields(bare) if isinstance(getattr(bare, f.name), np.ndarray)}
-        filled = {k: rng.integers(0, 9, a.shape) if a.dtype == np.int64 else rng.random(a.shape) for k, a in arrays.items()}
-        kept = LabelledProfile(s.window(number), "1", "*", layout.layout_id, 1, replace(bare, n_predictions=9, n_labelled=4, **filled))
+        filled = {
+            k: rng.integers(0, 9, a.shape) if a.dtype == np.int64 else rng.random(a.shape) for k, a in arrays.items()
+        }
+        kept = LabelledProfile(
+            s.window(number), "1", "*", layout.layout_id, 1, replace(bare, n_predictions=9, n_labelled=4, **filled)
+        )
         with ready.transaction() as conn:
             profile_store.save_layout(conn, layout)
             profile_store.save_labelled(conn, s.NAME, kept.window, [kept], "d1", None)
@@ -109,16 +120,23 @@ def test_references_read_back_and_the_same_again_changes_nothing(ready: Warehous
     with ready.transaction() as conn:
         profile_store.save_reference(conn, s.reference(version="2", seed=6), "r1", None)
         found = profile_store.references(conn, s.NAME)
-        stamps = conn.execute(text("select model_version, computed_at from monitoring.reference_profile order by 1")).all()
+        stamps = conn.execute(
+            text("select model_version, computed_at from monitoring.reference_profile order by 1")
+        ).all()
     assert {v: (r.layout, plain(r.profile)) for v, r in found.items()} == {
         v: (r.layout, plain(r.profile)) for v, r in (("1", s.reference()), ("2", s.reference(version="2", seed=6)))
     }
     with ready.transaction() as conn:
         profile_store.save_reference(conn, s.reference(version="2", seed=6), "r1", "another run")
-        assert conn.execute(text("select model_version, computed_at from monitoring.reference_profile order by 1")).all() == stamps
+        assert (
+            conn.execute(text("select model_version, computed_at from monitoring.reference_profile order by 1")).all()
+            == stamps
+        )
         profile_store.save_reference(conn, s.reference(version="2", seed=7), "r2", None)
         assert profile_store.reference_sources(conn, s.NAME) == {"1": "r1", "2": "r2"}
-        assert plain(profile_store.references(conn, s.NAME)["2"].profile) == plain(s.reference(version="2", seed=7).profile)
+        assert plain(profile_store.references(conn, s.NAME)["2"].profile) == plain(
+            s.reference(version="2", seed=7).profile
+        )
 
 
 def test_sql_sees_the_same_figures(ready: Warehouse) -> None:
@@ -136,7 +154,12 @@ def test_sql_sees_the_same_figures(ready: Warehouse) -> None:
         assert row["edges"] == list(column.layout.edges)
         assert row["categories"] == list(column.layout.categories)
         if column.layout.kind == "numerical":
-            assert (row["minimum"], row["maximum"], row["mean"], row["m2"]) == (column.minimum, column.maximum, column.mean, column.m2)
+            assert (row["minimum"], row["maximum"], row["mean"], row["m2"]) == (
+                column.minimum,
+                column.maximum,
+                column.mean,
+                column.m2,
+            )
         else:
             assert (row["minimum"], row["maximum"], row["mean"], row["m2"]) == (None, None, None, None)
 
@@ -151,8 +174,12 @@ def test_a_quarter_of_28_columns_is_loaded_and_merged_in_a_tenth_of_a_second(war
         ledger.declare_monitor(conn, s.monitor())
         profile_store.save_layout(conn, layout)
         for day in days:
-            profiled = tuple(ColumnProfile(c, 10**6, 0, 0, 0, 0, rng.integers(0, 10**5, 21), 0.0, 1.0, 0.5, 2.5) for c in columns)
-            profile_store.save_profiles(conn, s.NAME, day, [Profile(day, "1", "*", layout.layout_id, 10**6, profiled)], "d", None)
+            profiled = tuple(
+                ColumnProfile(c, 10**6, 0, 0, 0, 0, rng.integers(0, 10**5, 21), 0.0, 1.0, 0.5, 2.5) for c in columns
+            )
+            profile_store.save_profiles(
+                conn, s.NAME, day, [Profile(day, "1", "*", layout.layout_id, 10**6, profiled)], "d", None
+            )
         profile_store.load_profiles(conn, s.NAME, days[:1])
         spent = []
         for _ in range(3):

@@ -33,7 +33,9 @@ def take_in(conn: Connection, windows: Sequence[Window], data_version: str = "d1
         ledger.record_ingested(conn, s.NAME, s.taken(window, data_version), revisions[window.start], "run-1")
 
 
-def compute(conn: Connection, windows: Sequence[Window], stages: Sequence[Stage] = STAGES, config: str | None = None) -> None:
+def compute(
+    conn: Connection, windows: Sequence[Window], stages: Sequence[Stage] = STAGES, config: str | None = None
+) -> None:
     """What a run does: every stage, from what there is now."""
     versions = ledger.ingested(conn, s.NAME, windows)
     batches = ledger.latest_batch(conn, s.NAME, windows)
@@ -141,7 +143,9 @@ def test_a_label_file_that_grew_is_read_again(settled: Warehouse) -> None:
         ledger.record_files(conn, s.NAME, "ground_truth", [s.file("labels", [], size=99)])
         assert ledger.unread_label_files(conn, s.NAME) == ["labels"]
         ledger.record_files(conn, s.NAME, "ground_truth", [s.file("labels", [], size=5, error="broken in row 3")])
-        assert ledger.unread_label_files(conn, s.NAME) == [], "what cannot be read is reported, not read again and again"
+        assert ledger.unread_label_files(conn, s.NAME) == [], (
+            "what cannot be read is reported, not read again and again"
+        )
 
 
 def test_labels_before_predictions_wait_until_windows_come_in(declared: Warehouse) -> None:
@@ -155,7 +159,9 @@ def test_labels_before_predictions_wait_until_windows_come_in(declared: Warehous
         ledger.record_batch(conn, s.NAME, s.batch(2, DAYS[:1]), [], None)
         assert ledger.pending_label_files(conn, s.NAME) == []
         assert not ledger.pending_may_match(conn, s.NAME)
-        unknown = conn.execute(text("select batch, n_unknown, n_matched_ever from monitoring.label_batch_current")).all()
+        unknown = conn.execute(
+            text("select batch, n_unknown, n_matched_ever from monitoring.label_batch_current")
+        ).all()
     assert unknown == [(2, 0, 10)]
 
 
@@ -195,13 +201,17 @@ def test_a_poisoned_day_is_tried_three_times_then_given_up_until_something_chang
         with settled.transaction() as conn:
             (found,) = ledger.stale_windows(conn, s.NAME)
             assert (found.window, found.attempts) == (bad, attempt)
-            ledger.fail_stage(conn, s.NAME, bad, "ingestion", "row 7: no such date", label_batch=None, run_id=f"run-{attempt}")
+            ledger.fail_stage(
+                conn, s.NAME, bad, "ingestion", "row 7: no such date", label_batch=None, run_id=f"run-{attempt}"
+            )
     with settled.transaction() as conn:
         assert stale(conn) == set()
         assert stale(conn, max_attempts=4) == {(1, "ingestion", "source")}
         state = ledger.stage_states(conn, s.NAME, [bad])[bad.start, "ingestion"]
         assert (state.attempts, state.last_error, state.data_version) == (3, "row 7: no such date", "d1")
-        status = conn.execute(text("select stale, last_error from monitoring.window_status where window_start = :w"), {"w": bad.start}).one()
+        status = conn.execute(
+            text("select stale, last_error from monitoring.window_status where window_start = :w"), {"w": bad.start}
+        ).one()
         assert status == (True, "ingestion: row 7: no such date")
         ledger.record_files(conn, s.NAME, "predictions", [s.file("poison", [bad], size=12)])
         assert [w.attempts for w in ledger.stale_windows(conn, s.NAME)] == [0], "a mended file is tried again"
@@ -239,7 +249,9 @@ def test_coverage_is_the_labelled_share(settled: Warehouse) -> None:
             kept = s.labelled(DAYS[0], 1, n_labelled=n, version=version)
             other = s.labelled(DAYS[0], 1, n_labelled=5, version=version, segment="plan=basic")
             profile_store.save_labelled(conn, s.NAME, DAYS[0], [kept, other], "d1", None)
-        shown = conn.execute(text("select n_labelled, coverage, stale from monitoring.window_status order by window_start")).all()
+        shown = conn.execute(
+            text("select n_labelled, coverage, stale from monitoring.window_status order by window_start")
+        ).all()
     assert shown == [(10, 0.1, False), (0, 0.0, False), (0, 0.0, False)]
 
 
@@ -249,7 +261,9 @@ def test_what_was_taken_in_reads_back(declared: Warehouse) -> None:
         assert ledger.record_ingested(conn, s.NAME, kept, 1, "run-1") is True
         assert ledger.record_ingested(conn, s.NAME, kept, 1, "run-2") is False
         assert ledger.ingested(conn, s.NAME) == {DAYS[0].start: kept}
-        changed = replace(kept, n_rows=99, data_version="d2", quarantine={}, n_quarantined=0, contract=Contract(), last_event=None)
+        changed = replace(
+            kept, n_rows=99, data_version="d2", quarantine={}, n_quarantined=0, contract=Contract(), last_event=None
+        )
         assert ledger.record_ingested(conn, s.NAME, changed, 2, "run-3") is True
         assert ledger.ingested(conn, s.NAME, DAYS) == {DAYS[0].start: changed}
         assert ledger.ingested(conn, s.NAME, []) == {}
@@ -269,7 +283,8 @@ def test_nonsense_in_the_ledger_is_refused(declared: Warehouse) -> None:
     for statement in (
         "update monitoring.monitor set task = 'poetry'",
         "update monitoring.monitor set label_coverage = 1.5",
-        "insert into monitoring.window_stage (monitor, window_start, window_end, stage) values ('churn', now(), now(), 'drift')",
+        "insert into monitoring.window_stage (monitor, window_start, window_end, stage)"
+        " values ('churn', now(), now(), 'drift')",
     ):
         with pytest.raises(IntegrityError), declared.transaction() as conn:
             conn.execute(text(statement))

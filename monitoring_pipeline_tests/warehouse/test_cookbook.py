@@ -1,0 +1,107 @@
+"""Every question of the cookbook is answered on figures that came through the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from monitoring_pipeline.resources import data_dir
+from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.warehouse import ledger, profile_store
+from monitoring_pipeline.warehouse.database import Warehouse
+from monitoring_pipeline.warehouse.metric_store import write_drift, write_performance, write_quality
+from monitoring_pipeline.warehouse.model_versions import ModelVersion, register_version
+
+from . import samples as s
+
+QUESTIONS = sorted(data_dir("sql").glob("cookbook/*.sql"))
+DAYS = [s.window(i) for i in range(3)]
+
+
+def fill(conn: Connection) -> None:
+    """Three days of a monitor: drift and degradation on the last, labels that came in two batches, one failure."""
+    ledger.declare_monitor(conn, s.monitor())
+    profile_store.save_reference(conn, s.reference(), "r1", None)
+    ledger.record_files(conn, s.NAME, "predictions", [s.file("a", DAYS)])
+    register_version(conn, s.NAME, ModelVersion("1", "champion", training_metrics={"roc_auc": 0.8}), run_id=None)
+    for number, day in enumerate(DAYS):
+        ledger.record_ingested(conn, s.NAME, s.taken(day), 1, None)
+        profile_store.save_profiles(conn, s.NAME, day, [s.profile(day, seed=number)], "d1", None)
+        profile_store.save_labelled(conn, s.NAME, day, [s.labelled(day, 1)], "d1", None)
+        last = number == 2
+        drift = [s.drift_row(value=0.9 if last else 0.1), s.drift_row("plan", value=0.05)]
+        write_drift(conn, s.NAME, "1", day, drift, s.provenance())
+        write_quality(conn, s.NAME, "1", day, [s.quality_row(value=0.5 if last else 0.0)], s.provenance())
+        write_performance(conn, s.NAME, "1", day, [s.performance_row(value=0.7)], s.provenance(label_batch=1))
+    ledger.record_batch(conn, s.NAME, s.batch(1, DAYS, n_unknown=5), [], None)
+    bad = replace(s.performance_row(value=0.5, n_labelled=99), ci_high=0.6)
+    write_performance(conn, s.NAME, "1", DAYS[2], [bad], s.provenance(label_batch=2))
+    ledger.fail_stage(conn, s.NAME, DAYS[2], "quality", "boom", label_batch=None, run_id=None)
+    conn.execute(text("update monitoring.performance_metric set as_known_at = as_known_at - interval '3 days'"))
+    conn.execute(
+        text("""insert into monitoring.incident (monitor, incident_id, kind, severity, state, opened_at, first_window,
+                last_window, columns, summary)
+                values ('churn', 'i1', 'drift', 'critical', 'open', now(), now(), now(), '{age}', 'age moved')""")
+    )
+    conn.execute(
+        text("""insert into monitoring.retrain_decision (monitor, decided_at, trigger, decision, reason,
+                challenger_version) values ('churn', now(), 'drift', 'retrain', 'age moved', '1')""")
+    )
+
+
+@pytest.fixture(scope="module")
+def answers(shared_database: str) -> Iterator[dict[str, list[Any]]]:
+    with (
+        Warehouse.open(Settings(database_url=shared_database), patience=5) as warehouse,
+        warehouse.engine.connect() as conn,
+    ):
+        fill(conn)
+        found = {
+            path.name: [dict(r) for r in conn.exec_driver_sql(path.read_text().replace("%", "%%")).mappings()]
+            for path in QUESTIONS
+        }
+        conn.rollback()
+    yield found
+
+
+@pytest.mark.parametrize("path", QUESTIONS, ids=lambda path: path.stem)
+def test_it_asks_a_question_and_answers_it(path: Path, answers: dict[str, list[Any]]) -> None:
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("-- ")
+    assert first.endswith("?")
+    assert answers[path.name], "the sample holds something for every question"
+
+
+def test_there_are_at_least_a_dozen() -> None:
+    assert len(QUESTIONS) >= 12
+
+
+def test_some_answers_are_the_right_ones(answers: dict[str, list[Any]]) -> None:
+    worst = answers["01_drifted_columns.sql"][0]
+    assert (worst["column_name"], worst["worst_psi"], worst["first_drifted"], worst["drifted_windows"]) == (
+        "age",
+        0.9,
+        DAYS[2].start,
+        1,
+    )
+    (degraded,) = answers["04_degraded_windows.sql"]
+    assert (degraded["window_start"], degraded["value"]) == (DAYS[2].start, 0.5)
+    (moved,) = answers["05_what_late_labels_changed.sql"]
+    assert (moved["first_value"], moved["last_value"], moved["revisions"]) == (0.7, 0.5, 2)
+    month = answers["03_performance_by_month.sql"]
+    assert [m["value"] for m in month] == [pytest.approx((0.7 * 60 + 0.7 * 60 + 0.5 * 99) / 219)]
+    assert [(a["drifted_columns"], a["metric"]) for a in answers["12_drift_before_degradation.sql"]] == [
+        ("age", "roc_auc")
+    ]
+    assert [r["rows"] for r in answers["10_rejected_rows.sql"]] == [9]
+    week = {r["column_name"]: r for r in answers["14_mean_and_missing_over_time.sql"]}["age"]
+    profiles = [s.profile(day, seed=i).column("age") for i, day in enumerate(DAYS)]
+    merged = profiles[0].merge(profiles[1]).merge(profiles[2])
+    same_week = {d.start.isocalendar()[1] for d in DAYS}
+    if len(same_week) == 1:
+        assert week["mean"] == pytest.approx(merged.mean)

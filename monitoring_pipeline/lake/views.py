@@ -77,12 +77,19 @@ def reference_relation(monitor: Monitor, settings: Settings) -> Relation:
             f"TIMESTAMP '{REFERENCE_WINDOW}' AS __window" if c == "__window" else identifier(c)
             for c in cleaning.columns
         )
-        sql = f"SELECT {columns} FROM ({cleaning.sql}) WHERE __reason IS NULL"  # noqa: S608
+        sql = f"SELECT {columns} FROM ({cleaning.sql}) WHERE __reason IS NULL{_within_bounds(monitor)}"  # noqa: S608
         if any(scan.staged for scan in scans):
             path = store.join(settings.lake, monitor.name, "reference", f"{_reference_version(monitor, paths)}.parquet")
             store.write_parquet(connection, sql, path)
             sql = _lake_sql([path])
     return Relation(sql, cleaning.columns, protocols)
+
+
+def _within_bounds(monitor: Monitor) -> str:
+    """``from`` and ``to`` of the reference: it may be a stretch of the prediction log."""
+    start, end = monitor.reference.from_, monitor.reference.to
+    after = f" AND __time >= TIMESTAMP '{timestamp(start)}'" if start else ""
+    return after + (f" AND __time < TIMESTAMP '{timestamp(end)}'" if end else "")
 
 
 def _reference_version(monitor: Monitor, paths: Sequence[str]) -> str:

@@ -74,9 +74,9 @@ def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
         return _facts(one, window in unchanged)
 
     outcomes = each_window(stages, "ingestion", windows, work)
-    if not stages.monitor.predictions.immutable:
-        # What an earlier version of a window wrote goes only once the ledger names the new one.
-        for path in replaced:
+    # What an earlier version of a window wrote goes only once the ledger names the new one; sources read in place stay.
+    for path in replaced:
+        if path.startswith(store.join(stages.settings.lake, name, "")):
             store.remove(path)
     return outcomes
 

@@ -347,7 +347,8 @@ def _extreme(function: str, kind: str) -> str:
     """NaN is greater than every number; it is no extreme anyone asks for. Nested values have none."""
     if kind in values.FLOATS:
         return f"{function}(v) FILTER (isfinite(v))"
-    return "NULL" if ("(" in kind and not kind.startswith("DECIMAL")) or "[" in kind or kind == "BLOB" else f"{function}(v)"
+    nested = ("(" in kind and not kind.startswith("DECIMAL")) or "[" in kind
+    return "NULL" if nested or kind == "BLOB" else f"{function}(v)"
 
 
 def _narrowest(connection: duckdb.DuckDBPyConnection, rows: str, text: str) -> str:

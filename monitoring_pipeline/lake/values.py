@@ -42,7 +42,9 @@ def numerical(column: str, kind: str) -> Value:
         text = f"CAST({column} AS VARCHAR)"
         number = f"TRY_CAST({text} AS DOUBLE)"
         missing = f"lower(trim({text})) IN {_NO_NUMBER}"
-        return Value(number, f"{column} IS NOT NULL AND {number} IS NULL AND NOT {missing}", fits=False)
+        # CASE: the words are only looked at where there is no number.
+        invalid = f"CASE WHEN {number} IS NULL THEN {column} IS NOT NULL AND NOT {missing} ELSE false END"
+        return Value(number, invalid, fits=False)
     return _unfit("DOUBLE", column)
 
 

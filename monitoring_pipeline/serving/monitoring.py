@@ -154,7 +154,7 @@ class Monitoring:
             finally:
                 active.pop()
             if type(rows) is dict:
-                self._one(rows, reader.one(answer), prediction_id, event_time, duration)
+                self._one(rows, self._read(reader, answer), prediction_id, event_time, duration)
             else:
                 self._any(rows, answer, reader, prediction_id, event_time, duration)
             return answer
@@ -209,19 +209,39 @@ class Monitoring:
         if _is_batch(rows):
             captured = self._capture.many(rows)
             n = len(captured.numbers)
-            answers = reader.many(answer, n) if n else None
             if n:
-                self._many(captured, answers or self._unreadable(answer, reader, n), ids, times, duration)
+                self._many(captured, self._read_many(reader, answer, n), ids, times, duration)
             return
-        self._one(rows, reader.one(answer), ids, times, duration)
+        self._one(rows, self._read(reader, answer), ids, times, duration)
 
-    def _unreadable(self, answer: Any, reader: Output, n: int) -> Answers:
+    def _read(self, reader: Output, answer: Any) -> Answer:
+        """What the model answered; nothing, and an error noted, when it is of a kind that cannot be read."""
+        try:
+            return reader.one(answer)
+        except Exception as error:  # noqa: BLE001 — the caller is to have the answer whatever it is; counted and logged
+            self._unreadable(error, 1)
+            return reader.given(None, None)
+
+    def _read_many(self, reader: Output, answer: Any, n: int) -> Answers:
         """Rows without an answer, rather than no rows, when the answer does not fit the batch."""
-        self.note_input_error("__row__", "answer", n)
+        try:
+            answers = reader.many(answer, n)
+        except Exception as error:  # noqa: BLE001 — as above
+            self._unreadable(error, n)
+            answers = None
+        else:
+            if answers is None:
+                self._unreadable(ValueError(f"no {n} answers in {type(answer).__name__}"), n)
+        if answers is not None:
+            return answers
         one = reader.given(None, None)
         return Answers(
             np.tile(np.array(one.numbers, np.float64), (n, 1)), np.tile(np.array(one.codes, np.uint16), (n, 1))
         )
+
+    def _unreadable(self, error: Exception, n: int) -> None:
+        logger.debug("an answer could not be read: %s: %s", type(error).__name__, error)
+        self.note_input_error("__row__", "answer", n)
 
     def _one(self, row: Any, answer: Answer, prediction_id: Any, event_time: Any, duration: float) -> str:
         name = self.ids.one() if prediction_id is None else as_id(prediction_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
 from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE, RowSchema
 from monitoring_pipeline.serving.values import as_category, as_code, as_number, category_codes, truncated
 
+logger = logging.getLogger(__name__)
 OutputForm = Literal["auto", "prediction", "score", "scores"]
 
 
@@ -51,10 +53,9 @@ class Output:
         self._form = form
         self._labels = outcome.classes
         self._scored = outcome.scored or outcome.classes[1:2]
-        order = [as_category(c)[0] for c in classes] if classes is not None else list(outcome.classes)
-        self._picks = [order.index(c) for c in self._scored if c in order]
-        self._order = [c or "" for c in order]
-        self._n_classes = len(order)
+        self._order = _order(classes, outcome.classes)
+        self._picks = [self._order.index(c) for c in self._scored]
+        self._n_classes = len(self._order)
         predictions = [c for c in schema.columns if c.role == "prediction"]
         self._prediction: ColumnLayout | None = predictions[0] if predictions else None
         self._codes = (
@@ -177,6 +178,19 @@ class Output:
             codes = np.asarray(self._code_by_position, np.uint16)[position].reshape(n, 1)
             codes[np.isnan(answers.reshape(n, -1)).any(axis=1)] = MISSING_CODE
         return Answers(scores.astype(np.float64), codes)
+
+
+def _order(given: Sequence[Any] | None, known: tuple[str, ...]) -> list[str]:
+    """The model's classes as the reference writes them; by position where the model has other names for as many."""
+    if given is None:
+        return list(known)
+    order = [as_category(c)[0] or "" for c in given]
+    if set(known) <= set(order):
+        return order
+    logger.warning(
+        "the model's classes are %s, the reference's %s: scores are taken in the reference's order", order, known
+    )
+    return list(known)
 
 
 def _unwrapped(answer: Any) -> Any:

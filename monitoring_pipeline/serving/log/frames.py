@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 MAGIC = b"\xf5MPL"
 HEADER = struct.Struct("<4sII")
+_MEASURE = struct.Struct("<II")
 MAX_BODY = 1 << 30
 
 
@@ -26,21 +27,29 @@ class Frame:
     intact: bool = True
 
 
+def measure(body: bytes) -> bytes:
+    """What stands between the magic and ``body``."""
+    return _MEASURE.pack(len(body), zlib.crc32(body))
+
+
 def header(body: bytes) -> bytes:
     """The twelve bytes that stand before ``body``."""
-    return HEADER.pack(MAGIC, len(body), zlib.crc32(body))
+    return MAGIC + measure(body)
 
 
 def frames(data: bytes, start: int = 0) -> Iterator[Frame]:
-    """Every frame in ``data`` from ``start``. Ends at the zeros of a file that was allocated but not written to its
-    end."""
+    """Every frame in ``data`` from ``start``.
+
+    Ends where no magic stands and nothing intact follows: at the zeros of a file that was allocated but not written to
+    its end, or at a frame whose writer died before it put the magic, so that no one was told it had been written.
+    """
     offset = start
     while offset < len(data):
         frame = _frame_at(data, offset)
         if frame is None:
-            if not data[offset : offset + HEADER.size].strip(b"\0") and not data[offset:].strip(b"\0"):
-                return
             end = _next_intact(data, offset + 1)
+            if end == len(data) and not data[offset : offset + len(MAGIC)].strip(b"\0"):
+                return
             frame = Frame(offset, end - offset, data[offset:end].rstrip(b"\0"), intact=False)
         yield frame
         offset += frame.size
@@ -51,7 +60,7 @@ def _frame_at(data: bytes, offset: int) -> Frame | None:
         return None
     magic, length, checksum = HEADER.unpack_from(data, offset)
     end = offset + HEADER.size + length
-    if magic != MAGIC or length > MAX_BODY or end > len(data):
+    if magic != MAGIC or not 0 < length <= MAX_BODY or end > len(data):  # the checksum of nothing is zero: no proof
         return None
     body = data[offset + HEADER.size : end]
     return Frame(offset, HEADER.size + length, body) if zlib.crc32(body) == checksum else None

@@ -2,7 +2,7 @@
 
 A store into the mapping is in the kernel's page cache as soon as it is made, without a system call: it survives the
 death
-of the process. The header goes in after the body, so that a kill between the two leaves zeros, never half a record.
+of the process. The magic goes in last, in one store: a kill before it leaves zeros there, never half a record.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import time
 from pathlib import Path
 
-from monitoring_pipeline.serving.log.frames import HEADER, frames, header
+from monitoring_pipeline.serving.log.frames import HEADER, MAGIC, frames, measure
 
 FILE_MAGIC = b"MPSPOOL1"
 
@@ -47,10 +47,10 @@ class Segment:
 
     def append(self, body: bytes, n_rows: int) -> None:
         """Writes one frame; the caller asked ``fits``."""
-        start = self.used + 12
-        end = start + len(body)
-        self._map[start:end] = body
-        self._map[self.used : start] = header(body)
+        start = self.used + len(MAGIC)
+        end = self.used + HEADER.size + len(body)
+        self._map[start:end] = measure(body) + body
+        self._map[self.used : start] = MAGIC
         self.used = end
         if n_rows:
             self.n_rows += n_rows

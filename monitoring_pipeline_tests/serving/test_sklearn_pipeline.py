@@ -1,0 +1,140 @@
+"""Imputed and unknown values, counted by feature and step, in pipelines of every shape people write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import KNNImputer, SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from monitoring_pipeline.serving import Monitoring
+from monitoring_pipeline_tests.serving.conftest import samples, value
+from monitoring_pipeline_tests.serving.reference import SEED, reference_document
+
+NUMERICAL, CATEGORICAL = ["x0", "x1", "x2"], ["c0", "c1"]
+
+
+def frame(n: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(SEED)
+    data: dict[str, Any] = {c: rng.normal(size=n) for c in NUMERICAL}
+    return pd.DataFrame(
+        data | {c: rng.choice(["AA", "B6", "7"], n) for c in CATEGORICAL} | {"late": rng.random(n) < 0.5}
+    )
+
+
+def holed() -> pd.DataFrame:
+    data = frame().astype(dict.fromkeys(CATEGORICAL, object))
+    data.loc[:4, "x0"] = np.nan
+    data.loc[:1, "x2"] = np.nan
+    data["c0"] = pd.Series([None] * 3 + data["c0"].tolist()[3:], dtype=object)
+    data.loc[5:7, "c1"] = "unheard of"
+    assert data["c0"][0] is None
+    return data
+
+
+def imputed(m: Monitoring) -> dict[tuple[str, str], float]:
+    found = {k: v for k, v in samples(m.metrics()).items() if k[0] == "model_column_imputed_total"}
+    return {(dict(k[1])["column"], dict(k[1])["transformer"]): v for k, v in found.items()}
+
+
+def by_columns() -> Pipeline:
+    words = Pipeline([("fill", SimpleImputer(strategy="most_frequent", missing_values=None)),
+                      ("encode", OneHotEncoder(handle_unknown="ignore"))])  # fmt: skip
+    numbers = make_pipeline(KNNImputer(), StandardScaler())
+    columns = ColumnTransformer(
+        [("numbers", numbers, NUMERICAL), ("words", words, CATEGORICAL)], remainder="passthrough"
+    )
+    return Pipeline([("columns", columns), ("model", LogisticRegression())])
+
+
+@pytest.fixture
+def fitted() -> Pipeline:
+    data = frame().astype(dict.fromkeys(CATEGORICAL, object))
+    return by_columns().fit(data, (data["x0"] > 0).astype(int))
+
+
+def test_values_are_counted_and_answers_unchanged(fitted: Pipeline) -> None:
+    m = Monitoring(reference_document())
+    given = (
+        holed()
+        .astype(dict.fromkeys(CATEGORICAL, object))
+        .where(lambda d: d.notna() | ~d.columns.isin(CATEGORICAL), None)
+    )
+    served = m.wrap_pipeline(fitted)
+    np.testing.assert_array_equal(served.predict_proba(given), fitted.predict_proba(given))
+    assert imputed(m) == {
+        ("x0", "columns.numbers.knnimputer"): 5,
+        ("x2", "columns.numbers.knnimputer"): 2,
+        ("c0", "columns.words.fill"): 3,
+        ("c1", "columns.words.encode"): 3,
+    }
+    assert value(m, "model_predictions_total") == len(given)
+    assert value(m, "model_column_missing_total", column="x0") == 5
+    assert value(m, "model_column_category_total", column="c1", category="__unseen__") == 3
+    assert (served.predict(given) == fitted.predict(given)).all()
+    m.close()
+
+
+def test_the_fitted_pipeline_is_not_touched(fitted: Pipeline) -> None:
+    m = Monitoring(reference_document())
+    m.wrap_pipeline(fitted)
+    fitted.predict_proba(holed())
+    assert imputed(m) == {} and value(m, "model_predictions_total") == 0
+    assert list(m.wrap_pipeline(fitted).classes_) == [0, 1]
+    m.close()
+
+
+def test_a_mapping_and_a_list_of_them_are_accepted(fitted: Pipeline) -> None:
+    m = Monitoring(reference_document())
+    served = m.wrap_pipeline(fitted)
+    row = frame().iloc[3].to_dict() | {"x1": None}
+    assert served.predict_proba(row).shape == (1, 2)
+    assert served.predict_proba([row, row]).shape == (2, 2)
+    assert imputed(m) == {("x1", "columns.numbers.knnimputer"): 3}
+    assert value(m, "model_predictions_total") == 3
+    m.close()
+
+
+@pytest.mark.parametrize("columns", [[0, 2], slice(0, 3, 2), np.array([True, False, True]), [True, False, True]])
+def test_arrays_without_names_take_the_references(columns: Any) -> None:
+    document = reference_document(n_categorical=0)
+    document["layout"]["columns"] = [c for c in document["layout"]["columns"] if c["name"] != "late"]
+    document["columns"] = [c for c in document["columns"] if c["name"] != "late"]
+    m = Monitoring(document)
+    X = frame()[NUMERICAL].to_numpy(copy=True)
+    both = FeatureUnion([("a", SimpleImputer()), ("b", SimpleImputer(strategy="median"))])
+    pipeline = make_pipeline(ColumnTransformer([("some", both, columns)]), LogisticRegression()).fit(X, X[:, 0] > 0)
+    X[:7, 2] = np.nan
+    m.wrap_pipeline(pipeline).predict_proba(X)
+    path = "columntransformer.some"
+    assert imputed(m) == {("x2", f"{path}.a"): 7, ("x2", f"{path}.b"): 7}
+    m.close()
+
+
+def test_a_marker_for_missing_and_an_ordinal_encoder() -> None:
+    m = Monitoring(reference_document())
+    columns = ColumnTransformer([
+        ("n", SimpleImputer(missing_values=-1), ["x0"]),
+        ("c", OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), ["c0"]),
+    ])  # fmt: skip
+    data = frame()
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(data, data["late"])
+    data.loc[:9, "x0"] = -1
+    data.loc[:1, "c0"] = "?"
+    m.wrap_pipeline(pipeline).predict(data)
+    assert imputed(m) == {("x0", "columntransformer.n"): 10, ("c0", "columntransformer.c"): 2}
+    m.close()
+
+
+def test_what_the_pipeline_refuses_it_refuses_still(fitted: Pipeline) -> None:
+    m = Monitoring(reference_document())
+    with pytest.raises(ValueError, match="columns are missing"):
+        m.wrap_pipeline(fitted).predict(frame().drop(columns="x0"))
+    assert value(m, "model_prediction_errors_total", error="ValueError") == 1
+    m.close()

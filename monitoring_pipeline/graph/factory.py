@@ -8,7 +8,7 @@ from monitoring_pipeline.graph.automation import AUTOMATION
 from monitoring_pipeline.graph.checks import reference_gate, verdicts
 from monitoring_pipeline.graph.evidently_report import evidently_asset
 from monitoring_pipeline.graph.reference import reference_asset
-from monitoring_pipeline.graph.resources import MonitoringResource
+from monitoring_pipeline.graph.resources import MONITORING
 from monitoring_pipeline.graph.schedules import windows_job
 from monitoring_pipeline.graph.sensors import new_labels_sensor, stale_windows_sensor
 from monitoring_pipeline.graph.windows import window_assets
@@ -22,7 +22,7 @@ def build_monitor_graph(monitor: Monitor) -> dg.Definitions:
         asset_checks=[reference_gate(monitor), verdicts(monitor)],
         jobs=[windows_job(monitor)],
         sensors=[stale_windows_sensor(monitor), *([new_labels_sensor(monitor)] if monitor.ground_truth else [])],
-        resources={"monitoring": MonitoringResource()},
+        resources={"monitoring": MONITORING},
         executor=dg.in_process_executor,
     )
 

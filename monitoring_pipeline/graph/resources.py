@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+
 import dagster as dg
 
 from monitoring_pipeline.monitors import Monitor
@@ -20,6 +22,13 @@ def warehouse_of(settings: Settings) -> Warehouse:
     return _open[key]
 
 
+@atexit.register
+def close_warehouses() -> None:
+    """Closes what ``warehouse_of`` opened: the last user of an embedded server is the one that stops it."""
+    while _open:
+        _open.popitem()[1].close()
+
+
 class MonitoringResource(dg.ConfigurableResource):
     """Where the system keeps its state: taken from MONITORING_HOME, DATABASE_URL and the other settings."""
 
@@ -32,3 +41,7 @@ class MonitoringResource(dg.ConfigurableResource):
     def stage_context(self, monitor: Monitor, run_id: str) -> StageContext:
         settings = self.settings()
         return StageContext(monitor, warehouse_of(settings), settings, run_id)
+
+
+# One object: Dagster merges the graphs of several monitors only when they share their resources.
+MONITORING = MonitoringResource()

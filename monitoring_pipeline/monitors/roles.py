@@ -156,23 +156,18 @@ def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles
     identifier = _required(_find_id(columns, log, truth), log, "id", "tells predictions apart", "prediction_id")
     rest = [column for column in columns if column not in (time, identifier)]
     version = _find_version(rest)
-    rest = [column for column in rest if column is not version]
-    outcome_here = _by_name(rest, _OUTCOME)
-    rest = [column for column in rest if column is not outcome_here]
-    outcome = outcome_here if truth is None else find_outcome(truth, log)
-    class_scores, score, spare = _find_scores(rest)
-    prediction = _find_prediction([c for c in rest if c is not score and c.name not in class_scores.values()])
-    if not (prediction or score or class_scores):
-        raise DeclarationError(_no_output(log))
-    task = _task(prediction, score, class_scores, outcome)
+    found = _find_output([column for column in rest if column is not version], log)
+    outcome = found.outcome if truth is None else find_outcome(truth, log)
+    task = _task(found.prediction, found.score, found.class_scores, outcome)
+    prediction, score = found.prediction, found.score
     if task == "regression":
         prediction, score = prediction or score, None
-    outputs = {c.name for c in (prediction, score, *spare) if c} | set(class_scores.values())
-    features, left_out = _features([c for c in rest if c.name not in outputs], log.n_rows)
-    left_out |= {c.name: "the other class's score" for c in spare}
-    left_out |= {c.name: "names that begin with `__` are reserved" for c in log.columns if c.name.startswith("__")}
-    if outcome_here is not None and truth is not None:
-        left_out[outcome_here.name] = "looks like the outcome; a feature that knows it would hide everything else"
+    features, left_out = _features([c for c in rest if c is not version and not found.has(c)], log.n_rows)
+    left_out |= {c.name: "the other class's score" for c in found.spare}
+    reserved = [column.name for column in log.columns if column.name.startswith("__")]
+    left_out |= dict.fromkeys(reserved, "names that begin with `__` are reserved")
+    if found.outcome is not None and truth is not None:
+        left_out[found.outcome.name] = "looks like the outcome; a feature that knows it would hide everything else"
     return Roles(
         task=task,
         prediction_id=identifier.name,
@@ -181,12 +176,54 @@ def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles
         model_version=version.name if version else None,
         prediction=prediction.name if prediction else None,
         score=score.name if score else None,
-        class_scores=class_scores,
-        outcome=outcome_here.name if outcome_here else None,
+        class_scores=found.class_scores,
+        outcome=found.outcome.name if found.outcome else None,
         positive_class=_positive_class(outcome, prediction if score or task == "binary" else None),
         features=features,
         left_out=left_out,
     )
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What the model said, and the outcome where the log holds it. ``spare``: scores that say nothing new."""
+
+    prediction: ColumnSummary | None
+    score: ColumnSummary | None
+    class_scores: dict[str, str]
+    spare: list[ColumnSummary]
+    outcome: ColumnSummary | None
+
+    def has(self, column: ColumnSummary) -> bool:
+        one_of = (self.prediction, self.score, self.outcome, *self.spare)
+        return any(column is other for other in one_of) or column.name in self.class_scores.values()
+
+
+def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary) -> _Output:
+    outcome = _by_name(columns, _OUTCOME)
+    rest = [column for column in columns if column is not outcome]
+    class_scores, score, spare = _find_scores(rest)
+    prediction = _find_prediction([c for c in rest if c is not score and c.name not in class_scores.values()])
+    if not (prediction or score or class_scores):
+        raise DeclarationError(_no_output(log))
+    if outcome is None:
+        others = [c for c in rest if c is not score and c is not prediction and c not in spare]
+        outcome = _predicted_thing(others, prediction, score)
+    return _Output(prediction, score, class_scores, spare, outcome)
+
+
+def _predicted_thing(
+    columns: Sequence[ColumnSummary], prediction: ColumnSummary | None, score: ColumnSummary | None
+) -> ColumnSummary | None:
+    """The outcome by what the output calls it: ``churned`` beside ``churn_probability``, ``price`` by ``pred_price``."""
+    for output, generic in ((prediction, _PREDICTION_WORDS), (score, _SCORE_WORDS | _PREDICTION_WORDS)):
+        thing = [word for word in words(output.name) if word not in generic | {"y", "model"}] if output else []
+        for column in columns:
+            name = [word for word in words(column.name) if word not in ("is", "has", "was", "actual", "true")]
+            inflected = column.n_distinct == 2 and len(name) == 1 and len(thing[:1]) == 1 and len(thing[0]) > 3
+            if thing and (name == thing or (inflected and name[0].startswith(thing[0]))):
+                return column
+    return None
 
 
 def find_outcome(truth: SourceSummary, log: SourceSummary) -> ColumnSummary | None:

@@ -129,6 +129,46 @@ def test_an_outcome_in_the_log_is_its_own_ground_truth(write, summary_of: Summar
     assert "target" not in monitor.schema_.features
 
 
+@pytest.mark.parametrize(
+    ("output", "kind", "outcome", "n_distinct"),
+    [
+        ("Churn Probability", "DOUBLE", "Churned", 2),
+        ("fraud_score", "DOUBLE", "is_fraud", 2),
+        ("pred_price", "DOUBLE", "price", 900),
+        ("predicted_delay", "DOUBLE", "actual_delay", 900),
+    ],
+)
+def test_an_outcome_is_known_by_what_the_output_calls_it(
+    tmp_path: Path, output: str, kind: str, outcome: str, n_distinct: int
+) -> None:
+    found = _log(n_rows=1000)
+    high = 1.0 if n_distinct == 2 else 99.5
+    extra = (
+        ColumnSummary(output, kind, 900, 0, 0.0, high, ("0.5",)),
+        ColumnSummary(outcome, kind, n_distinct, 0, 0.0, high, ("0.0", "1.0") if n_distinct == 2 else ("1.5", "7.25")),
+    )
+    summary = SourceSummary(1000, (*(c for c in found.columns if c.name != "score"), *extra), path="x.parquet")
+    monitor = loaded(draft("m", summary), tmp_path)
+    assert monitor.ground_truth is not None
+    assert monitor.ground_truth.outcome == outcome
+    assert monitor.schema_.features == ("x",)
+    assert monitor.task == ("binary" if n_distinct == 2 else "regression")
+
+
+def test_a_feature_of_a_similar_name_stays_one(tmp_path: Path) -> None:
+    """`default_rate_of_region` is no outcome of `default_score`: it has many values and more words."""
+    found = _log(n_rows=1000)
+    extra = (
+        ColumnSummary("default_score", "DOUBLE", 900, 0, 0.0, 1.0, ("0.5",)),
+        ColumnSummary("default_rate_of_region", "DOUBLE", 40, 0, 0.0, 1.0, ("0.5",)),
+    )
+    summary = SourceSummary(1000, (*(c for c in found.columns if c.name != "score"), *extra), path="x.parquet")
+    monitor = loaded(draft("m", summary), tmp_path)
+    assert monitor.ground_truth is None
+    assert monitor.schema_.score == "default_score"
+    assert monitor.schema_.features == ("x", "default_rate_of_region")
+
+
 def test_regression(write, summary_of: Summarize, tmp_path: Path) -> None:
     path = write(
         "SELECT i AS id, TIMESTAMPTZ '2024-01-01 00:00:00+00' + INTERVAL (i) HOUR AS time, i * 0.7 AS x,"

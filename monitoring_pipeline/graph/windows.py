@@ -99,19 +99,22 @@ def _record(
     outcomes: Sequence[WindowOutcome],
     shown: dict[str, dg.MetadataValue],
 ) -> Iterator[object]:
-    """Materialization events of the windows that went well, each with its own facts."""
+    """Materialization events of the windows that went well, each with its own facts; the last one has the pictures.
+
+    A picture speaks of the whole range, and Dagster would keep a copy of it for every window.
+    """
     key = asset_key(monitor, name)
     good = [outcome for outcome in outcomes if not outcome.failed]
     whole_range = len(good) == len(context.partition_keys)
     for outcome in good:
         partition = outcome.window.key(monitor.window)
-        facts = {k: v for k, v in outcome.facts.items() if v is not None}
+        facts = {k: v for k, v in outcome.facts.items() if v is not None} | (shown if outcome is good[-1] else {})
         if whole_range:
             context.add_asset_metadata(facts, asset_key=key, partition_key=partition)
         else:
             yield dg.AssetMaterialization(key, partition=partition, metadata=facts)
     if whole_range:
-        yield dg.MaterializeResult(asset_key=key, metadata=shown)
+        yield dg.MaterializeResult(asset_key=key)
 
 
 def _failure(monitor: Monitor, failures: Sequence[WindowOutcome]) -> dg.Failure:

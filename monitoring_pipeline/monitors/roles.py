@@ -215,7 +215,7 @@ def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary) -> _Outpu
 def _predicted_thing(
     columns: Sequence[ColumnSummary], prediction: ColumnSummary | None, score: ColumnSummary | None
 ) -> ColumnSummary | None:
-    """The outcome by what the output calls it: ``churned`` beside ``churn_probability``, ``price`` by ``pred_price``."""
+    """The outcome by what the output calls it: ``churned`` by ``churn_probability``, ``price`` by ``pred_price``."""
     for output, generic in ((prediction, _PREDICTION_WORDS), (score, _SCORE_WORDS | _PREDICTION_WORDS)):
         thing = [word for word in words(output.name) if word not in generic | {"y", "model"}] if output else []
         for column in columns:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from monitoring_pipeline.exporter import Collector, serve
+from monitoring_pipeline.exporter import Collector, start
 from monitoring_pipeline.exporter.exposition import render
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.database import Warehouse
@@ -101,11 +101,11 @@ def timed(times: int, work) -> dict[str, float]:  # type: ignore[no-untyped-def]
 def measure(warehouse: Warehouse, times: int = 7) -> dict[str, object]:
     collector = Collector(warehouse, ttl=0.0)
     snapshot = collector.snapshot()
-    with serve(warehouse, 0, ttl=0.0) as exporter:
+    with start(warehouse, 0, ttl=0.0) as exporter:
         address = f"http://127.0.0.1:{exporter.port}/metrics"
         body = urllib.request.urlopen(address).read()
         scrape = timed(times, lambda: urllib.request.urlopen(address).read())
-    with serve(warehouse, 0) as exporter:
+    with start(warehouse, 0) as exporter:
         address = f"http://127.0.0.1:{exporter.port}/metrics"
         urllib.request.urlopen(address).read()
         cached = timed(times, lambda: urllib.request.urlopen(address).read())

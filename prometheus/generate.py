@@ -37,8 +37,9 @@ class Group:
     rules: tuple[Rule, ...]
 
 
-# window, range of the subquery (a millisecond short, as ranges are closed at both ends), evaluation interval
-LONGER = (("30m", "29m59s999ms", "1m"), ("12h", "11h59m59s999ms", "2m"))
+# window, range of the subquery (a millisecond short, as ranges are closed at both ends), evaluation
+# interval (below 5m, after which Prometheus takes a figure for stale)
+LONGER = (("30m", "29m59s999ms", "2m"), ("12h", "11h59m59s999ms", "4m"))
 
 
 def gain(metric: str, by: str, scrape_interval: int, whole: str = "", ignoring: str = "") -> str:
@@ -60,18 +61,13 @@ def gain(metric: str, by: str, scrape_interval: int, whole: str = "", ignoring: 
     )
 
 
-def filled(share: str, among: str = "") -> str:
+def filled(share: str, least: str, among: str = "") -> str:
     """Evidently's zero fill: a share of 0 becomes 1e-4, or m/1e6 where the least other share m is at most 1e-4.
 
     ``among`` restricts the bins that are filled to those it has: bins empty on both sides take no part.
     """
-    least = f"min by ({COLUMN}) ({share} > 0)"
     empty = f"({share} == 0 and on ({BIN}) {among})" if among else f"({share} == 0)"
-    return (
-        f"({share} > 0)\n"
-        f"or ({empty} + on ({COLUMN}) group_left ()\n"
-        f"    (({least} <= 1e-4) / 1e6 or {least} * 0 + 1e-4))"
-    )
+    return f"({share} > 0)\nor ({empty} + on ({COLUMN}) group_left () (({least} <= 1e-4) / 1e6 or {least} * 0 + 1e-4))"
 
 
 def reference_rules() -> tuple[Rule, ...]:
@@ -101,7 +97,8 @@ def reference_rules() -> tuple[Rule, ...]:
             "model:reference_share",
             f"model:reference_bin / on ({COLUMN}) group_left () (sum by ({COLUMN}) (model:reference_bin) > 0)",
         ),
-        Rule("model:reference_share_filled", filled("model:reference_share")),
+        Rule("model:reference_least_share", f"min by ({COLUMN}) (model:reference_share > 0)"),
+        Rule("model:reference_share_filled", filled("model:reference_share", "model:reference_least_share")),
         Rule(
             "model:reference_missing_share",
             f"max by ({COLUMN}) (model_reference_missing) / (max by ({COLUMN}) (model_reference_count) > 0)",
@@ -142,6 +139,7 @@ def figures(w: str) -> tuple[Rule, ...]:
     """From counts to figures; the same text for each window."""
     cumulative, category = f"model:column_cumulative:{w}", f"model:column_category:{w}"
     live, reference = f"model:column_share_filled:{w}", "model:reference_share_filled"
+    ratio = f"model:column_log_ratio:{w}"
     return (
         Rule(
             f"model:column_values:{w}",
@@ -168,10 +166,22 @@ def figures(w: str) -> tuple[Rule, ...]:
             f"model:column_share:{w}",
             f"model:column_bin:{w} / on ({COLUMN}) group_left () (sum by ({COLUMN}) (model:column_bin:{w}) > 0)",
         ),
+        Rule(f"model:column_least_share:{w}", f"min by ({COLUMN}) (model:column_share:{w} > 0)"),
         Rule(
             live,
-            filled(f"model:column_share:{w}", "model:reference_share > 0"),
+            filled(f"model:column_share:{w}", f"model:column_least_share:{w}", "model:reference_share > 0"),
             "only bins that hold rows on either side; psi and kl join on them",
+        ),
+        Rule(ratio, f"ln({reference} / on ({BIN}) {live})", "ln(p / q), p the reference"),
+        Rule(
+            f"model:column_reference_ratio:{w}",
+            f"sum by ({COLUMN}) ({reference} * on ({BIN}) {ratio})",
+            "sum(p ln(p / q))",
+        ),
+        Rule(
+            f"model:column_reference_sum:{w}",
+            f"sum by ({COLUMN}) ({reference} and on ({BIN}) {ratio})",
+            "sum(p) after the fill",
         ),
         Rule(
             f"model:column_ks:{w}",
@@ -182,17 +192,14 @@ def figures(w: str) -> tuple[Rule, ...]:
         ),
         Rule(
             f"model:column_psi:{w}",
-            f"sum by ({COLUMN}) (\n"
-            f"  ({live} - on ({BIN}) {reference})\n"
-            f"  * on ({BIN}) ln({live} / on ({BIN}) {reference}))",
+            f"model:column_reference_ratio:{w} - sum by ({COLUMN}) ({live} * on ({BIN}) {ratio})",
             "sum((p - q) ln(p / q)) over filled shares, not renormalised",
         ),
         Rule(
             f"model:column_kl:{w}",
-            f"sum by ({COLUMN}) ({reference} * on ({BIN}) ln({reference} / on ({BIN}) {live}))\n"
-            f"  / sum by ({COLUMN}) ({reference} and on ({BIN}) {live})\n"
-            f"+ ln(sum by ({COLUMN}) ({live}) / sum by ({COLUMN}) ({reference} and on ({BIN}) {live}))",
-            "sum(p ln(p / q)), p the reference; the last term renormalises both after the fill",
+            f"model:column_reference_ratio:{w} / model:column_reference_sum:{w}\n"
+            f"  + ln(sum by ({COLUMN}) ({live}) / model:column_reference_sum:{w})",
+            "sum(p ln(p / q)); the last term renormalises both after the fill",
         ),
         Rule(
             f"model:column_unseen_share:{w}",
@@ -211,8 +218,8 @@ def figures(w: str) -> tuple[Rule, ...]:
 
 def groups(scrape_interval: int = 15) -> list[Group]:
     return [
-        Group("model-reference", "1m", reference_rules()),
-        Group("model-columns-5m", "30s", (*piece_counts(scrape_interval), *figures("5m"))),
+        Group("model-reference", "2m", reference_rules()),
+        Group("model-columns-5m", "1m", (*piece_counts(scrape_interval), *figures("5m"))),
         *(Group(f"model-columns-{w}", every, (*added_counts(w, pieces), *figures(w))) for w, pieces, every in LONGER),
     ]
 

@@ -5,6 +5,6 @@ rows those are (``warehouse.exposition``), live figures of a prediction service 
 """
 
 from monitoring_pipeline.exporter.collector import DEFAULT_METHODS, Collector, Snapshot
-from monitoring_pipeline.exporter.server import DEFAULT_PORT, Exporter, serve
+from monitoring_pipeline.exporter.server import DEFAULT_PORT, Exporter, serve, start
 
-__all__ = ["DEFAULT_METHODS", "DEFAULT_PORT", "Collector", "Exporter", "Snapshot", "serve"]
+__all__ = ["DEFAULT_METHODS", "DEFAULT_PORT", "Collector", "Exporter", "Snapshot", "serve", "start"]

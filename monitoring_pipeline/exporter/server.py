@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
@@ -13,6 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.exporter.collector import Collector
 from monitoring_pipeline.warehouse.database import Warehouse
+
+log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9187
 PLAIN = "text/plain; charset=utf-8"
@@ -53,7 +56,7 @@ class Exporter:
         self.close()
 
 
-def serve(
+def start(
     warehouse_or_url: Warehouse | str, port: int = DEFAULT_PORT, host: str = "127.0.0.1", **options: Any
 ) -> Exporter:
     """Start an exporter in the background; port 0 takes a free one. ``options`` are ``Collector``'s.
@@ -61,6 +64,13 @@ def serve(
     Raises UserError when the port is taken. A database that is away is no error: the exporter says so when scraped.
     """
     return Exporter(Collector(warehouse_or_url, **options), host, port)
+
+
+def serve(warehouse_or_url: Warehouse | str, port: int = DEFAULT_PORT, host: str = "127.0.0.1", **options: Any) -> None:
+    """``start``, and wait until the process is interrupted. Raises what it raises, and KeyboardInterrupt."""
+    with start(warehouse_or_url, port, host, **options) as exporter:
+        log.info("serving %s", exporter.url)
+        exporter.wait()
 
 
 def application(collector: Collector) -> Callable[[dict[str, Any], StartResponse], Iterable[bytes]]:

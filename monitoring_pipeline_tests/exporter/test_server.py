@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import socket
+import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from monitoring_pipeline.errors import UserError
-from monitoring_pipeline.exporter import serve
+from monitoring_pipeline.exporter import serve, start
 from monitoring_pipeline.warehouse.database import Warehouse
 
 NOWHERE = "postgresql://nobody:secret-word@127.0.0.1:1/none"
@@ -26,7 +29,7 @@ def fetch(url: str, method: str = "GET") -> tuple[int, str, str]:
 
 
 def test_metrics_and_health(warehouse: Warehouse) -> None:
-    with serve(warehouse, 0) as exporter:
+    with start(warehouse, 0) as exporter:
         status, kind, body = fetch(exporter.url)
         assert (status, kind.split(";")[0]) == (200, "text/plain")
         assert "\nmonitoring_exporter_up 1.0\n" in body
@@ -40,7 +43,7 @@ def test_metrics_and_health(warehouse: Warehouse) -> None:
 
 
 def test_a_database_that_is_away_is_said_not_raised() -> None:
-    with serve(NOWHERE, 0) as exporter:
+    with start(NOWHERE, 0) as exporter:
         status, _, body = fetch(exporter.url)
         assert status == 200
         assert "\nmonitoring_exporter_up 0.0\n" in body
@@ -51,13 +54,13 @@ def test_a_database_that_is_away_is_said_not_raised() -> None:
 
 
 def test_many_scrapes_at_once_are_one_reading(warehouse: Warehouse) -> None:
-    with serve(warehouse, 0, ttl=60) as exporter, ThreadPoolExecutor(8) as pool:
+    with start(warehouse, 0, ttl=60) as exporter, ThreadPoolExecutor(8) as pool:
         bodies = set(pool.map(lambda _: fetch(exporter.url)[2], range(16)))
     assert len(bodies) == 1  # query_seconds would differ
 
 
 def test_listens_on_loopback_only(warehouse: Warehouse) -> None:
-    with serve(warehouse, 0) as exporter:
+    with start(warehouse, 0) as exporter:
         assert exporter._server.server_address[0] == "127.0.0.1"
 
 
@@ -66,4 +69,24 @@ def test_a_port_that_is_taken_is_a_users_mistake(warehouse: Warehouse) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(UserError, match=r"cannot listen on 127\.0\.0\.1:\d+: .*give another --port"):
-            serve(warehouse, taken.getsockname()[1])
+            start(warehouse, taken.getsockname()[1])
+
+
+def test_serve_waits_until_interrupted(warehouse: Warehouse) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    seen: list[int] = []
+
+    def look_then_interrupt() -> None:
+        while not seen:
+            with contextlib.suppress(urllib.error.URLError):
+                seen.append(fetch(f"http://127.0.0.1:{port}/healthz")[0])
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=look_then_interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        serve(warehouse, port)
+    assert seen == [200]
+    with pytest.raises(urllib.error.URLError):
+        fetch(f"http://127.0.0.1:{port}/healthz")

@@ -144,7 +144,8 @@ def prometheus(tmp_path: Path, service: Service, inbox: Inbox) -> Iterator[str]:
     commands = [
         [
             "prometheus-alertmanager", f"--config.file={tmp_path / 'alertmanager.yml'}",
-            f"--storage.path={tmp_path / 'am'}", f"--web.listen-address=127.0.0.1:{manager}", "--cluster.listen-address=",
+            f"--storage.path={tmp_path / 'am'}",
+            f"--web.listen-address=127.0.0.1:{manager}", "--cluster.listen-address=",
         ],
         [
             "prometheus", f"--config.file={tmp_path / 'prometheus.yml'}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import time
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from monitoring_pipeline.settings import Settings
 
 # Protocols that DuckDB would take for its own (and download an extension for) or that are plain local paths.
 _LOCAL = ("", "file", "local")
+_LEFTOVER_SECONDS = 24 * 3600
 
 
 def identifier(name: str) -> str:
@@ -41,8 +45,9 @@ def connect(settings: Settings, protocols: Iterable[str] = ()) -> duckdb.DuckDBP
 
     The lake's protocol is registered through fsspec; ``protocols`` names further ones (``Relation.protocols``).
     """
-    spill = (settings.home / "tmp" / "duckdb").resolve()
-    spill.mkdir(parents=True, exist_ok=True)
+    # A directory of its own: two databases that spill into one would write each other's files. DuckDB makes it when it
+    # needs it, and removes it.
+    spill = scratch(settings, "duckdb") / uuid.uuid4().hex
     connection = duckdb.connect(
         config={
             "memory_limit": settings.duckdb_memory_limit,
@@ -75,10 +80,14 @@ def connected(settings: Settings, protocols: Iterable[str] = ()) -> Iterator[duc
         connection.close()
 
 
-def scratch(settings: Settings) -> Path:
-    """Directory for staged copies of sources; each user makes its own temporary directory in it."""
-    directory = (settings.home / "tmp" / "staging").resolve()
+def scratch(settings: Settings, purpose: str) -> Path:
+    """Where temporary directories are made, one for each use. What a killed process left goes after a day."""
+    directory = (settings.home / "tmp" / purpose).resolve()
     directory.mkdir(parents=True, exist_ok=True)
+    for left in directory.iterdir():
+        with contextlib.suppress(OSError):  # another process was first
+            if time.time() - left.stat().st_mtime > _LEFTOVER_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     return directory
 
 

@@ -39,7 +39,7 @@ def reading(
     wanted: Sequence[str] | None,
 ) -> Iterator[Reader]:
     """A Reader whose copies are removed at the end. ``wanted``: columns that will be asked for (None: all)."""
-    directory = Path(tempfile.mkdtemp(dir=scratch(settings)))
+    directory = Path(tempfile.mkdtemp(dir=scratch(settings, "staging")))
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE rejected (__file VARCHAR, __line BIGINT, __reason VARCHAR, __text VARCHAR,"
         " __utc TIMESTAMP)"

@@ -52,7 +52,7 @@ def demo(
     if not no_ui:
         from monitoring_pipeline.cli.up import serve
 
-        serve(port, exporter_port=9187)
+        serve(port, exporter_port=9187, replay=True)
 
 
 def demo_monitors() -> list[Monitor]:

@@ -12,9 +12,13 @@ from monitoring_pipeline.cli.environment import open_warehouse
 def exporter(
     port: Annotated[int, typer.Option(help="Port to serve /metrics and /healthz on.")] = 9187,
     host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Show the last figures of monitors however old: for a replay such as the demo.")
+    ] = False,
 ) -> None:
     """Serve the newest figures of every monitor, and the monitor's own health, until Ctrl-C."""
     from monitoring_pipeline.exporter import serve
 
     with open_warehouse() as warehouse:
-        serve(warehouse, port, host)
+        typer.echo(f"serving http://{host}:{port}/metrics")
+        serve(warehouse, port, host, replay=replay)

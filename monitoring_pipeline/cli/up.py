@@ -26,13 +26,15 @@ def up(
     serve(port, exporter_port)
 
 
-def serve(port: int, exporter_port: int) -> None:
+def serve(port: int, exporter_port: int, replay: bool = False) -> None:
     """Runs the servers as children; when one dies the others are stopped and UserError names it."""
     settings = Settings()
     with dagster_environment(settings):
         children = {
             "Dagster": _spawn("-m", "dagster", "dev", "-m", "monitoring_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)),
-            "exporter": _spawn("-m", "monitoring_pipeline.cli", "exporter", "--port", str(exporter_port)),
+            "exporter": _spawn(
+                "-m", "monitoring_pipeline.cli", "exporter", "--port", str(exporter_port), *(["--replay"] if replay else [])
+            ),
         }
         typer.echo(f"Dagster   http://127.0.0.1:{port}")
         typer.echo(f"Exporter  http://127.0.0.1:{exporter_port}/metrics")

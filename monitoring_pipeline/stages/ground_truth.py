@@ -21,7 +21,7 @@ from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
-from monitoring_pipeline.stages.profiling import passes
+from monitoring_pipeline.stages.profiling import passes, protocols_of
 from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
 from monitoring_pipeline.warehouse.records import IngestedWindow, LabelBatch
@@ -57,7 +57,8 @@ def take_in_labels(stages: StageContext) -> LabelBatch | None:
         if not unread and not (pending and ledger.pending_may_match(conn, name)):
             return None
         windows = list(ledger.ingested(conn, name).values())
-        batch = take_in_batch(monitor, number, unread, windows, pending, stages.settings.lake, stages.settings)
+        known = [path for paths in ledger.label_files(conn, name, [one.window for one in windows]).values() for path in paths]
+        batch = take_in_batch(monitor, number, unread, windows, pending, stages.settings.lake, stages.settings, known)
         ledger.record_batch(conn, name, batch, unread, stages.run_id)
         return batch
 
@@ -92,7 +93,7 @@ def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowO
 
     waiting = [taken[w.start] for w in windows if w.start in taken and not is_current(w)]
     fresh: dict[Window, list[LabelledProfile]] = {}
-    with connected(stages.settings) as duck:
+    with connected(stages.settings, protocols_of(waiting)) as duck:
         engine = DuckDBEngine(duck)
 
         def count(some: Sequence[IngestedWindow]) -> list[LabelledProfile]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
 from monitoring_pipeline.errors import WindowError
-from monitoring_pipeline.lake.duck import connected
+from monitoring_pipeline.lake.duck import connected, protocol_of
 from monitoring_pipeline.lake.views import predictions_relation
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
@@ -62,7 +62,7 @@ def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
             outcomes[window] = WindowOutcome(window, "profile", facts={"unchanged": "yes"})
         else:
             waiting.append(taken[window.start])
-    with connected(stages.settings) as duck:
+    with connected(stages.settings, protocols_of(waiting)) as duck:
         engine = DuckDBEngine(duck)
         for some in passes(waiting):
             counted = _count(stages, engine, some, layouts)
@@ -88,6 +88,11 @@ def passes(waiting: Sequence[IngestedWindow]) -> Iterator[list[IngestedWindow]]:
         n_rows += one.n_rows
     if some:
         yield some
+
+
+def protocols_of(waiting: Sequence[IngestedWindow]) -> set[str]:
+    """How the windows' files are reached: sources read in place may lie elsewhere than the lake."""
+    return {protocol_of(path) for one in waiting for path in one.files}
 
 
 def _count(

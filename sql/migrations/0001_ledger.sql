@@ -88,7 +88,6 @@ create table monitoring.source_file_window (
   primary key (monitor, role, window_start, path),
   foreign key (monitor, role, path) references monitoring.source_file on delete cascade
 );
-create index source_file_window_by_path on monitoring.source_file_window (monitor, role, path);
 comment on table monitoring.source_file_window is 'Which rows of which source file fall in which window.';
 comment on column monitoring.source_file_window.role is 'predictions, ground_truth or reference.';
 comment on column monitoring.source_file_window.path is 'Path or URL of the file.';

@@ -165,6 +165,8 @@ class Capture:
 
     def _array(self, array: NDArray[Any]) -> Captured:
         """A matrix in the order of the reference's features."""
+        if array.dtype.kind in "fiub" and array.shape[1] == self._n_features == len(self._numerical):
+            return Captured(np.asarray(array, np.float64), np.empty((len(array), 0), np.uint16))
         captured = self._empty(len(array))
         if array.shape[1] != self._n_features:
             self._note(ROW, "width", len(array))
@@ -172,7 +174,7 @@ class Capture:
                 captured.odd(i, ROW, ["width", f"{array.shape[1]} values for {self._n_features} features"])
             return captured
         if array.dtype.kind in "fiub":
-            captured.numbers[:] = array if not self._categorical_at else array[:, self._numerical_at]
+            captured.numbers[:] = array[:, self._numerical_at]
         else:
             for j, (name, at) in enumerate(zip(self._numerical, self._numerical_at, strict=True)):
                 self._objects_as_numbers(captured, j, name, array[:, at].tolist())

@@ -91,7 +91,7 @@ class LiveCollector(Collector):
         )
         durations = Metric("model_prediction_duration_seconds", "Duration of calls to the model.", "histogram")
         cells = totals[("durations",)]
-        self._buckets(durations, {}, DURATION_EDGES, cells[:-1], float(cells[-1]))
+        self._buckets(durations, {}, DURATION_EDGES, cells[:-1].cumsum(), float(cells[-1]))
         yield durations
 
     def _columns(self, cells: Cells) -> Iterator[Metric]:
@@ -117,13 +117,12 @@ class LiveCollector(Collector):
         yield self._counter("model_column_nonfinite", "NaN and infinite values.", ("column",), nonfinite)
 
     def _buckets(
-        self, metric: Metric, labels: dict[str, str], edges: Sequence[float], counts: Cells, total: float | None
+        self, metric: Metric, labels: dict[str, str], edges: Sequence[float], cumulated: Cells, total: float | None
     ) -> None:
         labels = {"monitor": self._model[0], "model_version": self._model[1], **labels}
-        cumulated = counts.cumsum().tolist()
-        for edge, n in zip((*edges, float("inf")), cumulated, strict=True):
+        for edge, n in zip((*edges, float("inf")), cumulated.tolist(), strict=True):
             metric.add_sample(metric.name + "_bucket", {**labels, "le": floatToGoString(edge)}, n)
-        metric.add_sample(metric.name + "_count", labels, cumulated[-1])
+        metric.add_sample(metric.name + "_count", labels, float(cumulated[-1]))
         if total is not None:
             metric.add_sample(metric.name + "_sum", labels, total)
 
@@ -138,7 +137,7 @@ class LiveCollector(Collector):
         )
         for key, cells in sorted(totals.items()):
             if key[0] == "http_duration":
-                self._buckets(durations, {"route": key[1]}, HTTP_EDGES, cells[:-1], float(cells[-1]))
+                self._buckets(durations, {"route": key[1]}, HTTP_EDGES, cells[:-1].cumsum(), float(cells[-1]))
         yield durations
 
     def _gauges(self, totals: Totals) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,15 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.profiles.layout import ColumnLayout
 from monitoring_pipeline.serving.counters import Cells
-from monitoring_pipeline.serving.rows import MISSING_BITS, MISSING_CODE, UNSEEN_CODE, RowSchema
+from monitoring_pipeline.serving.rows import MISSING_BITS, MISSING_CODE, RowSchema
 
 
 @dataclass(frozen=True)
 class ColumnCells:
-    """Where a column's figures stand in the block: ``bins``, then missing; numerical: then not finite and the sum."""
+    """Where a column's figures stand in the block: ``bins``, then missing; numerical: then not finite and the sum.
+
+    The bins of a numerical column are cumulative, as Prometheus' buckets are: values at or below each edge, then all.
+    """
 
     layout: ColumnLayout
     start: int
@@ -22,6 +26,10 @@ class ColumnCells:
     @property
     def bins(self) -> slice:
         return slice(self.start, self.start + self.layout.n_bins)
+
+    @property
+    def last_bin(self) -> int:
+        return self.start + self.layout.n_bins - 1
 
     @property
     def missing(self) -> int:
@@ -46,25 +54,41 @@ class Tally:
             self.columns.append(ColumnCells(layout, start))
             start += layout.n_bins + (3 if layout.kind == "numerical" else 1)
         self.size = start
-        self._numerical = [(c, np.asarray(c.layout.edges)) for c in self.columns if c.layout.kind == "numerical"]
+        numerical = [c for c in self.columns if c.layout.kind == "numerical"]
+        self._numerical = [(c, slice(c.start, c.last_bin), c.last_bin, np.asarray(c.layout.edges)) for c in numerical]
         self._categorical = [c for c in self.columns if c.layout.kind == "categorical"]
 
     def add(self, cells: Cells, numbers: NDArray[np.float64], codes: NDArray[np.uint16]) -> None:
-        """``numbers`` (rows, numerical columns), ``codes`` (rows, categorical columns)."""
-        by_column = np.ascontiguousarray(numbers.T)
-        finite = np.isfinite(by_column)
-        whole: list[bool] = np.all(finite, axis=1).tolist()
-        for (column, edges), values, good, all_good in zip(self._numerical, by_column, finite, whole, strict=True):
-            if not all_good:
-                odd = values[~good]
-                missing = int(np.count_nonzero(odd.view(np.uint64) == MISSING_BITS))
-                cells[column.missing] += missing
-                cells[column.nonfinite] += len(odd) - missing
-                values = values[good]
-            cells[column.bins] += np.bincount(edges.searchsorted(values), minlength=column.layout.n_bins)
-            cells[column.total] += values.sum()
+        """``numbers`` (rows, numerical columns), ``codes`` (rows, categorical columns).
+
+        Numbers are sorted, then the few edges are looked up in them: with NumPy's vector sort that is several times
+        cheaper than looking up every number in the edges.
+        """
+        by_column = np.array(numbers.T, order="C")  # a copy, for it is sorted in place
+        with np.errstate(all="ignore"):
+            totals = by_column.sum(axis=1).tolist()  # finite only if every value is
+        by_column.sort(axis=1)
+        for i, (column, below, last, edges) in enumerate(self._numerical):
+            values, total = by_column[i], totals[i]
+            if not math.isfinite(total):
+                values, total = self._finite(cells, column, numbers[:, i])  # sorting may lose the mark of a missing one
+            cells[below] += values.searchsorted(edges, "right")
+            cells[last] += len(values)
+            cells[column.total] += total
         for column, code in zip(self._categorical, np.ascontiguousarray(codes.T), strict=True):
             n = column.layout.n_bins
             # unseen is the last bin, missing stands right behind it
-            place = np.where(code == MISSING_CODE, n, np.where(code == UNSEEN_CODE, n - 1, code))
+            place = np.where(code == MISSING_CODE, n, np.minimum(code, n - 1))
             cells[column.start : column.missing + 1] += np.bincount(place, minlength=n + 1)
+
+    def _finite(
+        self, cells: Cells, column: ColumnCells, values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], float]:
+        """Counts what is missing or not finite; the rest, sorted, and its sum."""
+        good = np.isfinite(values)
+        odd = values[~good]
+        missing = int(np.count_nonzero(odd.view(np.uint64) == MISSING_BITS))
+        cells[column.missing] += missing
+        cells[column.nonfinite] += len(odd) - missing
+        values = np.sort(values[good])
+        return values, float(values.sum())

@@ -61,9 +61,14 @@ class PredictionLog:
                 "this PredictionLog is open already; give every Monitoring its own (spool_dir may be shared)"
             )
 
+        unsaid = {"rows": 0, "at": 0.0}
+
         def dropped(reason: str, rows: int) -> None:
             count(f"dropped:{reason}", rows)
-            logger.error("%s: the prediction log is full; %d predictions dropped (%s)", self.directory, rows, reason)
+            unsaid["rows"] += rows
+            if time.monotonic() >= unsaid["at"]:  # at most every ten seconds: a full disk must not fill the log too
+                logger.error("%s is full; %d predictions dropped (%s)", self.directory, unsaid["rows"], reason)
+                unsaid.update(rows=0, at=time.monotonic() + 10.0)
 
         self._spool = Spool(self.directory, schema.to_bytes(), self.policy, dropped)
         self.append = self._spool.append

@@ -47,10 +47,12 @@ class Segment:
 
     def append(self, body: bytes, n_rows: int) -> None:
         """Writes one frame; the caller asked ``fits``."""
-        start = self.used + len(MAGIC)
-        end = self.used + HEADER.size + len(body)
-        self._map[start:end] = measure(body) + body
-        self._map[self.used : start] = MAGIC
+        start = self.used
+        measured, begin = start + len(MAGIC), start + HEADER.size
+        end = begin + len(body)
+        self._map[begin:end] = body
+        self._map[measured:begin] = measure(body)
+        self._map[start:measured] = MAGIC
         self.used = end
         if n_rows:
             self.n_rows += n_rows

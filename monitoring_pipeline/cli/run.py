@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,8 @@ from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
     from monitoring_pipeline.monitors import Monitor, Window
 
 Moment = Annotated[
@@ -42,23 +45,30 @@ def run(
         first, last = _range(monitor, settings, from_, to)
         with progress_bar():
             result = run_range(monitor, first, last)
-    if result is not None:
-        typer.secho(result, fg="red", err=True)
+        unread = _unread(monitor, settings)
+    failures = [*([result] if result else []), *(error for error in unread if error not in (result or ""))]
+    if failures:
+        typer.secho("\n".join(failures), fg="red", err=True)
         raise typer.Exit(1)
     typer.echo(f"{monitor.name}: {first.key(monitor.window)} to {last.key(monitor.window)} done")
 
 
-def run_range(monitor: Monitor, first: Window, last: Window) -> str | None:
-    """Runs the monitor's job over the range in this process. Returns what failed, or None."""
+def run_range(
+    monitor: Monitor, first: Window, last: Window, instance: DagsterInstance | None = None
+) -> str | None:
+    """Runs the monitor's job over the range in this process. Returns what failed, or None.
+
+    Dagster's ``instance`` is that of DAGSTER_HOME when none is given.
+    """
     import dagster as dg
 
     from monitoring_pipeline.graph.factory import build_monitor_graph
     from monitoring_pipeline.graph.keys import range_tags
 
     job = build_monitor_graph(monitor).resolve_job_def(f"{monitor.name}_windows_job")
-    with dg.DagsterInstance.get() as instance:
+    with nullcontext(instance) if instance else dg.DagsterInstance.get() as used:
         result = job.execute_in_process(
-            instance=instance,
+            instance=used,
             tags={**range_tags(monitor, first, last), "monitoring/monitor": monitor.name},
             # The progress bar speaks for the run; its events go to Dagster's storage all the same.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -104,6 +114,15 @@ def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: dat
     if last.start < first.start:
         raise UserError(f"{monitor.name}: no window since {first.start:%Y-%m-%d %H:%M} has ended yet")
     return first, last
+
+
+def _unread(monitor: Monitor, settings: Settings) -> list[str]:
+    """Why files cannot be read: their rows and labels are nowhere, which the windows themselves cannot say."""
+    from monitoring_pipeline.graph.resources import warehouse_of
+    from monitoring_pipeline.stages.context import StageContext
+    from monitoring_pipeline.stages.staleness import unreadable_files
+
+    return list(unreadable_files(StageContext(monitor, warehouse_of(settings), settings, run_id="range")).values())
 
 
 def _last_with_rows(monitor: Monitor, settings: Settings) -> datetime:

@@ -23,7 +23,7 @@ def evidently_asset(monitor: Monitor) -> dg.AssetsDefinition:
     def report(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:
         window = Window.from_key(context.partition_key, monitor.window)
         try:
-            made = stage.render(monitoring.stage_context(monitor, context.run_id), window)
+            made = stage.render(monitoring.stage_context(monitor, context.run.run_id), window)
         except UserError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         return dg.MaterializeResult(

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, time
 import dagster as dg
 
 from monitoring_pipeline.monitors import Monitor, Window
-from monitoring_pipeline.monitors.windows import KEY_FORMAT
 
 WINDOWED = ("predictions", "profile", "ground_truth", "quality", "drift", "performance")
 """The assets of a window, in the order of their stages."""
@@ -26,11 +25,8 @@ def partitions_of(monitor: Monitor) -> dg.TimeWindowPartitionsDefinition:
     """Daily or hourly, in UTC, from the monitor's first day; up to its end if it has one."""
     start = datetime.combine(monitor.start, time(), UTC)
     end = datetime.combine(monitor.end, time(), UTC) if monitor.end else None
-    fmt = KEY_FORMAT[monitor.window]
-    bounds = {"start_date": start.strftime(fmt), "end_date": end.strftime(fmt) if end else None}
-    if monitor.window == "day":
-        return dg.DailyPartitionsDefinition(**bounds, timezone="UTC")
-    return dg.HourlyPartitionsDefinition(**bounds, timezone="UTC")
+    definition = dg.DailyPartitionsDefinition if monitor.window == "day" else dg.HourlyPartitionsDefinition
+    return definition(start_date=start, end_date=end, timezone="UTC")
 
 
 def range_tags(monitor: Monitor, first: Window, last: Window) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -39,7 +40,7 @@ def _drift(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.Meta
     if heat is not None:
         shown["drift_by_column"] = _picture(8, 0.2 * min(len(heat.columns), MOST_COLUMNS) + 1.2, lambda ax: _heat_map(ax, heat))
     for histogram in figures.most_drifted(stages, windows[-1], most=3):
-        shown[f"histogram_{histogram.column}"] = _picture(5, 2.4, lambda ax, h=histogram: _histogram(ax, h))
+        shown[f"histogram_{histogram.column}"] = _picture(5, 2.4, partial(_histogram, histogram=histogram))
     return shown
 
 
@@ -92,7 +93,7 @@ def _histogram(ax: Axes, histogram: figures.Histogram) -> None:
 
 
 def _line(ax: Axes, line: figures.Line) -> None:
-    times = [window.start for window in line.windows]
+    times = np.array([window.start.replace(tzinfo=None) for window in line.windows], "datetime64[s]")
     ax.plot(times, line.values, color=CURRENT_COLOUR, linewidth=1.2)
     if line.low is not None and line.high is not None:
         ax.fill_between(times, line.low, line.high, color=CURRENT_COLOUR, alpha=0.15, linewidth=0)

@@ -24,7 +24,7 @@ def reference_asset(monitor: Monitor) -> dg.AssetsDefinition:
     )
     def reference(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:
         try:
-            outcome = stage.profile_reference(monitoring.stage_context(monitor, context.run_id))
+            outcome = stage.profile_reference(monitoring.stage_context(monitor, context.run.run_id))
         except UserError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
         return dg.MaterializeResult(

@@ -64,7 +64,7 @@ def new_labels_sensor(monitor: Monitor) -> dg.SensorDefinition:
         if _unfinished(context, monitor):
             yield dg.SkipReason(f"a run of {monitor.name} is under way; it takes the labels in")
             return
-        found = staleness.new_label_files(monitoring.stage_context(monitor, run_id="sensor"))
+        found = staleness.new_label_files(monitoring.stage_context(monitor, run_id="sensor"), MAX_ATTEMPTS)
         if not found.count or found.newest_window is None:
             yield dg.SkipReason("no label file is new" if not found.count else "no window is ingested yet")
             return

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from monitoring_pipeline import __version__
+from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.graph import pictures
 from monitoring_pipeline.graph.keys import WINDOWED, asset_key, partitions_of
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.stages import drift, ground_truth, ingestion, performance, profiling, quality
-from monitoring_pipeline.stages.context import StageContext, WindowOutcome, good_windows
+from monitoring_pipeline.stages.context import StageContext, WindowOutcome, all_failed, good_windows
+from monitoring_pipeline.warehouse.records import Stage
 
 STAGE_OF = {
     "predictions": ingestion.ingest,
@@ -27,6 +29,9 @@ STAGE_OF = {
     "drift": drift.measure,
     "performance": performance.measure,
 }
+
+LEDGER_NAME: dict[str, Stage] = {"predictions": "ingestion"}
+"""Stages that the ledger calls otherwise than Dagster does."""
 
 DESCRIPTION = {
     "predictions": "The window's prediction log, checked against the declared schema, deduplicated, in the lake.",
@@ -77,12 +82,12 @@ def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition
             pool=f"windows_{monitor.name}",
         )
         def windows(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> Iterator[object]:
-            stages = monitoring.stage_context(monitor, context.run_id)
+            stages = monitoring.stage_context(monitor, context.run.run_id)
             selected = [name for name in WINDOWED if asset_key(monitor, name) in context.selected_asset_keys]
             pending = [Window.from_key(key, monitor.window) for key in context.partition_keys]
             failures: list[WindowOutcome] = []
             for name in selected:
-                outcomes = STAGE_OF[name](stages, pending)
+                outcomes = _of_stage(name, stages, pending)
                 yield from _record(context, monitor, name, outcomes, pictures.of_stage(stages, name, pending))
                 failures += [outcome for outcome in outcomes if outcome.failed]
                 pending = good_windows(outcomes)
@@ -90,6 +95,16 @@ def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition
                 raise _failure(monitor, failures)
 
     return windows
+
+
+def _of_stage(name: str, stages: StageContext, pending: Sequence[Window]) -> list[WindowOutcome]:
+    """How the stage went; what stops it as a whole (a source that is away) is a failure of each window, counted as such."""
+    try:
+        return STAGE_OF[name](stages, pending)
+    except WarehouseError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    except UserError as error:
+        return all_failed(stages, LEDGER_NAME.get(name, name), pending, str(error))
 
 
 def _record(

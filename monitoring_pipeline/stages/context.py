@@ -114,6 +114,11 @@ def failed(
     return WindowOutcome(window, stage, error=error)
 
 
+def all_failed(stages: StageContext, stage: Stage, windows: Sequence[Window], error: str) -> list[WindowOutcome]:
+    """The stage could not begin: one attempt of each window has failed, for the same reason."""
+    return [failed(stages, stage, window, error) for window in windows]
+
+
 def complete(
     stages: StageContext, conn: Connection, stage: Stage, window: Window, data_version: str, label_batch: int | None = None
 ) -> None:

@@ -10,7 +10,7 @@ import duckdb
 from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
-from monitoring_pipeline.errors import WindowError
+from monitoring_pipeline.errors import SourceError, WindowError
 from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.ground_truth import take_in_batch
 from monitoring_pipeline.lake.sources.index import index_labels
@@ -58,11 +58,37 @@ def take_in_labels(stages: StageContext) -> LabelBatch | None:
             return None
         windows = list(ledger.ingested(conn, name).values())
         known = [path for paths in ledger.label_files(conn, name, [one.window for one in windows]).values() for path in paths]
-        batch = take_in_batch(monitor, number, unread, windows, pending, stages.settings.lake, stages.settings, known)
+
+        def batch_of(files: Sequence[str]) -> LabelBatch:
+            return take_in_batch(monitor, number, files, windows, pending, stages.settings.lake, stages.settings, known)
+
+        try:
+            batch = batch_of(unread)
+        except SourceError:
+            unusable = _unusable(stages, number, unread)
+            if not unusable:
+                raise
+            log.warning("label files of %s are left out: %s", name, "; ".join(unusable.values()))
+            ledger.mark_unreadable(conn, name, "ground_truth", unusable)
+            unread = [path for path in unread if path not in unusable]
+            if not unread:
+                return None
+            batch = batch_of(unread)
         ledger.record_batch(conn, name, batch, unread, stages.run_id)
         return batch
 
     return stages.warehouse.run(take_in)
+
+
+def _unusable(stages: StageContext, number: int, files: Sequence[str]) -> dict[str, str]:
+    """Which label files cannot be taken in on their own, and why: one of them must not keep the others out."""
+    found = {}
+    for path in files:
+        try:
+            take_in_batch(stages.monitor, number, [path], [], [], stages.settings.lake, stages.settings)
+        except SourceError as error:
+            found[path] = str(error)
+    return found
 
 
 def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, time
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection
 
 from monitoring_pipeline.errors import SourceError, WindowError
 from monitoring_pipeline.lake import store
+from monitoring_pipeline.lake.duck import protocol_of
 from monitoring_pipeline.lake.ingestion import data_version, ingest_windows
-from monitoring_pipeline.lake.sources.files import version_of
+from monitoring_pipeline.lake.sources.files import list_files, version_of
 from monitoring_pipeline.lake.sources.index import index_predictions
 from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
 from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse.records import IngestedWindow, WindowFailure
+
+DATE_IN_PATH = re.compile(r"(?<!\d)(20\d\d)[-_/]?(\d\d)[-_/]?(\d\d)(?!\d)")
+
 
 def index(stages: StageContext) -> None:
     """Looks at new and changed files of the prediction log and notes which windows they touch."""
@@ -47,16 +52,21 @@ def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
     def read(conn: Connection) -> tuple:
         # The revisions first: a file that is indexed in between makes the window stale again, rather than being missed.
         revisions = ledger.source_revisions(conn, name, windows)
-        return revisions, ledger.files_of_windows(conn, name, "predictions", windows), ledger.ingested(conn, name, windows)
+        files = ledger.files_of_windows(conn, name, "predictions", windows)
+        return revisions, files, ledger.ingested(conn, name, windows)
 
     revisions, files, before = stages.warehouse.run(read)
+    never_read = never_read_files(stages)
+    doubtful = {w: why for w in windows if (why := why_doubtful(w, bool(files[w.start]), never_read))}
     unchanged = {window for window in windows if _is_unchanged(stages, window, files[window.start], before.get(window.start))}
-    waiting = {window: files[window.start] for window in windows if window not in unchanged}
+    waiting = {w: files[w.start] for w in windows if w not in unchanged and w not in doubtful}
     taken: dict[Window, IngestedWindow | WindowFailure] = {}
     arriving = ingest_windows(stages.monitor, waiting, stages.settings.lake, stages.settings)
     replaced: list[str] = []
 
     def work(window: Window) -> Facts:
+        if window in doubtful:
+            raise WindowError(doubtful[window])
         if window in unchanged:
             one = before[window.start]
         else:
@@ -81,15 +91,45 @@ def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
     return outcomes
 
 
+def never_read_files(stages: StageContext) -> dict[str, str]:
+    """Files of the prediction log that lie there and that nobody could read so far, with the reason."""
+    found = stages.warehouse.run(lambda conn: ledger.never_read_files(conn, stages.monitor.name))
+    if not found:
+        return {}
+    there = list_files(stages.monitor.predictions, stages.monitor.base_dir)
+    return {path: error for path, error in found.items() if path in there}
+
+
+def why_doubtful(window: Window, has_rows: bool, never_read: Mapping[str, str]) -> str | None:
+    """Why rows of this window may lie in files that nobody could read, or None: it would wrongly be taken in as empty.
+
+    A file whose path bears a date speaks of that day's windows (of a day as a whole, of hours without any row); one that
+    bears none speaks of every window without a row.
+    """
+    why = []
+    for path, error in never_read.items():
+        dates = DATE_IN_PATH.findall(path)
+        own_day = (f"{window.start:%Y}", f"{window.start:%m}", f"{window.start:%d}") in dates
+        whole_day = own_day and window.end - window.start == timedelta(days=1)
+        if whole_day or (not has_rows and (own_day or not dates)):
+            why.append(error)
+    return f"rows of this window may lie in what cannot be read: {'; '.join(why)}" if why else None
+
+
 def _is_unchanged(stages: StageContext, window: Window, paths: Sequence[str], before: IngestedWindow | None) -> bool:
     """Whether what lies in the lake is what these files would give again. A SQL table's rows are always asked for."""
-    if before is None or any(is_sql(path) for path in paths):
+    if before is None or any(is_sql(path) for path in paths) or any(_is_gone(path) for path in before.files):
         return False
     try:
         versions = {path: version_of(path) for path in paths}
     except SourceError:
         return False  # said when the file is read
     return before.data_version == data_version(stages.monitor, window, versions)
+
+
+def _is_gone(lake_file: str) -> bool:
+    """Whether someone removed the file from the lake; asked of a local lake only, where asking costs nothing."""
+    return not protocol_of(lake_file) and not store.exists(lake_file)
 
 
 def _record(stages: StageContext, conn: Connection, taken: IngestedWindow, revision: int) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from sqlalchemy import Connection
+
 from monitoring_pipeline.lake.sources.files import list_files
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.stages.context import StageContext
+from monitoring_pipeline.stages.ingestion import index
 from monitoring_pipeline.warehouse import ledger
 
+MOST_NEW_FILES = 500  # that are looked at between two runs: a sensor's tick has a minute
 Cause = Literal["rows", "labels"]
 
 # A changed declaration is not here: it makes every window of the past differ, and whether to go back is the owner's choice.
@@ -32,9 +36,13 @@ class NewLabels:
 
 
 def stale(stages: StageContext, max_attempts: int) -> dict[Cause, list[Window]]:
-    """Windows to materialize again, by cause, in order; a window stale for both is under ``rows``, which redoes all."""
+    """Windows to materialize again, by cause, in order; a window stale for both is under ``rows``, which redoes all.
+
+    Files that have come since are looked at first, unless they are so many that a run had better do it.
+    """
+    _look_at_new_files(stages)
     found = stages.warehouse.run(lambda conn: ledger.stale_windows(conn, stages.monitor.name, max_attempts))
-    causes: dict[Window, Cause] = {}
+    causes: dict[Window, Cause] = dict.fromkeys(stages.warehouse.run(lambda conn: _gaps(conn, stages.monitor.name)), "rows")
     for one in found:
         cause = CAUSE_OF.get(one.reason)
         if cause is not None and causes.get(one.window) != "rows":
@@ -45,13 +53,58 @@ def stale(stages: StageContext, max_attempts: int) -> dict[Cause, list[Window]]:
     }
 
 
-def new_label_files(stages: StageContext) -> NewLabels:
-    """Lists the ground-truth source and compares with the ledger; opens no file."""
+def unreadable_files(stages: StageContext) -> dict[str, str]:
+    """Files of predictions and labels that lie there and cannot be read, by path, with the reason."""
+    monitor = stages.monitor
+    found = stages.warehouse.run(lambda conn: ledger.unreadable_files(conn, monitor.name))
+    if not found:
+        return {}
+    there = list_files(monitor.predictions, monitor.base_dir)
+    if monitor.ground_truth is not None:
+        there |= list_files(monitor.ground_truth, monitor.base_dir)
+    return {path: error for path, error in found.items() if path in there}
+
+
+def _look_at_new_files(stages: StageContext) -> None:
+    """Notes which windows new and changed files touch: only of a monitor that has run, and of tables never."""
+    monitor = stages.monitor
+    known = stages.warehouse.run(lambda conn: ledger.known_files(conn, monitor.name, "predictions"))
+    if not known or monitor.predictions.url is not None:
+        return
+    listed = list_files(monitor.predictions, monitor.base_dir)
+    changed = sum(known.get(path) != version for path, version in listed.items())
+    if 0 < changed <= MOST_NEW_FILES:
+        index(stages)
+
+
+def _gaps(conn: Connection, monitor: str) -> list[Window]:
+    """Windows with rows between ingested ones that nobody has tried: the daemon was down when they were the newest."""
+    done = ledger.ingested(conn, monitor)
+    waiting = [w for w in ledger.windows_with_sources(conn, monitor) if w.start not in done]
+    waiting = [w for w in waiting if done and min(done) < w.start < max(done)]
+    tried = ledger.stage_states(conn, monitor, waiting)
+    return [w for w in waiting if (w.start, "ingestion") not in tried]
+
+
+def new_label_files(stages: StageContext, max_attempts: int) -> NewLabels:
+    """Lists the ground-truth source and compares with the ledger; opens no file.
+
+    Files that were seen and are in no batch yet (the run was killed, or failed less than ``max_attempts`` times) count too.
+    """
     monitor = stages.monitor
     if monitor.ground_truth is None or monitor.ground_truth.url is not None:
         return NewLabels(0, None)
     listed = list_files(monitor.ground_truth, monitor.base_dir)
-    known = stages.warehouse.run(lambda conn: ledger.known_files(conn, monitor.name, "ground_truth"))
-    windows = [one.window for one in stages.warehouse.run(lambda conn: ledger.ingested(conn, monitor.name)).values()]
+
+    def read(conn: Connection) -> tuple:
+        known = ledger.known_files(conn, monitor.name, "ground_truth")
+        return known, ledger.unread_label_files(conn, monitor.name), ledger.ingested(conn, monitor.name)
+
+    known, unread, ingested = stages.warehouse.run(read)
+    newest = max((one.window for one in ingested.values()), default=None)
     count = sum(known.get(path) != version for path, version in listed.items())
-    return NewLabels(count, max(windows, default=None))
+    if count == 0 and unread and newest is not None:
+        states = stages.warehouse.run(lambda conn: ledger.stage_states(conn, monitor.name, [newest]))
+        state = states.get((newest.start, "ground_truth"))
+        count = len(unread) if state is None or state.attempts < max_attempts else 0
+    return NewLabels(count, newest)

@@ -48,6 +48,16 @@ values (:monitor, :config_version, cast(:declaration as jsonb)) on conflict do n
 KNOWN_FILES = text(
     "select path, size, modified_at from monitoring.source_file where monitor = :monitor and role = :role"
 )
+NEVER_READ_FILES = text("""
+select f.path, f.error from monitoring.source_file f
+where f.monitor = :monitor and f.role = 'predictions' and f.error is not null
+  and not exists (select from monitoring.source_file_window w
+                  where w.monitor = f.monitor and w.role = f.role and w.path = f.path)
+order by f.path
+""")
+MARK_UNREADABLE = text("""
+update monitoring.source_file set error = :error where monitor = :monitor and role = :role and path = :path
+""")
 UNREADABLE_FILES = text("""
 select path, error from monitoring.source_file where monitor = :monitor and error is not null order by path
 """)
@@ -215,8 +225,11 @@ from monitoring.window_stage
 where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
 """)
 STALE_WINDOWS = text("""
-select window_start, window_end, reason, stage, attempts from monitoring.stale_window
-where monitor = :monitor and attempts < :max_attempts order by window_start, stage
+select window_start, window_end, reason, stage, attempts from monitoring.stale_window w
+where monitor = :monitor and attempts < :max_attempts
+  and not exists (select from monitoring.stage_status s where s.monitor = w.monitor
+                  and s.window_start = w.window_start and s.attempts >= :max_attempts)
+order by window_start, stage
 """)
 LOCK_WINDOW = text("select pg_advisory_xact_lock(hashtextextended(:window, 0))")
 
@@ -278,6 +291,11 @@ def unreadable_files(conn: Connection, monitor: str) -> dict[str, str]:
     return {row.path: row.error for row in conn.execute(UNREADABLE_FILES, {"monitor": monitor})}
 
 
+def never_read_files(conn: Connection, monitor: str) -> dict[str, str]:
+    """Prediction files that nobody has been able to read, by path: which windows they hold rows of is not known."""
+    return {row.path: row.error for row in conn.execute(NEVER_READ_FILES, {"monitor": monitor})}
+
+
 def record_files(conn: Connection, monitor: str, role: SourceRole, files: Sequence[IndexedFile]) -> None:
     """New and changed files. Windows that they touch, or touched before, become stale.
 
@@ -312,6 +330,12 @@ def _file_columns(files: Sequence[IndexedFile]) -> dict[str, list[Any]]:
         "unplaced_example": [f.unplaced_example for f in files],
         "error": [f.error for f in files],
     }
+
+
+def mark_unreadable(conn: Connection, monitor: str, role: SourceRole, errors: Mapping[str, str]) -> None:
+    """Files, by path, that turned out unusable after they were recorded; a new version of them begins anew."""
+    for path, error in errors.items():
+        conn.execute(MARK_UNREADABLE, {"monitor": monitor, "role": role, "path": path, "error": error})
 
 
 def files_of_windows(
@@ -521,7 +545,10 @@ def stage_states(conn: Connection, monitor: str, windows: Iterable[Window]) -> d
 
 
 def stale_windows(conn: Connection, monitor: str, max_attempts: int = 3) -> list[StaleWindow]:
-    """Stages older than what they are computed from, by window; what failed ``max_attempts`` times is left out."""
+    """Stages older than what they are computed from, by window.
+
+    A window that a stage of has failed ``max_attempts`` times is left out, with the stages that wait for that one.
+    """
     rows = conn.execute(STALE_WINDOWS, {"monitor": monitor, "max_attempts": max_attempts})
     return [StaleWindow(Window(start, end), reason, stage, attempts) for start, end, reason, stage, attempts in rows]
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitoring_pipeline.cli.environment import monitor_named, open_warehouse
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.profiles.document import Reference
 
 app = typer.Typer(help="The reference profile that windows and services are held against.", no_args_is_help=True)
 
@@ -45,15 +49,29 @@ def export(
     if wanted not in references:
         known = ", ".join(sorted(references)) or f"none; `monitoring-pipeline run {name}` makes the declared one"
         raise UserError(f"{name} has no reference of model version {wanted!r}. There are: {known}")
-    document = to_document(references[wanted])
     if format is Format.json:
-        text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+        text = json.dumps(to_document(references[wanted]), indent=1, sort_keys=True) + "\n"
     else:
-        from monitoring_pipeline.serving.reference import reference_text
-
-        text = reference_text(document)
+        text = _as_series(references[wanted])
     if out is None:
         typer.echo(text, nl=False)
     else:
         out.write_text(text)
         typer.echo(f"wrote {out}", err=True)
+
+
+def _as_series(made: Reference) -> str:
+    """The constant series that an instrumented service publishes beside its counters, as Prometheus reads them."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
+
+    from monitoring_pipeline.serving.reference import reference_families
+
+    class Constants(Collector):
+        def collect(self) -> Iterator[Metric]:
+            return reference_families(made)
+
+    registry = CollectorRegistry()
+    registry.register(Constants())
+    return generate_latest(registry).decode()

@@ -8,8 +8,12 @@ from contextvars import ContextVar
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+
+WRAPPED = ("why", "file")
+PIPED_WIDTH = 160
 
 as_json: ContextVar[bool] = ContextVar("as_json", default=False)
 
@@ -29,9 +33,12 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows of equal keys as a table; nothing for no rows."""
     if not rows:
         return
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=SIMPLE, pad_edge=False)
     for key, value in rows[0].items():
-        table.add_column(key, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+        # Reasons and paths may wrap; figures and names may not.
+        table.add_column(key, justify="right" if isinstance(value, int | float) else "left", no_wrap=key not in WRAPPED)
     for row in rows:
         table.add_row(*("" if v is None else f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
-    Console().print(table)
+    console = Console()
+    # What is piped into a file has no edge to wrap at.
+    console.print(table, width=console.width if console.is_terminal else PIPED_WIDTH)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +31,11 @@ def status(
     if not found:
         typer.echo("no monitor has run yet; `monitoring-pipeline run NAME` or `monitoring-pipeline demo`")
     print_table("Monitors", [_row(one) for one in found])
+    for one in found:
+        if one.stale_windows:
+            typer.echo(f"{one.monitor}: stale because of " + ", ".join(f"{reason} ({n})" for reason, n in one.stale_windows.items()))
+        if one.n_unknown_labels:
+            typer.echo(f"{one.monitor}: {one.n_unknown_labels} labels match no prediction yet")
     print_table("Failed windows", [row for one in found for row in _failures(one)])
     print_table(
         "Unreadable files",
@@ -42,18 +46,26 @@ def status(
 def _row(one: MonitorStatus) -> dict[str, object]:
     return {
         "monitor": one.monitor,
-        "task": one.task,
         "last window": f"{one.last_window.start:%Y-%m-%d %H:%M}" if one.last_window else "-",
-        "lag": str(timedelta(seconds=round(one.lag_seconds))) if one.lag_seconds is not None else "-",
+        "lag": _age(one.lag_seconds),
         "windows": one.n_windows,
         "rows": one.n_rows,
-        "coverage": f"{one.coverage:.1%}" if one.coverage is not None else "-",
-        "unknown labels": one.n_unknown_labels,
-        "stale": ", ".join(f"{n} {reason}" for reason, n in one.stale_windows.items()) or "0",
+        "labelled": f"{one.coverage:.1%}" if one.coverage is not None else "-",
+        "stale": sum(one.stale_windows.values()),
         "failed": len({f.window for f in one.failed_windows}),
-        "open incidents": one.open_incidents,
+        "open": one.open_incidents,
         "champion": one.champion_version or "-",
     }
+
+
+def _age(seconds: float | None) -> str:
+    """In the largest whole unit: ``42m``, ``7h``, ``3d``."""
+    if seconds is None:
+        return "-"
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:.0f}s"
 
 
 def _failures(one: MonitorStatus) -> list[dict[str, object]]:

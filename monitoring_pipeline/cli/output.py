@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Annotated, Any
@@ -39,6 +40,5 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(key, justify="right" if isinstance(value, int | float) else "left", no_wrap=key not in WRAPPED)
     for row in rows:
         table.add_row(*("" if v is None else f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
-    console = Console()
     # What is piped into a file has no edge to wrap at.
-    console.print(table, width=console.width if console.is_terminal else PIPED_WIDTH)
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from monitoring_pipeline.cli.output import JsonOption, print_json, print_table, 
 from monitoring_pipeline.errors import UserError
 
 if TYPE_CHECKING:
+    from monitoring_pipeline.monitors import Window
     from monitoring_pipeline.warehouse.status import MonitorStatus
 
 
@@ -46,9 +48,8 @@ def status(
 def _row(one: MonitorStatus) -> dict[str, object]:
     return {
         "monitor": one.monitor,
-        "last window": f"{one.last_window.start:%Y-%m-%d %H:%M}" if one.last_window else "-",
+        "last window": _name(one.last_window) if one.last_window else "-",
         "lag": _age(one.lag_seconds),
-        "windows": one.n_windows,
         "rows": one.n_rows,
         "labelled": f"{one.coverage:.1%}" if one.coverage is not None else "-",
         "stale": sum(one.stale_windows.values()),
@@ -56,6 +57,10 @@ def _row(one: MonitorStatus) -> dict[str, object]:
         "open": one.open_incidents,
         "champion": one.champion_version or "-",
     }
+
+
+def _name(window: Window) -> str:
+    return f"{window.start:%Y-%m-%d}" if window.end - window.start >= timedelta(days=1) else f"{window.start:%Y-%m-%d %H:%M}"
 
 
 def _age(seconds: float | None) -> str:
@@ -72,7 +77,7 @@ def _failures(one: MonitorStatus) -> list[dict[str, object]]:
     return [
         {
             "monitor": one.monitor,
-            "window": f"{f.window.start:%Y-%m-%d %H:%M}",
+            "window": _name(f.window),
             "stage": f.stage,
             "attempts": f.attempts,
             "gave up": "yes" if f.gave_up else "no",

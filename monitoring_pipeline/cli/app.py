@@ -65,6 +65,7 @@ app.command("exporter")(exporter.exporter)
 app.command("collector")(collector.collector)
 app.add_typer(database.app, name="db")
 app.add_typer(reference.app, name="reference")
+app.add_typer(collector.keys, name="collector-key")
 
 
 def main() -> None:

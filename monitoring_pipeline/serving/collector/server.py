@@ -1,0 +1,67 @@
+"""Running the collector: uvicorn on loopback, unless told otherwise, and then with a warning."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from pathlib import Path
+
+from monitoring_pipeline.errors import UserError
+
+logger = logging.getLogger(__name__)
+CONCURRENT_REQUESTS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
+
+
+def serve(
+    home: Path,
+    monitors_dir: Path,
+    host: str = "127.0.0.1",
+    port: int = 8090,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    ship_every: float = 60.0,
+) -> None:
+    """Runs until SIGINT or SIGTERM. Raises UserError: no monitors directory, a port that is taken, half of TLS."""
+    import uvicorn
+
+    from monitoring_pipeline.serving.collector.app import create_app
+
+    if (tls_cert is None) != (tls_key is None):
+        raise UserError("TLS needs both --tls-cert and --tls-key")
+    for file in (tls_cert, tls_key):
+        if file is not None and not file.is_file():
+            raise UserError(f"{file}: there is no such file for TLS")
+    if exposed(host) and tls_cert is None:
+        logger.warning(
+            "the collector listens on %s without TLS: keys and records cross the network readable. Give --tls-cert and "
+            "--tls-key, or bind to 127.0.0.1 behind a proxy that ends TLS",
+            host,
+        )
+    config = uvicorn.Config(
+        create_app(home, monitors_dir, ship_every=ship_every),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=CONCURRENT_REQUESTS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=str(tls_key) if tls_key else None,
+    )
+    server = uvicorn.Server(config)
+    try:
+        server.run()
+    except SystemExit:
+        raise UserError(f"the collector could not start on {host}:{port}; its message stands above") from None
+    if not server.started:
+        raise UserError(f"the collector could not start on {host}:{port}; is the port taken?")
+
+
+def exposed(host: str) -> bool:
+    """Whether other machines can reach an address; a name other than localhost is taken for one that they can."""
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host != "localhost"

@@ -1,0 +1,231 @@
+"""Who may write, how much, and what the collector says of itself."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.serving.collector.keys import KeyStore
+from monitoring_pipeline.serving.collector.server import exposed
+from monitoring_pipeline_tests.serving.collector.conftest import Running, record
+from monitoring_pipeline_tests.toy import Toy
+
+JSON = {"Content-Type": "application/json"}
+
+
+def send(shared: Running, monitor: str, headers: dict[str, Any]) -> httpx.Response:
+    return httpx.post(f"{shared.url}/v1/{monitor}/predictions", json=[record()], headers=headers)
+
+
+def test_no_key_and_wrong_keys_look_alike_for_known_and_unknown_monitors(shared: Running) -> None:
+    wrong: list[dict[str, Any]] = [
+        {},
+        {"Authorization": "Bearer mpc_0_x"},
+        {"X-API-Key": shared.key[:-1]},
+        {"Authorization": shared.key},
+        {"X-API-Key": "caf\u00e9".encode("latin-1")},
+    ]
+    answers = [send(shared, monitor, headers) for headers in wrong for monitor in ("toy", "nobody", "a.b", "x" * 500)]
+    assert {a.status_code for a in answers} == {401}
+    assert len({a.text for a in answers}) == 1
+    assert answers[0].headers["WWW-Authenticate"] == "Bearer"
+    elsewhere = [send(shared, monitor, {"X-API-Key": shared.key}) for monitor in ("other", "nobody")]
+    assert {(a.status_code, a.text) for a in elsewhere} == {(403, elsewhere[0].text)}
+
+
+def test_either_header_carries_the_key(collector: Running) -> None:
+    for headers in ({"X-API-Key": collector.key}, {"Authorization": f"bearer {collector.key}"}):
+        assert send(collector, "toy", headers).status_code == 202
+
+
+def test_keys_change_while_the_collector_runs(collector: Running) -> None:
+    store = KeyStore(collector.home)
+    key, secret = store.create("toy", "second")
+    assert send(collector, "toy", {"X-API-Key": secret}).status_code == 202
+    assert [k.key_id for k in store.revoke("toy", key.key_id)] == [key.key_id]
+    assert send(collector, "toy", {"X-API-Key": secret}).status_code == 401
+    assert collector.predictions([record(1)]).status_code == 202, "the other key stays"
+    store.path.write_text("{")
+    assert collector.predictions([record(1)]).status_code == 503
+    assert collector.client.get("/healthz").status_code == 503
+
+
+def test_keys_are_kept_hashed_and_private(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path)
+    secrets = [store.create("toy")[1] for _ in range(3)] + [store.create("other")[1]]
+    text = store.path.read_text()
+    assert not [s for s in secrets if s in text or s.rsplit("_", 1)[1] in text]
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+    assert [store.monitor_of(s) for s in secrets] == ["toy", "toy", "toy", "other"]
+    assert store.monitor_of("") is store.monitor_of(json.loads(text)["keys"][0]["sha256"]) is None
+    assert len(store.revoke("toy")) == 3 and store.revoke("toy") == []
+    assert [k.monitor for k in KeyStore(tmp_path).all()] == ["other"]
+    store.path.write_text('{"keys": [{"key_id": 1}]}')
+    with pytest.raises(UserError, match="create the keys anew"):
+        KeyStore(tmp_path).all()
+
+
+def test_a_monitor_that_is_declared_no_longer(collector: Running) -> None:
+    (collector.base / "monitors" / "toy.yaml").unlink()
+    end = time.monotonic() + 10
+    while (answer := collector.predictions([record()])).status_code == 202:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert answer.status_code == 404
+    assert "not declared any more" in answer.json()["error"]
+
+
+def test_a_slip_in_a_declaration_does_not_stop_its_monitor(collector: Running) -> None:
+    toy = Toy(collector.base)
+    toy.yaml.write_text("name: [broken")
+    end = time.monotonic() + 10
+    while not (health := collector.client.get("/healthz").json())["degraded"]:
+        collector.predictions([record()])
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert health["status"] == "degraded"
+    assert collector.predictions([record()]).status_code == 202
+
+
+BODIES: list[tuple[bytes, dict[str, str], int, str]] = [
+    (b"", JSON, 400, "not JSON"),
+    (b"[]", JSON, 400, "empty"),
+    (b'{"records": []}', JSON, 400, "empty"),
+    (b'{"rows": []}', JSON, 400, '{"records": [...]}'),
+    (b'{"records": [{}], "more": 1}', JSON, 400, "'more'"),
+    (b'"text"', JSON, 400, "list of records"),
+    (b'[{"prediction_id": "a",}]', JSON, 400, "line 1, column"),
+    (b"\xff\xfe[\x00", JSON, 400, "not UTF-8 (byte 0)"),
+    (b"[" * 50_000, JSON, 400, "nested too deep"),
+    (b'[{"features": ' + b'{"a":' * 30_000 + b"1" + b"}" * 30_001 + b"]", JSON, 400, "nested too deep"),
+    (b"[" + b"1" * 5000 + b"]", JSON, 400, "thousands of digits"),
+    (b"a=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "send application/json"),
+    (b"[]", JSON | {"Content-Encoding": "gzip"}, 415, "gzip"),
+]
+
+
+@pytest.mark.parametrize(("body", "headers", "status", "message"), BODIES)
+def test_bodies_that_cannot_be_read(
+    shared: Running, body: bytes, headers: dict[str, str], status: int, message: str
+) -> None:
+    answer = shared.post("/v1/toy/predictions", content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert message in answer.json()["error"]
+    assert answer.json()["accepted"] == 0
+
+
+def test_too_many_records_and_too_many_bytes(limited: Running) -> None:
+    assert limited.predictions([record(i) for i in range(5)]).status_code == 202
+    many = limited.predictions([record(i) for i in range(6)])
+    assert (many.status_code, "5 are the most" in many.text) == (413, True)
+    large = limited.predictions([record(0, prediction_id="x" * 30_000)])
+    assert (large.status_code, "20,000 bytes" in large.text) == (413, True)
+
+
+def head(running: Running, header: str) -> bytes:
+    """The head of a POST with a valid key."""
+    lines = ("POST /v1/toy/predictions HTTP/1.1", "Host: x", f"X-API-Key: {running.key}", header, "", "")
+    return "\r\n".join(lines).encode()
+
+
+def test_a_body_of_100_megabytes_is_refused_unread(shared: Running) -> None:
+    with connection(shared) as found:
+        found.sendall(head(shared, f"Content-Length: {100 << 20}"))
+        assert b" 413 " in found.recv(65536), "answered before a byte of the body was sent"
+
+
+def test_a_body_of_unknown_length_is_cut_at_the_limit(shared: Running) -> None:
+    chunk = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    sent = 0
+    with connection(shared) as found:
+        found.sendall(head(shared, "Transfer-Encoding: chunked"))
+        try:
+            while sent < 100:
+                found.sendall(chunk)
+                sent += 1
+        except OSError:
+            pass
+    assert sent < 40, "the connection was closed; the rest lay in socket buffers"
+    assert shared.client.get("/healthz").status_code == 200
+
+
+def test_a_body_that_never_ends_arriving(limited: Running) -> None:
+    with connection(limited) as found:
+        found.sendall(head(limited, "Content-Length: 100") + b"[")
+        assert b" 408 " in found.recv(65536)
+
+
+def connection(running: Running) -> socket.socket:
+    url = httpx.URL(running.url)
+    return socket.create_connection((url.host, url.port or 0), timeout=20)
+
+
+def test_what_it_says_of_itself(collector: Running) -> None:
+    collector.predictions([record(0), record(1)])
+    collector.predictions([record(0, score=7)])
+    send(collector, "nobody", {})
+    collector.landed("predictions", 2)
+    health = collector.client.get("/healthz").json()
+    assert (health["status"], health["trouble"]) == ("ok", None)
+    assert collector.metric('collector_requests_total{kind="predictions",monitor="toy",status="202"}') == 1
+    assert collector.metric('collector_requests_total{kind="predictions",monitor="toy",status="422"}') == 1
+    assert collector.metric('collector_requests_total{kind="predictions",monitor="__unknown__",status="401"}') == 1
+    assert collector.metric('collector_records_total{kind="predictions",monitor="toy"}') == 2
+    spool = '{model_version="",monitor="__collector__"}'
+    end = time.monotonic() + 5
+    while collector.metric(f"model_log_shipped_total{spool}") < 2:
+        assert time.monotonic() < end
+    assert collector.metric(f"model_log_sink_up{spool}") == 1
+    assert 'monitor="nobody"' not in collector.client.get("/metrics").text
+
+
+def test_the_openapi_page_describes_the_batch(shared: Running) -> None:
+    assert shared.client.get("/docs").status_code == 200
+    paths = shared.client.get("/openapi.json").json()["paths"]
+    operation = paths["/v1/{monitor}/predictions"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    assert example["records"][0]["features"]["carrier"] == "UA"
+    assert {"202", "401", "403", "404", "413", "422", "503"} <= set(operation["responses"])
+    assert operation["security"]
+
+
+@pytest.fixture
+def full_disk(collector: Running) -> Iterator[Running]:
+    """The landing directory and, through its budget, the spool take nothing any more."""
+    landing = collector.home / "collected"
+    landing.mkdir(parents=True, exist_ok=True)
+    blocker = landing / "toy"
+    blocker.write_text("a file where a directory belongs")
+    yield collector
+    if blocker.is_file():
+        blocker.unlink()
+
+
+def test_a_landing_directory_that_fails_delays_but_loses_nothing(full_disk: Running) -> None:
+    assert full_disk.predictions([record(0)]).status_code == 202
+    end = time.monotonic() + 10
+    while full_disk.client.get("/healthz").json()["status"] == "ok":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert full_disk.client.get("/healthz").status_code == 200, "records are still accepted"
+    assert full_disk.predictions([record(1)]).status_code == 202
+    (full_disk.home / "collected" / "toy").unlink()
+    assert {r["id"] for r in full_disk.landed("predictions", 2)} == {"p-0", "p-1"}
+
+
+@pytest.mark.parametrize(
+    ("host", "open_to_others"),
+    [("127.0.0.1", False), ("::1", False), ("localhost", False), ("0.0.0.0", True), ("10.1.2.3", True), ("a.b", True)],
+)
+def test_which_addresses_are_warned_of(host: str, open_to_others: bool) -> None:
+    assert exposed(host) is open_to_others

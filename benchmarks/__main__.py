@@ -20,14 +20,15 @@ Written by `make bench` on {day}: {machine}.
 ## The full pass
 
 One window of 28 columns (21 numerical, 5 categorical, 2 boolean), score, prediction and outcome, as Parquet: profile,
-quality, drift by six methods against the reference, performance with intervals. Every row of the table is a process of its
-own; CPU is user and system time of all threads from after the imports, the best of three rounds (Evidently: one); peak
-memory is the whole process. The goals: at most 4 bare scans and 1/30 of Evidently's CPU, at most 1 GB at ten million rows.
+quality, drift by six methods against the reference, performance with intervals. Every line is a process of its own;
+CPU is user and system time of all threads from after the imports, the best of three rounds (Evidently: one); peak
+memory is of the whole process. The goals: at most 4 bare scans and 1/30 of Evidently's CPU, and at most 1 GB at ten
+million rows.
 
 {full_pass}
 
-The bare scan decodes every value and looks at it once (`sum` of numbers, `max` of texts). Evidently gets the same rows in
-pandas and the reference's {reference_rows:,} besides, since it keeps no profile of them.
+The bare scan decodes every value and looks at it once (`sum` of numbers, `max` of texts). Evidently gets the same rows
+in pandas and the reference's {reference_rows:,} besides, since it keeps no profile of them.
 
 ## Asked again from stored profiles
 

@@ -13,6 +13,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import duckdb
+
 from benchmarks.data import BOOLEAN, CATEGORICAL, MONITOR, NUMERICAL, relation, write
 from benchmarks.measuring import Cost, in_child, report
 
@@ -156,9 +158,7 @@ def evidently(reference: Path, current: Path) -> None:
     report(work, 1)
 
 
-def _connection():  # type: ignore[no-untyped-def]
-    import duckdb
-
+def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 2, "memory_limit": "600MB", "preserve_insertion_order": False})
 
 

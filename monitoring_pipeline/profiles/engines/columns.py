@@ -146,7 +146,7 @@ class FiniteValues:
 def _in_order(
     groups: Groups, rows: NDArray[np.intp] | None, *arrays: NDArray[Any]
 ) -> tuple[list[NDArray[Any]], NDArray[np.intp], NDArray[np.int64]]:
-    """``arrays``, whose elements stand for ``rows`` (None: all), by group; their group codes; the size of each group."""
+    """``arrays``, whose elements stand for ``rows`` (None: all), by group; their group codes; each group's size."""
     assert groups.codes is not None
     if rows is None:
         order, codes, n = groups.order, groups.sorted_codes, groups.n_in_each

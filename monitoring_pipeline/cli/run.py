@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from monitoring_pipeline.cli.environment import dagster_environment, monitor_named
 from monitoring_pipeline.errors import UserError
@@ -64,12 +64,15 @@ def run_range(
 
     from monitoring_pipeline.graph.factory import build_monitor_graph
     from monitoring_pipeline.graph.keys import range_tags
+    from monitoring_pipeline.graph.orphans import PROCESS_TAG, end_orphans, this_process
+    from monitoring_pipeline.graph.sensors import MONITOR_TAG
 
     job = build_monitor_graph(monitor).resolve_job_def(f"{monitor.name}_windows_job")
     with nullcontext(instance) if instance else dg.DagsterInstance.get() as used:
+        end_orphans(used)
         result = job.execute_in_process(
             instance=used,
-            tags={**range_tags(monitor, first, last), "monitoring/monitor": monitor.name},
+            tags={**range_tags(monitor, first, last), MONITOR_TAG: monitor.name, PROCESS_TAG: this_process()},
             # The progress bar speaks for the run; its events go to Dagster's storage all the same.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
@@ -147,7 +150,7 @@ class progress_bar:
     def __enter__(self) -> progress_bar:
         from monitoring_pipeline.stages.context import progress
 
-        self._bars: dict[tuple[str, str], int] = {}
+        self._bars: dict[tuple[str, str], TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=False
         )

@@ -7,11 +7,21 @@ the sensors, which ask Postgres what is stale.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
-INGESTION = dg.AutomationCondition.on_cron("10 * * * *").with_label("hourly, ten past, once the window has ended")
+from monitoring_pipeline.monitors import Monitor
+
+HOURLY = "10 * * * *"
+INGESTION = dg.AutomationCondition.on_cron(HOURLY).with_label("hourly, ten past, once the window has ended")
 NEWEST_WINDOW = dg.AutomationCondition.eager().with_label("eager for the newest window")
-REFERENCE = dg.AutomationCondition.on_missing().with_label("once, when there is none")
+# Not `on_missing`: that waits for an asset to become missing, and a new monitor's reference always was.
+REFERENCE = (
+    (dg.AutomationCondition.initial_evaluation() | dg.AutomationCondition.cron_tick_passed(HOURLY))
+    & dg.AutomationCondition.missing()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("at once when there is none, and hourly as long as it fails")
 
 AUTOMATION: dict[str, dg.AutomationCondition | None] = {
     "predictions": INGESTION,
@@ -21,3 +31,19 @@ AUTOMATION: dict[str, dg.AutomationCondition | None] = {
     "drift": NEWEST_WINDOW,
     "performance": NEWEST_WINDOW,
 }
+
+
+def is_automated(monitor: Monitor, today: datetime | None = None) -> bool:
+    """Whether windows still come: a replay, or a retired model, has none left to wait for. The sensors go on."""
+    return monitor.end is None or (today or datetime.now(UTC)).date() <= monitor.end
+
+
+def automation_sensor(monitor: Monitor) -> dg.AutomationConditionSensorDefinition:
+    """``<monitor>_automation``: evaluates the conditions above; on as soon as the code location is loaded."""
+    return dg.AutomationConditionSensorDefinition(
+        f"{monitor.name}_automation",
+        target=dg.AssetSelection.groups(monitor.name),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=60,
+        run_tags={"monitoring/monitor": monitor.name},
+    )

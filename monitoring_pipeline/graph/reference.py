@@ -4,14 +4,13 @@ import dagster as dg
 
 from monitoring_pipeline import __version__
 from monitoring_pipeline.errors import UserError
-from monitoring_pipeline.graph.automation import REFERENCE
 from monitoring_pipeline.graph.keys import asset_key
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.stages import reference as stage
 
 
-def reference_asset(monitor: Monitor) -> dg.AssetsDefinition:
+def reference_asset(monitor: Monitor, automation: dg.AutomationCondition | None) -> dg.AssetsDefinition:
     """Unpartitioned; a re-run on the same rows and bins changes nothing."""
 
     @dg.asset(
@@ -19,7 +18,7 @@ def reference_asset(monitor: Monitor) -> dg.AssetsDefinition:
         group_name=monitor.name,
         kinds={"duckdb", "postgres"},
         code_version=__version__,
-        automation_condition=REFERENCE,
+        automation_condition=automation,
         description=f"Profile of the labelled rows that {monitor.name} is compared with; fixes its bins and categories.",
     )
     def reference(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:

@@ -6,6 +6,7 @@ import atexit
 
 import dagster as dg
 
+from monitoring_pipeline.graph.orphans import PROCESS_TAG, this_process
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages.context import StageContext
@@ -31,6 +32,10 @@ def close_warehouses() -> None:
 
 class MonitoringResource(dg.ConfigurableResource):
     """Where the system keeps its state: taken from MONITORING_HOME, DATABASE_URL and the other settings."""
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
 
     def settings(self) -> Settings:
         return Settings()

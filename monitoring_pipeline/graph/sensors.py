@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from monitoring_pipeline.graph.keys import AFTER_LABELS, WINDOWED, asset_key, range_tags
+from monitoring_pipeline.graph.orphans import UNFINISHED, end_orphans
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.monitors.windows import runs_of
@@ -19,12 +20,6 @@ MAX_ATTEMPTS = 3
 MONITOR_TAG = "monitoring/monitor"
 REASON_TAG = "monitoring/reason"
 ASSETS_OF = {"rows": WINDOWED, "labels": AFTER_LABELS}
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 def stale_windows_sensor(monitor: Monitor) -> dg.SensorDefinition:
@@ -37,7 +32,7 @@ def stale_windows_sensor(monitor: Monitor) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Re-materializes exactly the windows that late rows or late labels have made stale.",
     )
-    def stale_windows(context: dg.SensorEvaluationContext, monitoring: MonitoringResource) -> Iterator[object]:
+    def stale_windows(context: dg.SensorEvaluationContext, monitoring: MonitoringResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
         if _unfinished(context, monitor):
             yield dg.SkipReason(f"a run of {monitor.name} is under way; what is stale after it comes next")
             return
@@ -60,7 +55,7 @@ def new_labels_sensor(monitor: Monitor) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Takes in ground truth as it arrives; the windows it touches become stale.",
     )
-    def new_labels(context: dg.SensorEvaluationContext, monitoring: MonitoringResource) -> Iterator[object]:
+    def new_labels(context: dg.SensorEvaluationContext, monitoring: MonitoringResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
         if _unfinished(context, monitor):
             yield dg.SkipReason(f"a run of {monitor.name} is under way; it takes the labels in")
             return
@@ -83,6 +78,7 @@ def _requests(monitor: Monitor, reason: str, windows: Sequence[Window]) -> Itera
 
 
 def _unfinished(context: dg.SensorEvaluationContext, monitor: Monitor) -> bool:
+    end_orphans(context.instance)
     filters = dg.RunsFilter(tags={MONITOR_TAG: monitor.name}, statuses=UNFINISHED)
     return bool(context.instance.get_run_ids(filters, limit=1))
 

@@ -30,8 +30,14 @@ STAGE_OF = {
     "performance": performance.measure,
 }
 
-LEDGER_NAME: dict[str, Stage] = {"predictions": "ingestion"}
-"""Stages that the ledger calls otherwise than Dagster does."""
+LEDGER_NAME: dict[str, Stage] = {
+    "predictions": "ingestion",
+    "profile": "profile",
+    "ground_truth": "ground_truth",
+    "quality": "quality",
+    "drift": "drift",
+    "performance": "performance",
+}
 
 DESCRIPTION = {
     "predictions": "The window's prediction log, checked against the declared schema, deduplicated, in the lake.",
@@ -104,7 +110,7 @@ def _of_stage(name: str, stages: StageContext, pending: Sequence[Window]) -> lis
     except WarehouseError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except UserError as error:
-        return all_failed(stages, LEDGER_NAME.get(name, name), pending, str(error))
+        return all_failed(stages, LEDGER_NAME[name], pending, str(error))
 
 
 def _record(

@@ -23,6 +23,8 @@ from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE, UNSEEN_CODE,
 from monitoring_pipeline.serving.values import ABSENT, as_code, as_mapping, as_number, category_codes, truncated
 
 NoteError = Callable[[str, str, int], None]  # column, reason, how often
+# What the fast way raises for a row that is not as declared.
+_NOT_AS_DECLARED = (KeyError, TypeError, IndexError, struct.error, OverflowError, ValueError)
 EXTRA, ROW = "__extra__", "__row__"  # columns of errors that are no column's: labels stay bounded by the reference
 
 
@@ -49,8 +51,7 @@ class Captured:
 
 
 class Capture:
-    """Rows of one schema. ``ignore``: keys a caller may send beside the features. ``note`` is told of every input
-    error."""
+    """Rows of one schema. ``ignore``: keys that may stand beside the features. ``note`` hears of every input error."""
 
     def __init__(self, schema: RowSchema, ignore: frozenset[str], note: NoteError) -> None:
         self.schema, self._note = schema, note
@@ -62,6 +63,9 @@ class Capture:
         self._n_features = len(schema.features)
         self._numbers_of, self._texts_of = _getter(self._numerical), _getter(self._categorical)
         self._pack = schema.single.pack
+        n, c = len(self._numerical), len(self._categorical)
+        self._features = struct.Struct(f"<{n}d{c}H")
+        self._features_dtype = np.dtype([("numbers", "<f8", (n,)), ("codes", "<u2", (c,))])
         order = {name: i for i, name in enumerate(schema.features)}
         self._numerical_at = [order[n] for n in self._numerical]
         self._categorical_at = [order[n] for n in self._categorical]
@@ -75,7 +79,7 @@ class Capture:
             )  # fmt: skip
             if len(row) <= self._n_features and not answer.oddities:
                 return packed, packed + prediction_id
-        except (KeyError, TypeError, IndexError, struct.error, OverflowError, ValueError):
+        except _NOT_AS_DECLARED:
             pass
         return self._carefully(row, answer, prediction_id, time, duration)
 
@@ -148,20 +152,23 @@ class Capture:
         return self._mappings(list(rows))
 
     def _mappings(self, rows: list[Any]) -> Captured:
-        captured = self._empty(len(rows))
+        packed, oddities = [], {}
+        pack, numbers_of, texts_of, lookups = self._features.pack, self._numbers_of, self._texts_of, self._codes
         for i, row in enumerate(rows):
             try:
-                captured.numbers[i] = _strict(self._numbers_of(row))
-                captured.codes[i] = [codes[v] for codes, v in zip(self._codes, self._texts_of(row), strict=True)]
+                one = pack(*numbers_of(row), *[codes[v] for codes, v in zip(lookups, texts_of(row), strict=True)])
                 if len(row) <= self._n_features:
+                    packed.append(one)
                     continue
-            except (KeyError, TypeError, IndexError, struct.error, OverflowError, ValueError):
+            except _NOT_AS_DECLARED:
                 pass
             odd: dict[str, Any] = {}
-            captured.numbers[i], captured.codes[i] = self._row(self._mapping(row), odd)
+            numbers, row_codes = self._row(self._mapping(row), odd)
+            packed.append(pack(*numbers, *row_codes))
             if odd:
-                captured.oddities[str(i)] = odd
-        return captured
+                oddities[str(i)] = odd
+        found = np.frombuffer(b"".join(packed), self._features_dtype)
+        return Captured(found["numbers"], found["codes"], oddities)
 
     def _array(self, array: NDArray[Any]) -> Captured:
         """A matrix in the order of the reference's features."""
@@ -187,24 +194,51 @@ class Capture:
         names = {str(c) for c in frame.columns}
         if missing_names := names - self._known:
             self._note(EXTRA, "extra", len(missing_names) * len(frame))
-        for j, name in enumerate(self._numerical):
+        whole = self._plain_numbers(frame)
+        if whole is not None:
+            captured.numbers = whole
+        else:
+            for j, name in enumerate(self._numerical):
+                if name in names:
+                    self._objects_as_numbers(captured, j, name, _listed(frame[name]), null_nan=True)
+                else:
+                    self._absent(captured, name)
+        for j, name in enumerate(self._categorical):
             if name not in names:
                 self._absent(captured, name)
                 continue
             column = frame[name]
-            kind = getattr(column.dtype, "kind", "O")
-            values = np.asarray(column) if kind in "fiub" else None
-            if values is not None and values.dtype.kind in "fiub":
-                numbers = values.astype(np.float64)
-                captured.numbers[:, j] = np.where(np.isnan(numbers), MISSING, numbers)
+            categories = getattr(column, "cat", None)
+            if hasattr(categories, "codes"):
+                self._categories_as_codes(captured, j, categories)
             else:
-                self._objects_as_numbers(captured, j, name, _listed(column), null_nan=True)
-        for j, name in enumerate(self._categorical):
-            if name in names:
-                self._objects_as_codes(captured, j, _listed(frame[name]))
-            else:
-                self._absent(captured, name)
+                self._objects_as_codes(captured, j, _listed(column))
         return captured
+
+    def _plain_numbers(self, frame: Any) -> NDArray[np.float64] | None:
+        """The numerical features in one piece; None unless all are there and NumPy's own numbers."""
+        try:
+            block = frame[self._numerical].to_numpy()
+        except Exception:  # noqa: BLE001 — each kind of frame has errors of its own; the columns are then taken one by one
+            return None
+        if block.dtype.kind not in "fiub" or block.ndim != 2:
+            return None
+        numbers: NDArray[np.float64] = block.astype(np.float64)
+        numbers[np.isnan(numbers)] = MISSING
+        return numbers
+
+    def _categories_as_codes(self, into: Captured, j: int, given: Any) -> None:
+        """A column of pandas' categories: each category is looked up once, not each row."""
+        known = [as_code(category, self._codes[j]) for category in given.categories.tolist()]
+        codes = np.asarray(given.codes)
+        into.codes[:, j] = np.array([*(code for code, _, _ in known), MISSING_CODE], np.uint16)[codes]
+        for at, (_, text, reason) in enumerate(known):
+            if text is None and reason is None:
+                continue
+            for row in np.flatnonzero(codes == at).tolist():
+                into.odd(row, self._categorical[j], text if text is not None else [reason, None])
+                if reason:
+                    self._note(self._categorical[j], reason, 1)
 
     def _absent(self, captured: Captured, name: str) -> None:
         self._note(name, "absent", len(captured.numbers))
@@ -241,14 +275,6 @@ class Capture:
         return Captured(
             np.full((n, len(self._numerical)), MISSING), np.full((n, len(self._categorical)), MISSING_CODE, np.uint16)
         )
-
-
-def _strict(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The values if all are numbers: NumPy would parse a text and take None for NaN. Raises TypeError."""
-    for value in values:
-        if type(value) is not float and not isinstance(value, int | np.floating | np.integer):
-            raise TypeError
-    return values
 
 
 def _listed(column: Any) -> list[Any]:

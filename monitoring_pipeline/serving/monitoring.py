@@ -314,8 +314,7 @@ class Monitoring:
     # Counting.
 
     def count_pending(self) -> None:
-        """Counts the rows that wait to be counted; before a scrape, every second, and when ``PENDING_ROWS`` have
-        gathered."""
+        """Counts the rows that wait: before a scrape, every second, and when ``PENDING_ROWS`` have gathered."""
         pending = self._pending
         with self.counters.lock:
             n = len(pending)

@@ -87,8 +87,7 @@ class Output:
         return "score" if isinstance(answer, float) else "prediction"
 
     def given(self, prediction: Any, score: Any) -> Answer:
-        """From a prediction, a score (binary), scores (a sequence in the order of the classes, or by class), or
-        both."""
+        """From a prediction, a score (binary) or scores (in the order of the classes, or by class), or both."""
         odd: dict[str, Any] = {}
         scores, position = self._scores(score, odd)
         codes: tuple[int, ...] = ()

@@ -83,7 +83,7 @@ def _outputs_last(columns: Iterable[ColumnLayout]) -> tuple[ColumnLayout, ...]:
 def pack_rows(rows: NDArray[Any], ids: bytes, oddities: Oddities) -> bytes:
     """The body of a frame of ``len(rows)`` rows. ``ids`` is ``id_text`` or ``id_sequence`` of them."""
     tail = json.dumps(oddities).encode() if oddities else b""
-    return b"".join((HEAD.pack(len(rows), len(ids), len(tail)), rows.view(np.uint8), ids, tail))
+    return b"".join((HEAD.pack(len(rows), len(ids), len(tail)), rows.view(np.uint8).data, ids, tail))
 
 
 def id_text(ids: Sequence[str]) -> bytes:

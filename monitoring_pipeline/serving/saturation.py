@@ -40,8 +40,7 @@ class Saturation:
             del monitoring
 
     def sample(self) -> None:
-        """Sets the gauges to what is true now; the share of CPU is over the time since the last sample, of all
-        cores."""
+        """Sets the gauges to what is true now; the share of CPU is of all cores, since the last sample."""
         monitoring = self._monitoring()
         if monitoring is None:
             return

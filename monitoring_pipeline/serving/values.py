@@ -45,8 +45,7 @@ def as_number(value: Any) -> tuple[float, Reason]:
 
 
 def as_category(value: Any) -> tuple[str | None, Reason]:
-    """The canonical text of a category (integers without ``.0``, ``true``/``false``), None when missing, and why if
-    wrong."""
+    """Canonical text of a category (integers without ``.0``, ``true``/``false``), None when missing; why if wrong."""
     if value is ABSENT:
         return None, "absent"
     if isinstance(value, str):
@@ -77,8 +76,7 @@ def _item(value: Any) -> Any:
 
 
 def category_codes(layout: ColumnLayout) -> dict[Any, int]:
-    """Code by value as callers send it. Integers stand beside their text, except 0 and 1, which Python takes for
-    booleans."""
+    """Code by value as callers send it. Integers stand beside their text, but 0 and 1, which equal booleans."""
     codes: dict[Any, int] = {None: MISSING_CODE}
     for code, text in enumerate(layout.categories):
         codes[text] = code

@@ -63,10 +63,11 @@ def as_columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
         lambda rows: rows,
         lambda rows: pd.DataFrame(rows),
         lambda rows: pd.DataFrame(rows).sample(frac=1, axis=1, random_state=1),
+        lambda rows: pd.DataFrame(rows).astype({"c0": "category", "c1": "category"}),
         lambda rows: pl.DataFrame(rows),
         lambda rows: np.array([list(r.values()) for r in rows], dtype=object),
     ],
-    ids=["dicts", "pandas", "pandas in another order", "polars", "object array"],
+    ids=["dicts", "pandas", "pandas in another order", "pandas categories", "polars", "object array"],
 )
 def test_every_form_of_a_batch_counts_and_logs_alike(make: Make, lake: Path, form: Callable[[Any], Any]) -> None:
     rows = [good_row(i) for i in range(300)]
@@ -163,6 +164,19 @@ def test_a_bad_value_never_breaks_the_prediction(
     assert found[column] == in_lake
     assert (found["input_errors"] is None) == (reason is None)
     assert all(found[k] == v for k, v in {"x1": -1.0, "x2": 3.0}.items())
+
+
+def test_unseen_and_missing_among_pandas_categories(make: Make, lake: Path) -> None:
+    m = make()
+    frame = pd.DataFrame([good_row(i) for i in range(4)])
+    frame["c0"] = pd.Categorical(["AA", "new", None, "new"])
+    frame.loc[1, "x0"] = np.nan
+    m.wrap(lambda given: [0.5] * 4)(frame)
+    assert value(m, "model_column_category_total", column="c0", category="__unseen__") == 2
+    assert value(m, "model_column_missing_total", column="c0") == 1
+    assert value(m, "model_column_missing_total", column="x0") == 1, "in a frame NaN is missing"
+    m.close()
+    assert [(r["c0"], r["x0"]) for r in logged(lake)] == [("AA", 0.0), ("new", None), (None, 0.5), ("new", 0.75)]
 
 
 def test_nan_of_the_caller_is_not_missing(make: Make, lake: Path) -> None:

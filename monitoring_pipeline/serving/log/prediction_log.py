@@ -54,8 +54,7 @@ class PredictionLog:
         """(body, rows): returns when the frame is durable by the policy. Raises PredictionLogError."""
 
     def open(self, schema: RowSchema, count: Count) -> None:
-        """Starts spool and shipper. ``count(what, n)``: ``shipped``, ``corrupt``, ``sink_failures``,
-        ``dropped:<reason>``."""
+        """Starts spool and shipper. ``what`` is ``shipped``, ``corrupt``, ``sink_failures`` or ``dropped:<reason>``."""
         if self._spool is not None:
             raise ValueError(
                 "this PredictionLog is open already; give every Monitoring its own (spool_dir may be shared)"

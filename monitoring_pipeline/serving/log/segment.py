@@ -90,8 +90,7 @@ class SegmentContent:
     """What a reader finds in a segment: the schema's bytes, the intact bodies in order, the damaged stretches."""
 
     def __init__(self, path: Path, pause: float = 0.0) -> None:
-        """``pause`` seconds of rest every 64 frames, so that reading in a service's process does not hold up
-        requests."""
+        """``pause`` seconds of rest every 64 frames: reading in a service's process must not hold up requests."""
         data = path.read_bytes()
         self.schema: bytes | None = None
         self.bodies: list[bytes] = []

@@ -1,5 +1,4 @@
-"""The shipper: the one thread that takes sealed segments to the sink, a dead worker's too, and never in a request's
-way."""
+"""The shipper: the thread that takes sealed segments to the sink, a dead worker's too, and never in a request's way."""
 
 from __future__ import annotations
 
@@ -117,8 +116,7 @@ class Shipper:
         return True
 
     def _decode(self, path: Path, content: SegmentContent) -> RowBatch | None:
-        """Rows of the intact frames; a file without a readable schema is set aside whole. Raises OSError,
-        ValueError."""
+        """Rows of the intact frames; a file without a readable schema is set aside whole. Raises OSError."""
         if content.damaged:
             self.report.damaged += len(content.damaged)
             self._count("corrupt", len(content.damaged))

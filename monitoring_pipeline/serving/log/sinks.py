@@ -1,5 +1,4 @@
-"""Sinks: where shipped rows go. A sink may be slow, broken or gone; it is only ever called from the shipper's
-thread."""
+"""Sinks: where shipped rows go. A sink may be slow, broken or gone; only the shipper's thread calls it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The spool of one worker: the segment that is written, the sealed ones that wait to be shipped, what to do when
-full."""
+"""The spool of one worker: the segment being written, the sealed ones that wait, what to do when full."""
 
 from __future__ import annotations
 
@@ -47,8 +46,7 @@ class Spool:
     def __init__(
         self, directory: Path, schema: bytes, policy: SpoolPolicy, dropped: Callable[[str, int], None]
     ) -> None:
-        """``dropped(reason, rows)`` is called for every row given up. Raises PredictionLogError if nothing can be
-        written."""
+        """``dropped(reason, rows)`` hears of rows given up. Raises PredictionLogError if nothing can be written."""
         self._directory, self._schema, self._policy, self._dropped = directory, schema, policy, dropped
         self.worker = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._lock = threading.Lock()
@@ -82,8 +80,7 @@ class Spool:
         return fd
 
     def append(self, body: bytes, n_rows: int) -> None:
-        """Returns when the frame survives what the policy promises. Raises PredictionLogError (``block``, after the
-        timeout)."""
+        """Returns when the frame survives what the policy promises. Raises PredictionLogError (``block``: timeout)."""
         with self._lock:
             active = self._active
             if active is None or not active.fits(body):
@@ -220,8 +217,7 @@ class Spool:
             return [*self._retired, *([self._active] if self._active else [])]
 
     def close(self) -> None:
-        """Seals everything; the lock goes once no file is left, else the rest is an orphan that another worker
-        adopts."""
+        """Seals everything. What is not shipped before ``release`` is an orphan that another worker adopts."""
         with self._lock:
             if self._active is not None and self._active.n_rows == 0:
                 self._active.discard()

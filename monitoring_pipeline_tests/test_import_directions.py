@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"cli"},
     {"definitions"},
     {"graph"},
-    {"stages"},
+    {"stages", "example"},
     {"demo", "serving", "exporter"},
     {"metrics"},
     {"profiles"},

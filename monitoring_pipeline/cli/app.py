@@ -16,6 +16,7 @@ from monitoring_pipeline.cli import (
     database,
     declare,
     demo,
+    example,
     exporter,
     output,
     reference,
@@ -50,6 +51,10 @@ def options(
 ) -> None:
     """Global options become the environment, so that every child process sees the same."""
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if not verbose:
+        # What Dagster's storage logs at each attempt to reach a database; in the end one message says it.
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(lambda record: not str(record.msg).startswith("Retrying failed database connection"))
     output.as_json.set(json)
     os.environ["MONITORING_HOME"] = str((home or Path(os.environ.get("MONITORING_HOME", ".monitoring"))).resolve())
     os.environ["MONITORS_DIR"] = str((monitors or Path(os.environ.get("MONITORS_DIR", "monitors"))).resolve())
@@ -66,6 +71,7 @@ app.command("collector")(collector.collector)
 app.add_typer(database.app, name="db")
 app.add_typer(reference.app, name="reference")
 app.add_typer(collector.keys, name="collector-key")
+app.add_typer(example.app, name="example")
 
 
 def main() -> None:

@@ -1,0 +1,261 @@
+"""``demo --live``: the example service under real flights, its live figures beside the pipeline's for the same rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import httpx
+import typer
+
+from monitoring_pipeline.cli.environment import dagster_environment
+from monitoring_pipeline.cli.example import progress_of, summary
+from monitoring_pipeline.cli.output import print_table
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.example.figures import Figures, Scrape
+    from monitoring_pipeline.example.place import Place
+    from monitoring_pipeline.example.prometheus import Prometheus
+    from monitoring_pipeline.example.traffic import Request
+    from monitoring_pipeline.monitors import Monitor, Window
+    from monitoring_pipeline.warehouse.database import Warehouse
+
+USUAL, SHIFTED = date(2013, 12, 9), date(2013, 12, 10)  # the second as it was: snow, one flight in five cancelled
+TOLERANCE = 1e-6
+SHOWN_COLUMNS = 6
+START_SECONDS = 120.0
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One day of traffic: what was sent, and the live figures of exactly these rows."""
+
+    title: str
+    day: date
+    live: Figures
+    recorded: Figures | None
+    n_rows: int
+
+
+def live(settings: Settings, minutes: float = 2.0) -> None:
+    """Runs for ``minutes`` and some more, then stops everything. Raises UserError when a live figure is not the
+    pipeline's, or something does not start; Ctrl-C stops all."""
+    from monitoring_pipeline.example import prometheus
+    from monitoring_pipeline.example.place import Place
+
+    if not 0.2 <= minutes <= 8:
+        raise UserError("the live demo runs for 0.2 to 8 minutes: Prometheus' rules look back five minutes a phase")
+    place = Place(settings.home.resolve())
+    without = prometheus.absent()
+    if without:
+        typer.secho(f"SKIPPED: figures by Prometheus' recording rules: {without}", fg="yellow", err=True)
+    with _terminable(), dagster_environment(settings) as warehouse:
+        monitor = _declare(place, warehouse)
+        phases = _serve_and_replay(place, 60 * minutes / 2, with_prometheus=without is None)
+        windows = _run(monitor)
+        _compare(warehouse, monitor, windows, phases)
+
+
+def _declare(place: Place, warehouse: Warehouse) -> Monitor:
+    """The live monitor, and the reference that the service is given. Raises UserError before the demo has run."""
+    from monitoring_pipeline.example.declaration import write_monitor
+    from monitoring_pipeline.example.place import MODEL, NAME
+    from monitoring_pipeline.profiles.document import to_document
+    from monitoring_pipeline.resources import data_dir
+    from monitoring_pipeline.warehouse import model_versions, profile_store
+
+    monitor = write_monitor(place, data_dir("monitors") / f"{MODEL}.yaml", USUAL, SHIFTED)
+    with warehouse.transaction() as conn:
+        references = profile_store.references(conn, MODEL)
+        version = model_versions.champion(conn, MODEL) or next(iter(references), None)
+    if version not in references:
+        raise UserError(f"{MODEL} has no reference yet; run `monitoring-pipeline demo` before, or `run {MODEL}`")
+    place.root.mkdir(parents=True, exist_ok=True)
+    # The two monitors declare the same reference; the service bears the live one's name.
+    place.reference.write_text(json.dumps(to_document(references[version]) | {"monitor": NAME}))
+    return monitor
+
+
+def _serve_and_replay(place: Place, seconds: float, with_prometheus: bool) -> list[Phase]:
+    """Both days, one after the other; when it returns the service has stopped and its logs have landed."""
+    from monitoring_pipeline.demo.flights import load_flights
+    from monitoring_pipeline.example.traffic import flights_between, usual_day
+
+    frame = load_flights().frame
+    days = {
+        USUAL: ("a day drawn from the reference", usual_day(frame, USUAL, 900)),
+        SHIFTED: ("10 December as it was: snow", flights_between(frame, SHIFTED, SHIFTED)),
+    }
+    del frame
+    phases = []
+    with _service(place) as url:
+        typer.echo(f"Service  {url}/docs, until the replay is over")
+        for day, (title, requests) in days.items():
+            phases.append(_phase(url, title, day, requests, seconds, with_prometheus))
+    return phases
+
+
+def _phase(url: str, title: str, day: date, requests: Sequence[Request], seconds: float, recorded: bool) -> Phase:
+    from monitoring_pipeline.example.figures import drift_between
+    from monitoring_pipeline.example.place import NAME
+    from monitoring_pipeline.example.replay import Pace, replay
+
+    with ExitStack() as stack:
+        rules = stack.enter_context(_prometheus(url)) if recorded else None
+        before = _scrape(url)
+        advance = stack.enter_context(progress_of(title, len(requests)))
+        result = replay(url, requests, Pace(rate=len(requests) / seconds, seconds=2 * seconds), advance)
+        typer.echo(summary(result), err=True)
+        if result.n_failed:
+            raise UserError(f"the service did not answer {result.n_failed} requests, first: {result.first_failure}")
+        after = _scrape(url, lambda found: found.n_predictions - before.n_predictions == result.n_answered)
+        figures = rules.drift(NAME, result.n_answered) if rules else None
+    return Phase(title, day, drift_between(before, after), figures, result.n_answered)
+
+
+def _scrape(url: str, complete: Callable[[Scrape], bool] = lambda found: True) -> Scrape:
+    """Rows wait up to a second to be counted in the worker that answered them."""
+    from monitoring_pipeline.example.figures import read
+
+    end = time.monotonic() + 15
+    while not complete(found := read(httpx.get(f"{url}/metrics", timeout=30).text)):
+        if time.monotonic() > end:
+            raise UserError(f"{url}/metrics counts {found.n_predictions:,} predictions; more, or fewer, were answered")
+        time.sleep(0.3)
+    return found
+
+
+def _run(monitor: Monitor) -> list[Window]:
+    """The pipeline over what has landed. Raises UserError for a window that fails."""
+    from monitoring_pipeline.cli.run import progress_bar, run_range
+    from monitoring_pipeline.monitors.windows import Window
+
+    windows = [Window.from_key(f"{day}", "day") for day in (USUAL, SHIFTED)]
+    with progress_bar():
+        failed = run_range(monitor, windows[0], windows[-1])
+    if failed:
+        raise UserError(failed)
+    return windows
+
+
+def _compare(warehouse: Warehouse, monitor: Monitor, windows: Sequence[Window], phases: Sequence[Phase]) -> None:
+    """Prints the figures side by side. Raises UserError when they differ by more than ``TOLERANCE``."""
+    from monitoring_pipeline.example.figures import largest_difference
+
+    worst = 0.0
+    for phase, window in zip(phases, windows, strict=True):
+        pipeline = _pipeline_figures(warehouse, monitor, window)
+        _print_phase(phase, pipeline)
+        for name, figures in (("/metrics", phase.live), ("Prometheus", phase.recorded)):
+            if figures is not None:
+                n = len(figures.keys() & pipeline.keys())
+                largest = largest_difference(figures, pipeline)
+                typer.echo(f"{name}: {n} figures, largest difference from the pipeline {largest:.1e}")
+                worst = max(worst, largest) if largest == largest else float("inf")
+    if worst > TOLERANCE:
+        raise UserError(f"live figures differ from the pipeline's by {worst:.1e}, more than {TOLERANCE:g}")
+
+
+def _pipeline_figures(warehouse: Warehouse, monitor: Monitor, window: Window) -> Figures:
+    from monitoring_pipeline.example.figures import METHODS
+    from monitoring_pipeline.warehouse.readers import drift_values
+
+    found: Figures = {}
+    with warehouse.transaction() as conn:
+        for method in METHODS:
+            for row in drift_values(conn, monitor.name, [window], "training", method):
+                found[method, row.column_name] = row.value
+    return found
+
+
+def _print_phase(phase: Phase, pipeline: Figures) -> None:
+    """The columns that drifted most."""
+    most = sorted((k for k in pipeline if k[0] == "psi"), key=lambda k: -pipeline[k])[:SHOWN_COLUMNS]
+    shown = [key for _, column in most for key in (("psi", column), ("kolmogorov_smirnov", column)) if key in pipeline]
+    sources = {"/metrics": phase.live, "Prometheus": phase.recorded or {}, "pipeline": pipeline}
+    print_table(
+        f"{phase.day}, {phase.title}: {phase.n_rows:,} predictions",
+        [
+            {"column": column, "method": method}
+            | {name: f"{figures.get((method, column), float('nan')):.9f}" for name, figures in sources.items()}
+            for method, column in shown
+        ],
+    )
+
+
+@contextmanager
+def _service(place: Place) -> Iterator[str]:
+    """The example service with two workers, on a free port; what it logged has landed when the block is left."""
+    port = _free_port()
+    command = [sys.executable, "-m", "monitoring_pipeline.cli", "example", "serve", "--port", str(port)]
+    environment = os.environ | {"MONITORING_HOME": str(place.home)}
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_healthy(child, url)
+        yield url
+    finally:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def _wait_until_healthy(child: subprocess.Popen[bytes], url: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            if httpx.get(f"{url}/healthz", timeout=10).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        if child.poll() is not None or time.monotonic() > end:
+            raise UserError("the example service did not start; its message stands above")
+        time.sleep(0.3)
+
+
+@contextmanager
+def _prometheus(url: str) -> Iterator[Prometheus]:
+    """One a phase: its counters' level at the start is then the level before the phase."""
+    from monitoring_pipeline.example.prometheus import Prometheus
+
+    server = Prometheus(url.removeprefix("http://"))
+    try:
+        server.wait_until_scraping()
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM stops everything in order, as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,133 @@
+"""The service. Run it by ``monitoring-pipeline example serve``, or by uvicorn, with as many workers as it takes:
+
+MONITORING_HOME=.monitoring uvicorn --factory monitoring_pipeline.example.service:create_app --workers 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fastapi import FastAPI, HTTPException, Response
+from pydantic import AwareDatetime, BaseModel, Field
+
+from monitoring_pipeline.demo.service_model import load_service_model
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.example.place import MODEL, Place
+from monitoring_pipeline.serving import Monitoring, MonitoringMiddleware, ParquetSink, PredictionLog, PredictionLogError
+from monitoring_pipeline.serving.collector.landing import Batch, RecordLog
+from monitoring_pipeline.settings import Settings
+
+SHIP_SECONDS = 5.0  # a demonstration is short; a service of one's own ships once a minute
+Scalar = str | float | bool | None
+Id = Field(min_length=1, max_length=256)
+
+
+class Flight(BaseModel):
+    """Features by name; what is absent or null is missing. ``event_time``: now when absent, else that of a replay."""
+
+    features: dict[str, Scalar]
+    prediction_id: str | None = Field(None, min_length=1, max_length=256)
+    event_time: AwareDatetime | None = None
+
+
+class Predicted(BaseModel):
+    """``prediction`` is 1 when the flight is called late; ``score`` the probability. Keep the id: feedback needs it."""
+
+    prediction_id: str
+    prediction: int
+    score: float
+    model_version: str
+
+
+class Arrival(BaseModel):
+    """Whether the flight of a prediction arrived more than 15 minutes late, and when that was known."""
+
+    prediction_id: str = Id
+    outcome: Literal[0, 1]
+    label_time: AwareDatetime | None = None
+
+
+class Feedback(BaseModel):
+    labels: list[Arrival] = Field(min_length=1, max_length=10_000)
+
+
+def create_app() -> FastAPI:
+    """The application over MONITORING_HOME. Raises UserError when the demo was not prepared or has no reference."""
+    place = Place(Settings().home)
+    model = load_service_model(place.home, MODEL)
+
+    # To be monitored takes these five lines, and `monitoring.close()` at the end.
+    log = PredictionLog(place.spool / "predictions", ParquetSink(place.landed / monitored_name(place) / "predictions"),
+                        max_age=SHIP_SECONDS, segment_bytes=1 << 20)  # fmt: skip
+    monitoring = Monitoring(place.reference, log)
+    predict = monitoring.wrap(lambda features: vars(model.predict([features])[0]))
+    app = FastAPI(title="Will my flight be late?", lifespan=_closing(monitoring, feedback := _feedback_log(place)))
+    app.add_middleware(MonitoringMiddleware, monitoring=monitoring)
+
+    @app.post("/predict")
+    def predict_one(flight: Flight) -> Predicted:
+        name = flight.prediction_id or monitoring.new_id()
+        moment = flight.event_time or datetime.now(UTC)
+        try:
+            answer = predict(flight.features, prediction_id=name, event_time=moment)
+        except PredictionLogError as error:
+            raise HTTPException(503, "the prediction could not be logged and is not answered; try again") from error
+        except ValueError as error:
+            raise HTTPException(422, f"features: {error}") from error
+        return Predicted(prediction_id=name, model_version=model.model_version, **answer)
+
+    @app.post("/feedback", status_code=202)
+    def learn(sent: Feedback) -> dict[str, int]:
+        try:
+            feedback.append(_labels(monitoring.schema.monitor, sent))
+        except PredictionLogError as error:
+            raise HTTPException(503, "the feedback could not be logged; send it again") from error
+        return {"accepted": len(sent.labels)}
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(monitoring.metrics(), media_type=monitoring.content_type)
+
+    @app.get("/healthz")
+    def healthz(response: Response) -> dict[str, Any]:
+        if why := feedback.trouble():
+            response.status_code = 503
+        return {"status": "failing" if why else "ok", "trouble": why, "model_version": model.model_version}
+
+    return app
+
+
+def monitored_name(place: Place) -> str:
+    """The monitor that the reference is of. Raises UserError when there is no reference."""
+    from monitoring_pipeline.serving.reference import load_reference
+
+    if not place.reference.is_file():
+        raise UserError(
+            f"{place.reference}: the service needs its reference; write it by `monitoring-pipeline reference export "
+            f"{MODEL} --out {place.reference}` after `monitoring-pipeline run {MODEL}`"
+        )
+    return load_reference(place.reference).monitor
+
+
+def _feedback_log(place: Place) -> RecordLog:
+    """Outcomes are logged as durably as predictions, by the log of the collector."""
+    return RecordLog(place.spool / "feedback", place.landed, durability="process", max_age=SHIP_SECONDS)
+
+
+def _labels(monitor: str, sent: Feedback) -> Batch:
+    now = datetime.now(UTC)
+    rows = [[a.prediction_id, str(a.outcome), int((a.label_time or now).timestamp() * 1e6)] for a in sent.labels]
+    return Batch(monitor, "ground_truth", (("prediction_id", "text"), (MODEL, "text"), ("label_time", "time")), rows)
+
+
+def _closing(monitoring: Monitoring, feedback: RecordLog) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        monitoring.close()
+        feedback.close()
+
+    return lifespan

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".monitoring"), validation_alias="MONITORING_HOME")
     monitors_dir: Path = Field(default=Path("monitors"), validation_alias="MONITORS_DIR")
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    database_patience: float = Field(default=20.0, validation_alias="MONITORING_DATABASE_PATIENCE", ge=0)
     lake_url: str | None = Field(default=None, validation_alias="MONITORING_LAKE")
     duckdb_memory_limit: str = Field(default="600MB", validation_alias="MONITORING_DUCKDB_MEMORY")
     duckdb_threads: int = Field(default=2, validation_alias="MONITORING_DUCKDB_THREADS", ge=1)

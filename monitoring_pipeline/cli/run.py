@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from monitoring_pipeline.cli.environment import dagster_environment, monitor_named
-from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,22 +61,33 @@ def run_range(
     Dagster's ``instance`` is that of DAGSTER_HOME when none is given.
     """
     import dagster as dg
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import DBAPIError
 
     from monitoring_pipeline.graph.factory import build_monitor_graph
+    from monitoring_pipeline.graph.instances import keep_connections
     from monitoring_pipeline.graph.keys import range_tags
     from monitoring_pipeline.graph.orphans import PROCESS_TAG, end_orphans, this_process
     from monitoring_pipeline.graph.sensors import MONITOR_TAG
 
     job = build_monitor_graph(monitor).resolve_job_def(f"{monitor.name}_windows_job")
     with nullcontext(instance) if instance else dg.DagsterInstance.get() as used:
+        keep_connections(used)
         end_orphans(used)
-        result = job.execute_in_process(
-            instance=used,
-            tags={**range_tags(monitor, first, last), MONITOR_TAG: monitor.name, PROCESS_TAG: this_process()},
-            # The progress bar speaks for the run; its events go to Dagster's storage all the same.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            raise_on_error=False,
-        )
+        try:
+            result = job.execute_in_process(
+                instance=used,
+                tags={**range_tags(monitor, first, last), MONITOR_TAG: monitor.name, PROCESS_TAG: this_process()},
+                # The progress bar speaks for the run; its events go to Dagster's storage all the same.
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
+        except (DBAPIError, DagsterPostgresException) as error:
+            # Dagster notes the run in a database beside the figures, and loses it when they do.
+            raise WarehouseError(
+                "the database went away during the run; what was committed before stands, nothing is half-written."
+                f" See that it is up, then run again. It said: {' '.join(str(error.__cause__ or error).split())[:300]}"
+            ) from error
     if result.success:
         return None
     return "\n".join(_reasons(result)) or f"run {result.run_id} failed; see it in Dagster"

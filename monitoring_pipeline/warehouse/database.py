@@ -16,7 +16,6 @@ from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.embedded import DAGSTER_DATABASE, DATABASE, EmbeddedPostgres
 from monitoring_pipeline.warehouse.migrations import migrate
 
-PATIENCE = 20.0  # seconds that a database may be away
 APPLICATION = "monitoring-pipeline"
 OLDEST_SERVER = 14
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
@@ -35,11 +34,11 @@ class Warehouse:
         self._patience = patience
 
     @classmethod
-    def open(cls, settings: Settings, patience: float = PATIENCE, leave_running: bool = False) -> Warehouse:
+    def open(cls, settings: Settings, patience: float | None = None, leave_running: bool = False) -> Warehouse:
         """The database of ``settings``: DATABASE_URL, or the embedded server of the home; its schema made current.
 
-        Waits up to ``patience`` seconds for a database that is away, then raises WarehouseError, which never shows a
-        password. ``leave_running``: the embedded server outlives this process (until ``EmbeddedPostgres.stop``).
+        Waits up to ``patience`` seconds (those of ``settings`` when None) for a database that is away, then raises
+        WarehouseError, which never shows a password. ``leave_running``: the embedded server outlives this process (until ``EmbeddedPostgres.stop``).
         """
         server = None if settings.database_url else EmbeddedPostgres(settings.home).start()
         try:
@@ -48,7 +47,8 @@ class Warehouse:
             else:
                 url = normalized(settings.database_url or "")
                 dagster = url.set(database=f"{url.database}_dagster")
-            warehouse = cls(_engine(url), dagster.render_as_string(hide_password=False), server, patience)
+            waits = settings.database_patience if patience is None else patience
+            warehouse = cls(_engine(url), dagster.render_as_string(hide_password=False), server, waits)
             warehouse._leave_running = leave_running
             warehouse._prepare(url, dagster)
         except BaseException:

@@ -14,6 +14,7 @@ import dagster as dg
 from monitoring_pipeline import __version__
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.graph import pictures
+from monitoring_pipeline.graph.instances import keep_connections
 from monitoring_pipeline.graph.keys import WINDOWED, asset_key, partitions_of
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window

@@ -161,10 +161,9 @@ def _compare(warehouse: Warehouse, monitor: Monitor, windows: Sequence[Window], 
         _print_phase(phase, pipeline)
         for name, figures in (("/metrics", phase.live), ("Prometheus", phase.recorded)):
             if figures is not None:
-                n = len(figures.keys() & pipeline.keys())
-                largest = largest_difference(figures, pipeline)
-                typer.echo(f"{name}: {n} figures, largest difference from the pipeline {largest:.1e}")
-                worst = max(worst, largest) if largest == largest else float("inf")
+                largest = largest_difference({key: figures.get(key, float("nan")) for key in phase.live}, pipeline)
+                typer.echo(f"{name}: {len(figures)} figures, largest difference from the pipeline {largest:.1e}")
+                worst = max(worst, largest)
     if worst > TOLERANCE:
         raise UserError(f"live figures differ from the pipeline's by {worst:.1e}, more than {TOLERANCE:g}")
 

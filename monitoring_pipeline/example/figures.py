@@ -92,7 +92,11 @@ def _profile(layout: ColumnLayout, counts: Counts) -> ColumnProfile:
 
 
 def largest_difference(one: Figures, other: Figures) -> float:
-    """Over the figures both have; a column that is undefined on both sides does not differ. NaN when none is shared."""
-    shared = one.keys() & other.keys()
-    differences = [abs(one[k] - other[k]) for k in shared if not (np.isnan(one[k]) and np.isnan(other[k]))]
-    return max(differences, default=float("nan"))
+    """Over the figures of ``one``; undefined on both sides is no difference, undefined or absent on one is infinite."""
+    return max((_difference(value, other.get(key, float("nan"))) for key, value in one.items()), default=float("inf"))
+
+
+def _difference(a: float, b: float) -> float:
+    if np.isnan(a) or np.isnan(b):
+        return 0.0 if np.isnan(a) and np.isnan(b) else float("inf")
+    return abs(a - b)

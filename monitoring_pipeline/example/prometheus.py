@@ -8,7 +8,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -17,7 +19,6 @@ from monitoring_pipeline.example.figures import Figures
 from monitoring_pipeline.resources import data_dir
 
 SERIES = {"psi": "model:column_psi:5m", "kolmogorov_smirnov": "model:column_ks:5m"}
-LONGEST = 280.0  # seconds of traffic that one 5-minute piece holds
 CONFIG = """
 global: {{scrape_interval: 1s, evaluation_interval: 2s}}
 rule_files: ['{rules}']
@@ -80,19 +81,19 @@ class Prometheus:
             for r in self._query(f'{series}{{monitor="{monitor}"}}')
         }
 
-    def _query(self, expression: str) -> list[dict]:
+    def _query(self, expression: str) -> list[dict[str, Any]]:
         try:
             answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10)
             return answer.json()["data"]["result"] if answer.status_code == 200 else []
         except httpx.TransportError:
             return []
 
-    def _wait(self, done, seconds: float, what: str) -> None:  # type: ignore[no-untyped-def]
+    def _wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
         end = time.monotonic() + seconds
         while not done():
             if self._child.poll() is not None or time.monotonic() > end:
                 raise UserError(
-                    f"Prometheus {what} within {seconds:g} s; run with --verbose, or without it on the PATH"
+                    f"Prometheus {what} within {seconds:g} s; is the machine too busy for a scrape a second?"
                 )
             time.sleep(0.3)
 

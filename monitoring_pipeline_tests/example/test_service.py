@@ -1,0 +1,169 @@
+"""The example service behind a real uvicorn, a stand-in for the model, and the replay client before it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from monitoring_pipeline.demo.service_model import Answer
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.example import service
+from monitoring_pipeline.example.place import Place
+from monitoring_pipeline.example.replay import Pace, replay
+from monitoring_pipeline.example.traffic import Request
+from monitoring_pipeline_tests.serving.collector.conftest import rows
+from monitoring_pipeline_tests.serving.reference import good_row, reference_document
+
+START = datetime(2013, 12, 10, 6, tzinfo=UTC)
+
+
+class Model:
+    model_version = "7"
+
+    def predict(self, requests: list[dict[str, Any]]) -> list[Answer]:
+        x = float(requests[0].get("x0") or 0.0)  # a ValueError for a text, as the real one has it
+        if x > 1e6:
+            raise RuntimeError("on purpose")
+        return [Answer(int(x > 0), 0.75 if x > 0 else 0.25)]
+
+
+@dataclass
+class Example:
+    url: str
+    place: Place
+    server: uvicorn.Server
+    thread: threading.Thread
+
+    def post(self, path: str, body: Any) -> httpx.Response:
+        return httpx.post(f"{self.url}{path}", json=body)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(20)
+
+    def landed(self, kind: str) -> list[dict[str, Any]]:
+        """After ``stop``: all there is."""
+        return rows(self.place.landed / "flights" / kind)
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Example]:
+    place = Place(tmp_path)
+    place.root.mkdir()
+    place.reference.write_text(json.dumps(reference_document()))
+    monkeypatch.setenv("MONITORING_HOME", str(tmp_path))
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    monkeypatch.setattr(service, "load_service_model", lambda home, name: Model())
+    config = uvicorn.Config(service.create_app(), host="127.0.0.1", port=0, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    found = Example(f"http://127.0.0.1:{port}", place, server, thread)
+    yield found
+    found.stop()
+
+
+def test_predictions_and_feedback_reach_the_lake(example: Example) -> None:
+    first = example.post("/predict", {"features": good_row(1), "event_time": "2013-12-10T07:00:00-05:00"})
+    assert first.json() | {"prediction_id": ""} == {
+        "prediction_id": "", "prediction": 1, "score": 0.75, "model_version": "7",
+    }  # fmt: skip
+    name = first.json()["prediction_id"]
+    example.post("/predict", {"features": good_row(0) | {"x1": None}, "prediction_id": "mine"})
+    labels = [{"prediction_id": name, "outcome": 1, "label_time": "2013-12-10T15:00:00Z"}]
+    assert example.post("/feedback", {"labels": labels}).json() == {"accepted": 1}
+    page = httpx.get(f"{example.url}/metrics").text
+    assert "model_predictions_total{" in page and "model_reference_value_bucket{" in page
+    assert 'route="/predict"' in page
+    assert httpx.get(f"{example.url}/healthz").json()["status"] == "ok"
+    example.stop()
+    logged = {r["prediction_id"]: r for r in example.landed("predictions")}
+    assert set(logged) == {name, "mine"}
+    assert logged[name]["event_time"] == datetime(2013, 12, 10, 12, tzinfo=UTC)
+    assert (logged["mine"]["x1"], logged["mine"]["predicted"], logged["mine"]["chance"]) == (None, "0", 0.25)
+    assert example.landed("ground_truth") == [
+        {"prediction_id": name, "late15": "1", "label_time": datetime(2013, 12, 10, 15, tzinfo=UTC)}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", {}),
+        ("/predict", {"features": {"x0": "far"}}),
+        ("/predict", {"features": {"x0": [1]}}),
+        ("/predict", {"features": {}, "event_time": "2013-12-10T07:00:00"}),
+        ("/predict", {"features": {}, "prediction_id": ""}),
+        ("/feedback", {"labels": []}),
+        ("/feedback", {"labels": [{"prediction_id": "a", "outcome": 2}]}),
+        ("/feedback", {"labels": [{"prediction_id": "a"}]}),
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_not_logged(example: Example, path: str, body: Any) -> None:
+    assert example.post(path, body).status_code == 422
+    example.stop()
+    assert example.landed("predictions") == example.landed("ground_truth") == []
+
+
+def test_it_does_not_start_without_a_reference(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="reference export late15"):
+        service.monitored_name(Place(tmp_path))
+
+
+def requests(n: int, x0: float = 1.0) -> list[Request]:
+    """A request a minute; every fourth never arrives, the others half an hour later."""
+    return [
+        Request(f"r{i}", START + timedelta(minutes=i), good_row() | {"x0": x0}, *_arrival(i)) for i in range(n)
+    ]  # fmt: skip
+
+
+def _arrival(i: int) -> tuple[int | None, datetime | None]:
+    return (None, None) if i % 4 == 0 else (i % 2, START + timedelta(minutes=i + 30))
+
+
+def test_a_replay_is_answered_logged_and_told_what_arrived(example: Example) -> None:
+    moved: list[tuple[int, int]] = []
+    result = replay(example.url, requests(200), Pace(speed=24_000), lambda *counts: moved.append(counts))
+    assert (result.n_answered, result.n_failed, result.n_labels) == (200, 0, 150)
+    assert result.seconds == pytest.approx(199 * 60 / 24_000, abs=2.0) and result.seconds > 199 * 60 / 24_000
+    assert 0 < result.latency(0.5) <= result.latency(0.99)
+    assert max(moved) == (200, 0) and len(moved) == 200
+    example.stop()
+    assert {r["prediction_id"] for r in example.landed("predictions")} == {f"r{i}" for i in range(200)}
+    assert len(example.landed("ground_truth")) == 150
+
+
+def test_a_replay_ends_by_time_and_counts_failures(example: Example) -> None:
+    short = replay(example.url, requests(1000), Pace(rate=50, seconds=0.5))
+    assert 10 <= short.n_answered <= 27
+    failed = replay(example.url, requests(5, x0=1e9), Pace(rate=200))
+    assert (failed.n_answered, failed.n_failed, failed.n_labels) == (0, 5, 0)
+    assert "500" in failed.first_failure
+
+
+@pytest.mark.parametrize("url", ["http://example.org", "http://10.0.0.1:8000", "http://192.168.1.1"])
+def test_a_replay_goes_to_this_machine_alone(url: str) -> None:
+    with pytest.raises(UserError, match="this machine only"):
+        replay(url, requests(1), Pace(rate=1))
+
+
+@pytest.mark.parametrize(
+    "pace",
+    [{}, {"rate": 1.0, "speed": 1.0}, {"rate": 0.0}, {"rate": 1e5}, {"speed": -1.0}, {"rate": 1.0, "concurrent": 99}],
+)
+def test_paces_that_are_refused(pace: dict[str, Any]) -> None:
+    with pytest.raises(UserError):
+        Pace(**pace)

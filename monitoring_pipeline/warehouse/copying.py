@@ -8,20 +8,36 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import psycopg2
 from numpy.typing import NDArray
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 # Postgres cannot hold NUL in text; it becomes the replacement character.
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 
 
 def copy_rows(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Append rows. ``table`` and ``columns`` are names of ours, never a user's."""
+    """Append rows. ``table`` and ``columns`` are names of ours, never a user's. Raises SQLAlchemy's errors, as ``execute``."""
     fields = _field  # a local name: the loop runs millions of times a year of windows
     lines = "".join(["\t".join([array_literal(v) if type(v) is np.ndarray else fields(v) for v in row]) + "\n" for row in rows])
     if lines:
-        cursor = conn.connection.cursor()
-        cursor.copy_expert(f"copy {table} ({', '.join(columns)}) from stdin", io.StringIO(lines))
+        statement = f"copy {table} ({', '.join(columns)}) from stdin"
+        with conn.connection.cursor() as cursor:
+            try:
+                cursor.copy_expert(statement, io.StringIO(lines))
+            except psycopg2.Error as error:
+                raise _translated(conn, statement, error) from error
+
+
+def _translated(conn: Connection, statement: str, error: psycopg2.Error) -> DBAPIError:
+    """What SQLAlchemy would have raised: it does not see a COPY, nor that the connection was lost in it."""
+    lost = conn.dialect.is_disconnect(error, None, None)
+    if lost:
+        conn.invalidate(error)
+    found = DBAPIError.instance(statement, None, error, psycopg2.Error, connection_invalidated=lost, dialect=conn.dialect)
+    assert isinstance(found, DBAPIError)
+    return found
 
 
 @lru_cache(maxsize=1 << 16, typed=True)

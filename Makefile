@@ -42,9 +42,9 @@ bench: $(VENV)/.installed
 # Needs uv on the PATH. The lock carries names, versions and hashes, no addresses.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --extra serving --output-file requirements.lock --quiet
+	  --no-header --no-annotate --no-strip-extras --extra serving --output-file requirements.lock --quiet
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --extra serving --extra dev --constraint requirements.lock --output-file requirements-dev.lock --quiet
+	  --no-header --no-annotate --no-strip-extras --extra serving --extra dev --constraint requirements.lock --output-file requirements-dev.lock --quiet
 
 clean:
 	rm -rf $(VENV) .monitoring .pytest_cache .ruff_cache .mypy_cache

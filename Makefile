@@ -7,12 +7,14 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input
 
 .PHONY: demo up test lint bench lock clean system-servers
 
+# The lock is complete, so nothing is resolved (`--no-deps`); what it misses, `pip check` tells.
 # The stamp holds the lock it was installed from: a changed lock installs anew.
 $(VENV)/.installed: requirements.lock requirements-dev.lock pyproject.toml
 	@echo "installing the pinned packages into $(VENV) (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-deps --require-hashes -r requirements-dev.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip check --disable-pip-version-check
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -42,9 +44,9 @@ bench: $(VENV)/.installed
 # Needs uv on the PATH. The lock carries names, versions and hashes, no addresses.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --no-strip-extras --extra serving --output-file requirements.lock --quiet
+	  --no-header --no-annotate --extra serving --output-file requirements.lock --quiet
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --no-strip-extras --extra serving --extra dev --constraint requirements.lock --output-file requirements-dev.lock --quiet
+	  --no-header --no-annotate --extra serving --extra dev --constraint requirements.lock --output-file requirements-dev.lock --quiet
 
 clean:
 	rm -rf $(VENV) .monitoring .pytest_cache .ruff_cache .mypy_cache

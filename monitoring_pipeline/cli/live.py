@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from monitoring_pipeline.monitors import Monitor, Window
     from monitoring_pipeline.warehouse.database import Warehouse
 
-USUAL, SHIFTED = date(2013, 12, 9), date(2013, 12, 10)  # the second as it was: snow, one flight in five cancelled
+SNOW = date(2013, 12, 10)  # one flight in five was cancelled
+N_USUAL = 900  # as many as leave on a day
+LONGEST_PHASE = 270.0  # seconds: what Prometheus' rules of five minutes see at once
 TOLERANCE = 1e-6
 SHOWN_COLUMNS = 6
 START_SECONDS = 120.0
@@ -63,13 +65,15 @@ def live(settings: Settings, minutes: float = 2.0) -> None:
     if without:
         typer.secho(f"SKIPPED: figures by Prometheus' recording rules: {without}", fg="yellow", err=True)
     with _terminable(), dagster_environment(settings) as warehouse:
-        monitor = _declare(place, warehouse)
-        phases = _serve_and_replay(place, 60 * minutes / 2, with_prometheus=without is None)
-        windows = _run(monitor)
+        first = SNOW + timedelta(days=2 * place.next_run())
+        days = (first, first + timedelta(days=1))
+        monitor = _declare(place, warehouse, days[-1])
+        phases = _serve_and_replay(place, days, 60 * minutes / 2, with_prometheus=without is None)
+        windows = _run(monitor, days)
         _compare(warehouse, monitor, windows, phases)
 
 
-def _declare(place: Place, warehouse: Warehouse) -> Monitor:
+def _declare(place: Place, warehouse: Warehouse, last: date) -> Monitor:
     """The live monitor, and the reference that the service is given. Raises UserError before the demo has run."""
     from monitoring_pipeline.example.declaration import write_monitor
     from monitoring_pipeline.example.place import MODEL, NAME
@@ -77,7 +81,7 @@ def _declare(place: Place, warehouse: Warehouse) -> Monitor:
     from monitoring_pipeline.resources import data_dir
     from monitoring_pipeline.warehouse import model_versions, profile_store
 
-    monitor = write_monitor(place, data_dir("monitors") / f"{MODEL}.yaml", USUAL, SHIFTED)
+    monitor = write_monitor(place, data_dir("monitors") / f"{MODEL}.yaml", SNOW, last)
     with warehouse.transaction() as conn:
         references = profile_store.references(conn, MODEL)
         version = model_versions.champion(conn, MODEL) or next(iter(references), None)
@@ -89,22 +93,21 @@ def _declare(place: Place, warehouse: Warehouse) -> Monitor:
     return monitor
 
 
-def _serve_and_replay(place: Place, seconds: float, with_prometheus: bool) -> list[Phase]:
+def _serve_and_replay(place: Place, days: tuple[date, date], seconds: float, with_prometheus: bool) -> list[Phase]:
     """Both days, one after the other; when it returns the service has stopped and its logs have landed."""
     from monitoring_pipeline.demo.flights import load_flights
-    from monitoring_pipeline.example.traffic import flights_between, usual_day
+    from monitoring_pipeline.example.traffic import drawn_from_reference, flights_between, moved
 
     frame = load_flights().frame
-    days = {
-        USUAL: ("a day drawn from the reference", usual_day(frame, USUAL, 900)),
-        SHIFTED: ("10 December as it was: snow", flights_between(frame, SHIFTED, SHIFTED)),
-    }
+    usual, snow = drawn_from_reference(frame, N_USUAL), flights_between(frame, SNOW, SNOW)
     del frame
+    traffic = {"drawn from the reference": usual, f"{SNOW:%-d %B}: snow": snow}
     phases = []
     with _service(place) as url:
         typer.echo(f"Service  {url}/docs, until the replay is over")
-        for day, (title, requests) in days.items():
-            phases.append(_phase(url, title, day, requests, seconds, with_prometheus))
+        for day, (title, requests) in zip(days, traffic.items(), strict=True):
+            sent = moved(requests, day, f"live-{day}")
+            phases.append(_phase(url, title, day, sent, seconds, with_prometheus))
     return phases
 
 
@@ -117,10 +120,14 @@ def _phase(url: str, title: str, day: date, requests: Sequence[Request], seconds
         rules = stack.enter_context(_prometheus(url)) if recorded else None
         before = _scrape(url)
         advance = stack.enter_context(progress_of(title, len(requests)))
-        result = replay(url, requests, Pace(rate=len(requests) / seconds, seconds=2 * seconds), advance)
+        result = replay(url, requests, Pace(rate=len(requests) / seconds, seconds=LONGEST_PHASE), advance)
         typer.echo(summary(result), err=True)
         if result.n_failed:
             raise UserError(f"the service did not answer {result.n_failed} requests, first: {result.first_failure}")
+        if result.n_answered < len(requests):
+            raise UserError(
+                f"this machine is too busy: {result.n_answered} of {len(requests)} flights in {result.seconds:.0f} s"
+            )
         after = _scrape(url, lambda found: found.n_predictions - before.n_predictions == result.n_answered)
         figures = rules.drift(NAME, result.n_answered) if rules else None
     return Phase(title, day, drift_between(before, after), figures, result.n_answered)
@@ -138,12 +145,12 @@ def _scrape(url: str, complete: Callable[[Scrape], bool] = lambda found: True) -
     return found
 
 
-def _run(monitor: Monitor) -> list[Window]:
+def _run(monitor: Monitor, days: tuple[date, date]) -> list[Window]:
     """The pipeline over what has landed. Raises UserError for a window that fails."""
     from monitoring_pipeline.cli.run import progress_bar, run_range
     from monitoring_pipeline.monitors.windows import Window
 
-    windows = [Window.from_key(f"{day}", "day") for day in (USUAL, SHIFTED)]
+    windows = [Window.from_key(f"{day}", "day") for day in days]
     with progress_bar():
         failed = run_range(monitor, windows[0], windows[-1])
     if failed:

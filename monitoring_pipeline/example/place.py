@@ -37,6 +37,14 @@ class Place:
     def landed(self) -> Path:
         return self.home / "collected"
 
+    def next_run(self) -> int:
+        """How many live runs there were before. Each has days of its own: no other run has rows in its windows."""
+        marker = self.root / "runs"
+        self.root.mkdir(parents=True, exist_ok=True)
+        before = int(marker.read_text()) if marker.is_file() else 0
+        marker.write_text(str(before + 1))
+        return before
+
     @property
     def monitor_file(self) -> Path:
         return self.home / "monitors" / f"{NAME}.yaml"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,23 +46,23 @@ def flights_between(frame: pd.DataFrame, first: date, last: date) -> list[Reques
     return list(_requests(frame[(days >= first) & (days <= last)]))
 
 
-def usual_day(frame: pd.DataFrame, day: date, n: int) -> list[Request]:
-    """``n`` flights drawn from the reference, moved to ``day`` at their own time of day: a day without drift.
-
-    No real day is one: weather is one and the same for most of a day's flights.
-    """
-    import pandas as pd
-
+def drawn_from_reference(frame: pd.DataFrame, n: int) -> list[Request]:
+    """``n`` flights of the reference. Moved to one day they are a day without drift, which no real day is: weather is
+    one and the same for most of a day's flights."""
     from monitoring_pipeline.demo.models import reference_rows
 
-    drawn = reference_rows(frame).sample(n, random_state=SEED)
-    moved = pd.Timestamp(day, tz="UTC") - drawn["event_time"].dt.floor("D")
-    drawn = drawn.assign(
-        prediction_id="usual-" + drawn["prediction_id"],
-        event_time=drawn["event_time"] + moved,
-        label_time=drawn["label_time"] + moved,
-    )
-    return list(_requests(drawn.sort_values(["event_time", "prediction_id"])))
+    return list(_requests(reference_rows(frame).sample(n, random_state=SEED)))
+
+
+def moved(requests: Sequence[Request], day: date, prefix: str) -> list[Request]:
+    """The requests as if they were of ``day``, at their own time of day and under ids of their own; in order."""
+    found = []
+    for request in requests:
+        by = timedelta(days=(day - request.event_time.date()).days)
+        known = request.label_time + by if request.label_time else None
+        name = f"{prefix}-{request.prediction_id}"
+        found.append(replace(request, prediction_id=name, event_time=request.event_time + by, label_time=known))
+    return sorted(found, key=lambda r: (r.event_time, r.prediction_id))
 
 
 def _requests(frame: pd.DataFrame) -> Iterator[Request]:

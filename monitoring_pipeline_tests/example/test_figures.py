@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_only_what_came_between_the_scrapes_counts() -> None:
     reference = {c["name"]: c["counts"] for c in document["columns"]}
     edges = [-math.inf, *columns["x0"]["edges"], math.inf]
     kept = [v for i, v in enumerate(values) if i % 10]
-    counted = [sum(a < v <= b for v in kept) for a, b in zip(edges, edges[1:], strict=False)]
+    counted = [sum(a < v <= b for v in kept) for a, b in itertools.pairwise(edges)]
     assert found["psi", "x0"] == pytest.approx(psi_by_hand(reference["x0"], counted), abs=1e-12)
     gap = np.cumsum(reference["x0"]) / 400 - np.cumsum(counted) / len(kept)
     assert found["kolmogorov_smirnov", "x0"] == pytest.approx(float(np.abs(gap).max()), abs=1e-12)
@@ -54,7 +55,8 @@ def test_only_what_came_between_the_scrapes_counts() -> None:
 
 
 def test_differences() -> None:
-    one = {("psi", "a"): 1.0, ("psi", "b"): math.nan, ("psi", "c"): 5.0}
-    assert largest_difference(one, {("psi", "a"): 1.25, ("psi", "b"): math.nan}) == 0.25
-    assert math.isnan(largest_difference(one, {("psi", "b"): 1.0})), "undefined on one side alone is a difference"
-    assert math.isnan(largest_difference(one, {}))
+    one = {("psi", "a"): 1.0, ("psi", "b"): math.nan}
+    assert largest_difference(one, {("psi", "a"): 1.25, ("psi", "b"): math.nan, ("psi", "c"): 9.0}) == 0.25
+    assert largest_difference(one, {("psi", "a"): 1.25, ("psi", "b"): 1.0}) == math.inf, "undefined on one side"
+    assert largest_difference({("psi", "a"): 1.0}, {}) == math.inf, "absent on one side"
+    assert largest_difference({}, {}) == math.inf, "nothing was compared"

@@ -14,7 +14,11 @@ import pytest
 from monitoring_pipeline.demo.preparation import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
-LIVE = "from monitoring_pipeline.cli.live import live; from monitoring_pipeline.settings import Settings; live(Settings(), {})"
+LIVE = """
+from monitoring_pipeline.cli.live import live
+from monitoring_pipeline.settings import Settings
+live(Settings(), minutes=0.4)
+"""
 
 
 @pytest.mark.slow
@@ -29,7 +33,7 @@ def test_live_figures_are_the_pipelines(tmp_path: Path) -> None:
     }
     run = ["-m", "monitoring_pipeline.cli", "run", "late15", "--from", "2013-04-01", "--to", "2013-04-01"]
     subprocess.run([sys.executable, *run], env=environment, check=True, capture_output=True)
-    done = subprocess.run([sys.executable, "-c", LIVE.format(0.6)], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", LIVE], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     sources = re.findall(r"^(.*): (\d+) figures, largest difference", done.stdout, re.MULTILINE)
     expected = ["/metrics", "Prometheus"] if shutil.which("prometheus") else ["/metrics"]

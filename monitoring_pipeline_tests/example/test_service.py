@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.example import service
 from monitoring_pipeline.example.place import Place
 from monitoring_pipeline.example.replay import Pace, replay
-from monitoring_pipeline.example.traffic import Request
+from monitoring_pipeline.example.traffic import Request, moved
 from monitoring_pipeline_tests.serving.collector.conftest import rows
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
 
@@ -167,3 +167,13 @@ def test_a_replay_goes_to_this_machine_alone(url: str) -> None:
 def test_paces_that_are_refused(pace: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         Pace(**pace)
+
+
+def test_flights_moved_to_a_day_keep_their_time_of_day_and_their_delay() -> None:
+    late = Request("late", datetime(2013, 1, 5, 23, tzinfo=UTC), {}, 1, datetime(2013, 1, 6, 3, tzinfo=UTC))
+    early = Request("early", datetime(2013, 3, 9, 1, 30, tzinfo=UTC), {}, None, None)
+    found = moved([late, early], date(2013, 12, 10), "run")
+    assert [(r.prediction_id, r.event_time, r.label_time) for r in found] == [
+        ("run-early", datetime(2013, 12, 10, 1, 30, tzinfo=UTC), None),
+        ("run-late", datetime(2013, 12, 10, 23, tzinfo=UTC), datetime(2013, 12, 11, 3, tzinfo=UTC)),
+    ]

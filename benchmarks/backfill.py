@@ -32,7 +32,9 @@ FIRST = datetime(2024, 3, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Spent:
-    """Wall seconds of one range run: all of it, in transactions with Postgres, in the stages (transactions included)."""
+    """Wall seconds of one range run: all of it, in transactions with Postgres, in the stages (transactions
+    included).
+    """
 
     days: int
     assets: int
@@ -139,15 +141,20 @@ def _environment(home: Path) -> Iterator[None]:
 
 def table(spent: Spent, rows: int) -> str:
     """Markdown."""
-    each = spent.days * spent.assets
+    each = spent.days * spent.assets / 1000
+
+    def line(what: str, seconds: float) -> str:
+        return f"| {what} | {seconds:.1f} | {seconds / each:.1f} |"
+
+    what = f"{spent.days} days × {spent.assets} assets, {rows:,} rows × 28 columns a day, one run"
     return "\n".join(
         (
-            f"| {spent.days} days × {spent.assets} assets, {rows:,} rows × 28 columns a day, one run | s | ms per asset and window |",
+            f"| {what} | s | ms per asset and window |",
             "|---|---|---|",
-            f"| the run | {spent.wall:.1f} | {1000 * spent.wall / each:.1f} |",
-            f"| of it reading and computing | {spent.stages - spent.postgres:.1f} | {1000 * (spent.stages - spent.postgres) / each:.1f} |",
-            f"| of it Postgres (ledger, profiles, metric rows) | {spent.postgres:.1f} | {1000 * spent.postgres / each:.1f} |",
-            f"| of it Dagster (events in Postgres, checks, pictures) | {spent.dagster:.1f} | {1000 * spent.dagster / each:.1f} |",
+            line("the run", spent.wall),
+            line("of it reading and computing", spent.stages - spent.postgres),
+            line("of it Postgres (ledger, profiles, metric rows)", spent.postgres),
+            line("of it Dagster (events in Postgres, checks, pictures)", spent.dagster),
             f"| Dagster and Postgres together; the goal is 20 ms | | {spent.overhead_ms:.1f} |",
         )
     )

@@ -1,4 +1,6 @@
-"""The Dagster code location: every monitor's graph, merged. A monitor whose file is wrong is shown as such, not dropped."""
+"""The Dagster code location: every monitor's graph, merged. A monitor whose file is wrong is shown as such, not
+dropped.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""Imports only go down, and nothing below ``graph`` knows Dagster. Read from the source, so that lazy imports count too."""
+"""Imports only go down, and nothing below ``graph`` knows Dagster. Read from the source, so that lazy imports count
+too.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,13 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_serving_is_light() -> None:
     """A prediction service must not pay for the orchestrator, or for pandas."""
-    assert not loaded_by("import monitoring_pipeline.serving") & {"dagster", "pandas", "sqlalchemy", "duckdb", "fastapi"}
+    assert not loaded_by("import monitoring_pipeline.serving") & {
+        "dagster",
+        "pandas",
+        "sqlalchemy",
+        "duckdb",
+        "fastapi",
+    }
 
 
 def test_the_code_location_does_not_load_evidently() -> None:

@@ -44,13 +44,17 @@ def _version(value: bool) -> None:
 @app.callback()
 def options(
     home: Annotated[Path | None, typer.Option(help="Where state is kept. [$MONITORING_HOME, ./.monitoring]")] = None,
-    monitors: Annotated[Path | None, typer.Option(help="Directory of monitor files. [$MONITORS_DIR, ./monitors]")] = None,
+    monitors: Annotated[
+        Path | None, typer.Option(help="Directory of monitor files. [$MONITORS_DIR, ./monitors]")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print data as JSON.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Global options become the environment, so that every child process sees the same."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
     if not verbose:
         # What Dagster's storage logs at each attempt to reach a database; in the end one message says it.
         for handler in logging.getLogger().handlers:

@@ -40,7 +40,9 @@ def psql(context: typer.Context) -> None:
     """Open psql on the metrics; arguments are passed on, such as -c 'table monitoring.window_status'."""
     program = shutil.which("psql")
     if program is None:
-        raise UserError("psql is not installed (Debian: postgresql-client); any client works with `monitoring-pipeline db url`")
+        raise UserError(
+            "psql is not installed (Debian: postgresql-client); any client works with `monitoring-pipeline db url`"
+        )
     with open_warehouse() as warehouse:
         address = warehouse.engine.url
         environment = {
@@ -49,7 +51,15 @@ def psql(context: typer.Context) -> None:
             "PGOPTIONS": "-c search_path=monitoring,public",
         }
         # The password goes by the environment: arguments can be read by every user of the machine.
-        target = ["-h", address.host or "", "-p", str(address.port or 5432), "-U", address.username or "", address.database or ""]
+        target = [
+            "-h",
+            address.host or "",
+            "-p",
+            str(address.port or 5432),
+            "-U",
+            address.username or "",
+            address.database or "",
+        ]
         done = subprocess.run([program, *[t for t in target if t], *context.args], env=environment, check=False)
     raise typer.Exit(1 if done.returncode else 0)
 

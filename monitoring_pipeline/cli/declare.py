@@ -35,7 +35,9 @@ def init(
     text = draft(name, summaries[0], summaries[1], summaries[2])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    typer.echo(f"wrote {path}\nnext: read it, then `monitoring-pipeline validate {path}` and `monitoring-pipeline run {name}`")
+    typer.echo(
+        f"wrote {path}\nnext: read it, then `monitoring-pipeline validate {path}` and `monitoring-pipeline run {name}`"
+    )
 
 
 def validate(

@@ -26,15 +26,21 @@ MONITORS = ("late15", "arr_delay")
 def demo(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Stop after the report instead of serving Dagster.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Two months instead of nine.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="Also run the example service for some minutes, end to end.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also run the example service for some minutes, end to end.")
+    ] = False,
     port: Annotated[int, typer.Option(help="Port of Dagster's web server.")] = 3000,
 ) -> None:
-    """Real flights of 2013: builds the reference, replays the year, fills every table, prints what it found, serves Dagster."""
+    """Real flights of 2013: builds the reference, replays the year, fills every table, prints what it found, serves
+    Dagster.
+    """
     from monitoring_pipeline.demo.preparation import prepare
 
     began = time.monotonic()
     settings = Settings()
-    with Console(stderr=True).status("training two models on January to March, writing the log of the rest of the year"):
+    with Console(stderr=True).status(
+        "training two models on January to March, writing the log of the rest of the year"
+    ):
         prepared = prepare(settings.home, fast=fast)
     typer.echo(
         f"{prepared.n_predictions:,} predictions and {prepared.n_labels:,} outcomes per monitor, "
@@ -84,14 +90,25 @@ def _run_all(monitors: Sequence[Monitor], prepared: Prepared) -> None:
     period = ("--from", str(prepared.start), "--to", str(last))
     children = {
         monitor.name: subprocess.Popen(
-            [sys.executable, "-m", "monitoring_pipeline.cli", "--monitors", str(data_dir("monitors")), "run", monitor.name, *period]
+            [
+                sys.executable,
+                "-m",
+                "monitoring_pipeline.cli",
+                "--monitors",
+                str(data_dir("monitors")),
+                "run",
+                monitor.name,
+                *period,
+            ]
         )
         for monitor in monitors
     }
     codes = {name: child.wait() for name, child in children.items()}
     failed = [name for name, code in codes.items() if code]
     if failed:
-        raise UserError(f"{', '.join(failed)} did not run to its end; the reason stands above. Running the demo again goes on")
+        raise UserError(
+            f"{', '.join(failed)} did not run to its end; the reason stands above. Running the demo again goes on"
+        )
 
 
 def _report(warehouse: Warehouse, monitors: Sequence[Monitor], port: int, no_ui: bool, seconds: float) -> str:

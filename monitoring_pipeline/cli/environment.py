@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from monitoring_pipeline.monitors import Monitor
     from monitoring_pipeline.warehouse.database import Warehouse
 
-# Range runs write one event a window and asset; batched, an event costs a third. The ledger, not the event log, is the truth.
+# Range runs write one event a window and asset; batched, an event costs a third. The ledger, not the event log, is the
+# truth.
 EVENT_BATCH_SIZE = "500"
 
 

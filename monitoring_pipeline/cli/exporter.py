@@ -13,7 +13,8 @@ def exporter(
     port: Annotated[int, typer.Option(help="Port to serve /metrics and /healthz on.")] = 9187,
     host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
     replay: Annotated[
-        bool, typer.Option("--replay", help="Show the last figures of monitors however old: for a replay such as the demo.")
+        bool,
+        typer.Option("--replay", help="Show the last figures of monitors however old: for a replay such as the demo."),
     ] = False,
 ) -> None:
     """Serve the newest figures of every monitor, and the monitor's own health, until Ctrl-C."""

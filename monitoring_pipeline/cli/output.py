@@ -34,7 +34,9 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows of equal keys as a table; nothing for no rows."""
     if not rows:
         return
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=SIMPLE, padding=(0, 1, 0, 0)
+    )
     for key, value in rows[0].items():
         # Reasons and paths may wrap; figures and names may not.
         table.add_column(key, justify="right" if isinstance(value, int | float) else "left", no_wrap=key not in WRAPPED)

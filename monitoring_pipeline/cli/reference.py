@@ -33,7 +33,9 @@ def reference() -> None:
 @app.command()
 def export(
     name: Annotated[str, typer.Argument(help="Name of the monitor.")],
-    format: Annotated[Format, typer.Option(help="json for `Monitoring(...)`, prom for Prometheus' text format.")] = Format.json,
+    format: Annotated[
+        Format, typer.Option(help="json for `Monitoring(...)`, prom for Prometheus' text format.")
+    ] = Format.json,
     version: Annotated[str | None, typer.Option(help="Model version. [the champion, else the declared one]")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write. [standard output]")] = None,
 ) -> None:

@@ -32,7 +32,9 @@ def run(
     ] = None,
     to: Annotated[
         datetime | None,
-        typer.Option("--to", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="Last window, UTC, included. [the last with rows]"),
+        typer.Option(
+            "--to", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="Last window, UTC, included. [the last with rows]"
+        ),
     ] = None,
 ) -> None:
     """Materialize a monitor's graph for these windows in this process; no daemon is needed.
@@ -53,9 +55,7 @@ def run(
     typer.echo(f"{monitor.name}: {first.key(monitor.window)} to {last.key(monitor.window)} done")
 
 
-def run_range(
-    monitor: Monitor, first: Window, last: Window, instance: DagsterInstance | None = None
-) -> str | None:
+def run_range(monitor: Monitor, first: Window, last: Window, instance: DagsterInstance | None = None) -> str | None:
     """Runs the monitor's job over the range in this process. Returns what failed, or None.
 
     Dagster's ``instance`` is that of DAGSTER_HOME when none is given.
@@ -115,7 +115,9 @@ def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: dat
         to = to + timedelta(hours=23)
     stop = to.replace(tzinfo=UTC) if to else _last_with_rows(monitor, settings)
     if start.date() < monitor.start:
-        raise UserError(f"--from {start:%Y-%m-%d}: {monitor.name} is monitored from {monitor.start} on; change `start` or --from")
+        raise UserError(
+            f"--from {start:%Y-%m-%d}: {monitor.name} is monitored from {monitor.start} on; change `start` or --from"
+        )
     if monitor.end and stop.date() >= monitor.end:
         raise UserError(f"--to {stop:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
     first, last = Window.at(start, monitor.window), Window.at(stop, monitor.window)
@@ -163,7 +165,11 @@ class progress_bar:
 
         self._bars: dict[tuple[str, str], TaskID] = {}
         self._progress = Progress(
-            TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), transient=False
+            TextColumn("{task.description:<28}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            transient=False,
         )
         self._progress.start()
         self._token = progress.set(self.advance)

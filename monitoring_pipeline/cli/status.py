@@ -35,7 +35,10 @@ def status(
     print_table("Monitors", [_row(one) for one in found])
     for one in found:
         if one.stale_windows:
-            typer.echo(f"{one.monitor}: stale because of " + ", ".join(f"{reason} ({n})" for reason, n in one.stale_windows.items()))
+            typer.echo(
+                f"{one.monitor}: stale because of "
+                + ", ".join(f"{reason} ({n})" for reason, n in one.stale_windows.items())
+            )
         if one.n_unknown_labels:
             typer.echo(f"{one.monitor}: {one.n_unknown_labels} labels match no prediction yet")
     print_table("Failed windows", [row for one in found for row in _failures(one)])
@@ -60,7 +63,11 @@ def _row(one: MonitorStatus) -> dict[str, object]:
 
 
 def _name(window: Window) -> str:
-    return f"{window.start:%Y-%m-%d}" if window.end - window.start >= timedelta(days=1) else f"{window.start:%Y-%m-%d %H:%M}"
+    return (
+        f"{window.start:%Y-%m-%d}"
+        if window.end - window.start >= timedelta(days=1)
+        else f"{window.start:%Y-%m-%d %H:%M}"
+    )
 
 
 def _age(seconds: float | None) -> str:

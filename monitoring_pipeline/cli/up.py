@@ -31,9 +31,16 @@ def serve(port: int, exporter_port: int, replay: bool = False) -> None:
     settings = Settings()
     with dagster_environment(settings):
         children = {
-            "Dagster": _spawn("-m", "dagster", "dev", "-m", "monitoring_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)),
+            "Dagster": _spawn(
+                "-m", "dagster", "dev", "-m", "monitoring_pipeline.definitions", "-h", "127.0.0.1", "-p", str(port)
+            ),
             "exporter": _spawn(
-                "-m", "monitoring_pipeline.cli", "exporter", "--port", str(exporter_port), *(["--replay"] if replay else [])
+                "-m",
+                "monitoring_pipeline.cli",
+                "exporter",
+                "--port",
+                str(exporter_port),
+                *(["--replay"] if replay else []),
             ),
         }
         typer.echo(f"Dagster   http://127.0.0.1:{port}")
@@ -57,7 +64,9 @@ def _wait(children: dict[str, subprocess.Popen[bytes]]) -> None:
     while True:
         for name, child in children.items():
             if child.poll() is not None:
-                raise UserError(f"{name} ended with exit code {child.returncode}; its message stands above. Is its port taken?")
+                raise UserError(
+                    f"{name} ended with exit code {child.returncode}; its message stands above. Is its port taken?"
+                )
         time.sleep(0.5)
 
 

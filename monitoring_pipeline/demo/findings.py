@@ -1,4 +1,6 @@
-"""What the demo found: figures from the metric tables, and months put together from the stored profiles of their days."""
+"""What the demo found: figures from the metric tables, and months put together from the stored profiles of their
+days.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def monitor_report(conn: Connection, monitor: Monitor) -> MonitorReport:
         ],
         months=_months(conn, monitor, metric),
         incidents=[
-            UncoveredDay(u.day, u.n_predictions, u.coverage, u.usual) for u in findings.uncovered_windows(conn, monitor.name)
+            UncoveredDay(u.day, u.n_predictions, u.coverage, u.usual)
+            for u in findings.uncovered_windows(conn, monitor.name)
         ],
     )
 

@@ -1,8 +1,8 @@
 """When a window's assets run by themselves.
 
-Ingestion runs once an hour: a service's log and late rows are looked at then. What follows is eager for the newest window:
-as soon as its parents are there, it is computed; Dagster groups all of them into one run. Older windows are the business of
-the sensors, which ask Postgres what is stale.
+Ingestion runs once an hour: a service's log and late rows are looked at then. What follows is eager for the newest
+window: as soon as its parents are there, it is computed; Dagster groups all of them into one run. Older windows are the
+business of the sensors, which ask Postgres what is stale.
 """
 
 from __future__ import annotations

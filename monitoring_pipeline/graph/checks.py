@@ -1,6 +1,7 @@
 """Gates and verdicts as asset checks.
 
-The reference's gate blocks: bins cut from a poor reference would poison every window after it. The windows' verdicts do not:
+The reference's gate blocks: bins cut from a poor reference would poison every window after it. The windows' verdicts
+do not:
 they are rows in Postgres, one per window, and the check says in Dagster what they say of the newest window of the run.
 """
 
@@ -14,7 +15,10 @@ from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.stages import verdicts as stage
 
 VERDICTS = {
-    "schema_contract": ("predictions", "Columns and types are as declared; nothing was quarantined beyond the threshold."),
+    "schema_contract": (
+        "predictions",
+        "Columns and types are as declared; nothing was quarantined beyond the threshold.",
+    ),
     "data_quality": ("quality", "No quality figure of the newest window is past its threshold."),
     "drifted_columns": ("drift", "The share of drifted features is below its threshold, against every baseline."),
     "model_performance": ("performance", "No mature performance figure is degraded."),
@@ -22,7 +26,9 @@ VERDICTS = {
 
 
 def reference_gate(monitor: Monitor) -> dg.AssetChecksDefinition:
-    """``<monitor>_reference_gate``: enough rows, both classes seen, every declared column there. Blocks what follows."""
+    """``<monitor>_reference_gate``: enough rows, both classes seen, every declared column there. Blocks what
+    follows.
+    """
 
     @dg.multi_asset_check(
         name=f"{monitor.name}_reference_gate",

@@ -34,4 +34,3 @@ def build_monitor_graph(monitor: Monitor) -> dg.Definitions:
         resources={"monitoring": MONITORING},
         executor=dg.in_process_executor,
     )
-

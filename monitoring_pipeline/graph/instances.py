@@ -14,8 +14,8 @@ _kept: weakref.WeakSet[dg.DagsterInstance] = weakref.WeakSet()
 def keep_connections(instance: dg.DagsterInstance) -> None:
     """Let the instance hold a connection, as Dagster's own web server does, instead of opening one for each statement.
 
-    A range run writes thousands of events; opening connections was half of what Dagster cost per window. Storages other than
-    Postgres take no notice.
+    A range run writes thousands of events; opening connections was half of what Dagster cost per window. Storages
+    other than Postgres take no notice.
     """
     if instance not in _kept:
         instance.optimize_for_webserver(

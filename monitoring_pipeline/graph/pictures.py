@@ -38,7 +38,9 @@ def _drift(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.Meta
     shown = {}
     heat = figures.drift_heat(stages, windows[-MOST_WINDOWS:])
     if heat is not None:
-        shown["drift_by_column"] = _picture(8, 0.2 * min(len(heat.columns), MOST_COLUMNS) + 1.2, lambda ax: _heat_map(ax, heat))
+        shown["drift_by_column"] = _picture(
+            8, 0.2 * min(len(heat.columns), MOST_COLUMNS) + 1.2, lambda ax: _heat_map(ax, heat)
+        )
     for histogram in figures.most_drifted(stages, windows[-1], most=3):
         shown[f"histogram_{histogram.column}"] = _picture(5, 2.4, partial(_histogram, histogram=histogram))
     return shown
@@ -71,7 +73,9 @@ def _picture(width: float, height: float, draw: Callable[[Axes], None]) -> dg.Me
 
 def _heat_map(ax: Axes, heat: figures.Heat) -> None:
     order = np.argsort(-np.nan_to_num(heat.values).max(axis=1), kind="stable")[:MOST_COLUMNS]
-    image = ax.imshow(heat.values[order], aspect="auto", cmap="YlOrRd", vmin=0, vmax=2 * heat.threshold, interpolation="nearest")
+    image = ax.imshow(
+        heat.values[order], aspect="auto", cmap="YlOrRd", vmin=0, vmax=2 * heat.threshold, interpolation="nearest"
+    )
     ax.set_yticks(range(len(order)), [heat.columns[i][:24] for i in order], fontsize=7)
     step = max(1, len(heat.windows) // 8)
     ticks = range(0, len(heat.windows), step)
@@ -84,7 +88,9 @@ def _heat_map(ax: Axes, heat: figures.Heat) -> None:
 def _histogram(ax: Axes, histogram: figures.Histogram) -> None:
     at = np.arange(len(histogram.labels))
     ax.bar(at - 0.2, histogram.reference, 0.4, color=REFERENCE_COLOUR, label="reference")
-    ax.bar(at + 0.2, histogram.current, 0.4, color=CURRENT_COLOUR, label=histogram.window.start.strftime("%Y-%m-%d %H:%M"))
+    ax.bar(
+        at + 0.2, histogram.current, 0.4, color=CURRENT_COLOUR, label=histogram.window.start.strftime("%Y-%m-%d %H:%M")
+    )
     ax.set_xticks(at, histogram.labels, rotation=60, ha="right", fontsize=6)
     ax.tick_params(axis="y", labelsize=7)
     ax.set_ylabel("share", fontsize=7)

@@ -1,4 +1,6 @@
-"""The reference asset: the labelled rows a model version was validated on, profiled; they fix bins and usual figures."""
+"""The reference asset: the labelled rows a model version was validated on, profiled; they fix bins and usual
+figures.
+"""
 
 import dagster as dg
 
@@ -19,7 +21,7 @@ def reference_asset(monitor: Monitor, automation: dg.AutomationCondition | None)
         kinds={"duckdb", "postgres"},
         code_version=__version__,
         automation_condition=automation,
-        description=f"Profile of the labelled rows that {monitor.name} is compared with; fixes its bins and categories.",
+        description=f"Profile of the labelled rows {monitor.name} is compared with; fixes its bins and categories.",
     )
     def reference(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:
         try:

@@ -1,8 +1,9 @@
 """Sensors: what is stale becomes range runs; label files that have arrived become a batch.
 
-Both are level-triggered: they look at what is, in Postgres, not at what happened, so a crash in between loses nothing. Ranges
-already running are left alone. A window that has failed ``MAX_ATTEMPTS`` times on the same data is not tried again; ``status``
-lists it, and new data or labels for it start the count anew.
+Both are level-triggered: they look at what is, in Postgres, not at what happened, so a crash in between loses nothing.
+Ranges
+already running are left alone. A window that has failed ``MAX_ATTEMPTS`` times on the same data is not tried again;
+``status`` lists it, and new data or labels for it start the count anew.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,9 @@ def stale_windows_sensor(monitor: Monitor) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Re-materializes exactly the windows that late rows or late labels have made stale.",
     )
-    def stale_windows(context: dg.SensorEvaluationContext, monitoring: MonitoringResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def stale_windows(
+        context: dg.SensorEvaluationContext, monitoring: MonitoringResource
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         if _unfinished(context, monitor):
             yield dg.SkipReason(f"a run of {monitor.name} is under way; what is stale after it comes next")
             return
@@ -55,7 +58,9 @@ def new_labels_sensor(monitor: Monitor) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Takes in ground truth as it arrives; the windows it touches become stale.",
     )
-    def new_labels(context: dg.SensorEvaluationContext, monitoring: MonitoringResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def new_labels(
+        context: dg.SensorEvaluationContext, monitoring: MonitoringResource
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         if _unfinished(context, monitor):
             yield dg.SkipReason(f"a run of {monitor.name} is under way; it takes the labels in")
             return
@@ -69,7 +74,9 @@ def new_labels_sensor(monitor: Monitor) -> dg.SensorDefinition:
 
 
 def _requests(monitor: Monitor, reason: str, windows: Sequence[Window]) -> Iterator[dg.RunRequest]:
-    """One request an island. Tags, not run keys: a run key would keep a failed range from ever being asked for again."""
+    """One request an island. Tags, not run keys: a run key would keep a failed range from ever being asked for
+    again.
+    """
     for first, last in runs_of(windows):
         yield dg.RunRequest(
             asset_selection=[asset_key(monitor, name) for name in ASSETS_OF[reason]],

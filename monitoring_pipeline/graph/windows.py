@@ -1,6 +1,7 @@
 """The assets of a window: ingested predictions, profile, ground truth, quality, drift, performance.
 
-They are one ``multi_asset`` rather than six ops, for one reason: a window that fails must fail alone. Dagster skips what
+They are one ``multi_asset`` rather than six ops, for one reason: a window that fails must fail alone. Dagster skips
+what
 follows a failed op, for every window of the range. Here a stage passes the windows that went well on to the next stage,
 each good (asset, window) is recorded as materialized, and only then the run ends failed, naming the bad windows. Any
 subset of the six can still be selected.
@@ -58,7 +59,10 @@ DEPENDS_ON = {
     "performance": ("ground_truth",),
 }
 
-KINDS = {name: {"postgres"} for name in WINDOWED} | {"predictions": {"duckdb", "parquet"}, "profile": {"duckdb", "postgres"}}
+KINDS = {name: {"postgres"} for name in WINDOWED} | {
+    "predictions": {"duckdb", "parquet"},
+    "profile": {"duckdb", "postgres"},
+}
 
 
 def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition | None]) -> dg.AssetsDefinition:
@@ -89,6 +93,7 @@ def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition
             pool=f"windows_{monitor.name}",
         )
         def windows(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> Iterator[object]:
+            keep_connections(context.instance)
             stages = monitoring.stage_context(monitor, context.run.run_id)
             selected = [name for name in WINDOWED if asset_key(monitor, name) in context.selected_asset_keys]
             pending = [Window.from_key(key, monitor.window) for key in context.partition_keys]
@@ -105,7 +110,9 @@ def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition
 
 
 def _of_stage(name: str, stages: StageContext, pending: Sequence[Window]) -> list[WindowOutcome]:
-    """How the stage went; what stops it as a whole (a source that is away) is a failure of each window, counted as such."""
+    """How the stage went; what stops it as a whole (a source that is away) is a failure of each window, counted as
+    such.
+    """
     try:
         return STAGE_OF[name](stages, pending)
     except WarehouseError as error:
@@ -144,7 +151,9 @@ def _failure(monitor: Monitor, failures: Sequence[WindowOutcome]) -> dg.Failure:
     lines = [f"{f.window.key(monitor.window)} ({f.stage}): {f.error}" for f in failures]
     more = f"\n… and {len(lines) - 10} more, see the metadata" if len(lines) > 10 else ""
     return dg.Failure(
-        description=f"{len(lines)} window(s) of {monitor.name} failed; the others are done.\n" + "\n".join(lines[:10]) + more,
+        description=f"{len(lines)} window(s) of {monitor.name} failed; the others are done.\n"
+        + "\n".join(lines[:10])
+        + more,
         metadata={"failed_windows": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))},
         allow_retries=False,
     )

@@ -21,15 +21,22 @@ _FIXES_BINS = ("task", "schema", "reference", "segments", "bins", "max_categorie
 
 @dataclass(frozen=True)
 class ReferenceRows:
-    """``by_version``: a relation of each model version. ``source_version``: equal where files and declaration are equal."""
+    """``by_version``: a relation of each model version. ``source_version``: equal where files and declaration are
+    equal.
+    """
 
     by_version: Mapping[str, Relation]
     source_version: str
 
 
 def source_version(monitor: Monitor) -> str:
-    """16 hex digits over the source's files (path, size, time) and what of the declaration decides how they are read."""
-    files = [[path, v.size, v.modified_at.isoformat()] for path, v in sorted(list_files(monitor.reference, monitor.base_dir).items())]
+    """16 hex digits over the source's files (path, size, time) and what of the declaration decides how they are
+    read.
+    """
+    files = [
+        [path, v.size, v.modified_at.isoformat()]
+        for path, v in sorted(list_files(monitor.reference, monitor.base_dir).items())
+    ]
     declared = monitor.canonical()
     text = json.dumps([files, {key: declared[key] for key in _FIXES_BINS}], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -67,8 +67,11 @@ def runs_of(windows: Iterable[Window]) -> list[tuple[Window, Window]]:
     return islands
 
 
-def partition_range(start: date, end: date | None, size: WindowSize, now: datetime | None = None) -> tuple[Window, Window]:
-    """First and last window of a monitor that runs from ``start`` up to ``end`` (exclusive), or up to ``now`` without one.
+def partition_range(
+    start: date, end: date | None, size: WindowSize, now: datetime | None = None
+) -> tuple[Window, Window]:
+    """First and last window of a monitor that runs from ``start`` up to ``end`` (exclusive), or up to ``now`` without
+    one.
 
     The last is whole: a window that has not ended by ``now`` is none yet. Raises ValueError when no window has ended.
     """

@@ -57,7 +57,9 @@ class StageContext:
 
 @dataclass(frozen=True)
 class WindowOutcome:
-    """How one stage went for one window. ``error`` names what is wrong and the remedy; ``facts`` are shown in Dagster."""
+    """How one stage went for one window. ``error`` names what is wrong and the remedy; ``facts`` are shown in
+    Dagster.
+    """
 
     window: Window
     stage: Stage
@@ -93,7 +95,7 @@ def each_window(
             raise
         except UserError as error:
             outcomes.append(failed(stages, stage, window, str(error), label_batches))
-        except Exception as error:  # noqa: BLE001 - a defect met by one window must not take the others with it; it is reported
+        except Exception as error:  # a defect met by one window must not take the others with it; it is reported
             log.exception("%s of %s, window %s", stage, stages.monitor.name, window)
             reason = f"unexpected {type(error).__name__}: {error} (the traceback is in the run's log)"
             outcomes.append(failed(stages, stage, window, reason, label_batches))
@@ -120,7 +122,12 @@ def all_failed(stages: StageContext, stage: Stage, windows: Sequence[Window], er
 
 
 def complete(
-    stages: StageContext, conn: Connection, stage: Stage, window: Window, data_version: str, label_batch: int | None = None
+    stages: StageContext,
+    conn: Connection,
+    stage: Stage,
+    window: Window,
+    data_version: str,
+    label_batch: int | None = None,
 ) -> None:
     """Notes in the same transaction what the stage's rows were computed from."""
     ledger.complete_stage(

@@ -31,7 +31,9 @@ Key = tuple[str, str]  # model version, segment
 
 @dataclass(frozen=True)
 class Columns:
-    """What one (window, model version, segment) holds: the columns of its profile, and the target's as far as labelled."""
+    """What one (window, model version, segment) holds: the columns of its profile, and the target's as far as
+    labelled.
+    """
 
     layout_id: str
     columns: tuple[ColumnProfile, ...]
@@ -66,7 +68,9 @@ def measure(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
 
         def write(conn: Connection) -> int:
             ledger.lock_window(conn, name, window)
-            changed = sum(metric_store.write_drift(conn, name, version, window, found, made) for version, found in rows.items())
+            changed = sum(
+                metric_store.write_drift(conn, name, version, window, found, made) for version, found in rows.items()
+            )
             complete(stages, conn, "drift", window, made.data_version, batches[window.start])
             return changed
 

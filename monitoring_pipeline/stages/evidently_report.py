@@ -46,7 +46,12 @@ def render(stages: StageContext, window: Window) -> Report:
     reference = references[reference_version(monitor, version, references)]
     current = _frame(stages, predictions_relation(monitor, [taken]))
     against = _frame(stages, reference)
-    path = stages.settings.home.resolve() / "reports" / monitor.name / f"{window.key(monitor.window).replace(':', '')}.html"
+    path = (
+        stages.settings.home.resolve()
+        / "reports"
+        / monitor.name
+        / f"{window.key(monitor.window).replace(':', '')}.html"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(stages, current, against, path)
     return Report(path, len(current), len(against), sampled=taken.n_rows > MOST_ROWS or len(against) == MOST_ROWS)
@@ -56,7 +61,7 @@ def _frame(stages: StageContext, relation: Relation) -> pd.DataFrame:
     """The features, prediction and score of a deterministic sample; a column without any value is left out."""
     schema = stages.monitor.schema_
     names = {"__prediction": schema.prediction, "__score": schema.score}
-    columns = {c: names.get(c) or c for c in relation.columns if c in schema.features or (c in names and names[c])}
+    columns = {c: names.get(c) or c for c in relation.columns if c in schema.features or names.get(c)}
     with connected(stages.settings, relation.protocols) as duck:
         frame = sample(duck, relation, list(columns), MOST_ROWS).to_pandas()
     return frame.rename(columns=columns).dropna(axis="columns", how="all")

@@ -58,7 +58,9 @@ class Line:
 
 
 def drift_heat(stages: StageContext, windows: Sequence[Window]) -> Heat | None:
-    """The primary drift figure against the first declared baseline, of every column; the largest over model versions."""
+    """The primary drift figure against the first declared baseline, of every column; the largest over model
+    versions.
+    """
     baseline = stages.monitor.baselines[0]
     with stages.warehouse.transaction() as conn:
         rows = readers.drift_values(conn, stages.monitor.name, windows, baseline, PRIMARY_METHOD)
@@ -120,11 +122,15 @@ def coverage_line(stages: StageContext, windows: Sequence[Window]) -> Line | Non
     with stages.warehouse.transaction() as conn:
         labelled = readers.label_counts(conn, stages.monitor.name, windows)
         taken = ledger.ingested(conn, stages.monitor.name, windows)
-    coverage = {start: n / taken[start].n_rows for start, n in labelled.items() if start in taken and taken[start].n_rows}
+    coverage = {
+        start: n / taken[start].n_rows for start, n in labelled.items() if start in taken and taken[start].n_rows
+    }
     if not coverage:
         return None
     values = np.array([coverage.get(window.start, np.nan) for window in windows], float)
-    return Line("labelled share of the window", "coverage", tuple(windows), values, threshold=stages.monitor.labels.coverage)
+    return Line(
+        "labelled share of the window", "coverage", tuple(windows), values, threshold=stages.monitor.labels.coverage
+    )
 
 
 def _shares(column: ColumnProfile) -> NDArray[np.float64]:

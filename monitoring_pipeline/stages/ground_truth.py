@@ -39,8 +39,8 @@ def is_mature(labels: Labels, window: Window, coverage: float | None, now: datet
 def take_in_labels(stages: StageContext) -> LabelBatch | None:
     """Takes in label files that no batch has read yet as the next batch; None when there is nothing to take in.
 
-    One transaction holds the batch's number and its record: a crash leaves files in the lake that nothing refers to, and the
-    next attempt takes the same labels in again under the same number.
+    One transaction holds the batch's number and its record: a crash leaves files in the lake that nothing refers to,
+    and the next attempt takes the same labels in again under the same number.
     """
     monitor = stages.monitor
     if monitor.ground_truth is None:
@@ -57,7 +57,9 @@ def take_in_labels(stages: StageContext) -> LabelBatch | None:
         if not unread and not (pending and ledger.pending_may_match(conn, name)):
             return None
         windows = list(ledger.ingested(conn, name).values())
-        known = [path for paths in ledger.label_files(conn, name, [one.window for one in windows]).values() for path in paths]
+        known = [
+            path for paths in ledger.label_files(conn, name, [one.window for one in windows]).values() for path in paths
+        ]
 
         def batch_of(files: Sequence[str]) -> LabelBatch:
             return take_in_batch(monitor, number, files, windows, pending, stages.settings.lake, stages.settings, known)
@@ -92,7 +94,9 @@ def _unusable(stages: StageContext, number: int, files: Sequence[str]) -> dict[s
 
 
 def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
-    """Counts these windows' predictions against the labels known now. A window no newer batch touched is left as it is."""
+    """Counts these windows' predictions against the labels known now. A window no newer batch touched is left as it
+    is.
+    """
     take_in_labels(stages)
     name = stages.monitor.name
 

@@ -37,7 +37,9 @@ def index(stages: StageContext) -> None:
 
 
 def last_window_with_rows(stages: StageContext) -> datetime | None:
-    """Start of the last window at or after the monitor's start that the source holds rows for; None when there is none."""
+    """Start of the last window at or after the monitor's start that the source holds rows for; None when there is
+    none.
+    """
     index(stages)
     windows = stages.warehouse.run(lambda conn: ledger.windows_with_sources(conn, stages.monitor.name))
     first = datetime.combine(stages.monitor.start, time(), UTC)
@@ -58,7 +60,9 @@ def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
     revisions, files, before = stages.warehouse.run(read)
     never_read = never_read_files(stages)
     doubtful = {w: why for w in windows if (why := why_doubtful(w, bool(files[w.start]), never_read))}
-    unchanged = {window for window in windows if _is_unchanged(stages, window, files[window.start], before.get(window.start))}
+    unchanged = {
+        window for window in windows if _is_unchanged(stages, window, files[window.start], before.get(window.start))
+    }
     waiting = {w: files[w.start] for w in windows if w not in unchanged and w not in doubtful}
     taken: dict[Window, IngestedWindow | WindowFailure] = {}
     arriving = ingest_windows(stages.monitor, waiting, stages.settings.lake, stages.settings)
@@ -103,8 +107,8 @@ def never_read_files(stages: StageContext) -> dict[str, str]:
 def why_doubtful(window: Window, has_rows: bool, never_read: Mapping[str, str]) -> str | None:
     """Why rows of this window may lie in files that nobody could read, or None: it would wrongly be taken in as empty.
 
-    A file whose path bears a date speaks of that day's windows (of a day as a whole, of hours without any row); one that
-    bears none speaks of every window without a row.
+    A file whose path bears a date speaks of that day's windows (of a day as a whole, of hours without any row); one
+    that bears none speaks of every window without a row.
     """
     why = []
     for path, error in never_read.items():

@@ -50,7 +50,8 @@ def measure(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
             ledger.lock_window(conn, name, window)
             made = stages.provenance(joined.data_version, batch)
             changed = sum(
-                metric_store.write_performance(conn, name, version, window, found, made) for version, found in rows.items()
+                metric_store.write_performance(conn, name, version, window, found, made)
+                for version, found in rows.items()
             )
             complete(stages, conn, "performance", window, joined.data_version, batch)
             return changed

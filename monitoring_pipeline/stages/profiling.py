@@ -30,7 +30,9 @@ WINDOWS_A_PASS = 96
 
 
 def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
-    """Profiles these windows by model version and segment. One whose rows and layouts are unchanged is left as it is."""
+    """Profiles these windows by model version and segment. One whose rows and layouts are unchanged is left as it
+    is.
+    """
     name = stages.monitor.name
 
     def read(conn: Connection) -> tuple:
@@ -68,7 +70,9 @@ def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
             counted = _count(stages, engine, some, layouts)
 
             def work(window: Window, counted: dict[Window, list[Profile]] = counted) -> Facts:
-                found = counted[window] if window in counted else _count_one(stages, engine, taken[window.start], layouts)
+                found = (
+                    counted[window] if window in counted else _count_one(stages, engine, taken[window.start], layouts)
+                )
                 return _save(stages, taken[window.start], found)
 
             outcomes |= _by_window(each_window(stages, "profile", [one.window for one in some], work))
@@ -98,7 +102,9 @@ def protocols_of(waiting: Sequence[IngestedWindow]) -> set[str]:
 def _count(
     stages: StageContext, engine: Engine, some: Sequence[IngestedWindow], layouts: dict[str, Layout]
 ) -> dict[Window, list[Profile]]:
-    """Profiles of all of these windows in one pass; nothing when it fails: each is then counted alone, to find the bad one."""
+    """Profiles of all of these windows in one pass; nothing when it fails: each is then counted alone, to find the bad
+    one.
+    """
     versions = {version for one in some for version in one.versions}
     try:
         relation = predictions_relation(stages.monitor, some)
@@ -115,9 +121,7 @@ def _count(
     return grouped
 
 
-def _count_one(
-    stages: StageContext, engine: Engine, one: IngestedWindow, layouts: dict[str, Layout]
-) -> list[Profile]:
+def _count_one(stages: StageContext, engine: Engine, one: IngestedWindow, layouts: dict[str, Layout]) -> list[Profile]:
     """Raises WindowError that names the lake files, when they cannot be read."""
     relation = predictions_relation(stages.monitor, [one])
     wanted = by_version(stages.monitor, one.versions, layouts)

@@ -25,9 +25,13 @@ SEASONS = 8  # weeks that the usual volume of an hour or day of the week is take
 
 
 def measure(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
-    """Measures these windows; reads no raw row. Figures about whole windows stand with the version that served most rows."""
+    """Measures these windows; reads no raw row. Figures about whole windows stand with the version that served most
+    rows.
+    """
     name = stages.monitor.name
-    past = {Window(w.start - timedelta(weeks=k), w.end - timedelta(weeks=k)) for w in windows for k in range(1, SEASONS + 1)}
+    past = {
+        Window(w.start - timedelta(weeks=k), w.end - timedelta(weeks=k)) for w in windows for k in range(1, SEASONS + 1)
+    }
 
     def read(conn: Connection) -> tuple:
         return (
@@ -53,7 +57,9 @@ def measure(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
         def write(conn: Connection) -> int:
             ledger.lock_window(conn, name, window)
             made = stages.provenance(one.data_version, batches[window.start])
-            changed = sum(metric_store.write_quality(conn, name, version, window, found, made) for version, found in rows.items())
+            changed = sum(
+                metric_store.write_quality(conn, name, version, window, found, made) for version, found in rows.items()
+            )
             complete(stages, conn, "quality", window, one.data_version, batches[window.start])
             return changed
 
@@ -121,10 +127,10 @@ def _rows(
     return rows
 
 
-def _no_rows(stages: StageContext, one: IngestedWindow, references: Mapping[tuple[str, str], ReferenceSegment]) -> Profile:
+def _no_rows(
+    stages: StageContext, one: IngestedWindow, references: Mapping[tuple[str, str], ReferenceSegment]
+) -> Profile:
     """An empty window still has a volume: zero, and that may be the news."""
     version = reference_version(stages.monitor, stages.monitor.reference.model_version, {v for v, _ in references})
     layout = references[version, EVERYTHING].profile
     return Profile(one.window, version, EVERYTHING, layout.layout_id, 0, ())
-
-

@@ -30,8 +30,8 @@ class ReferenceOutcome:
 def profile_reference(stages: StageContext) -> ReferenceOutcome:
     """Profiles the declared reference by model version and keeps layout and profiles.
 
-    Does nothing when the source files and the declaration they are read by are unchanged. Raises SourceError when the source
-    cannot be read or holds no row.
+    Does nothing when the source files and the declaration they are read by are unchanged. Raises SourceError when the
+    source cannot be read or holds no row.
     """
     monitor = stages.monitor
     current = source_version(monitor)

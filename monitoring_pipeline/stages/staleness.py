@@ -16,7 +16,8 @@ from monitoring_pipeline.warehouse import ledger
 MOST_NEW_FILES = 500  # that are looked at between two runs: a sensor's tick has a minute
 Cause = Literal["rows", "labels"]
 
-# A changed declaration is not here: it makes every window of the past differ, and whether to go back is the owner's choice.
+# A changed declaration is not here: it makes every window of the past differ, and whether to go back is the owner's
+# choice.
 CAUSE_OF: dict[str, Cause] = {
     "source": "rows",
     "data": "rows",
@@ -42,7 +43,9 @@ def stale(stages: StageContext, max_attempts: int) -> dict[Cause, list[Window]]:
     """
     _look_at_new_files(stages)
     found = stages.warehouse.run(lambda conn: ledger.stale_windows(conn, stages.monitor.name, max_attempts))
-    causes: dict[Window, Cause] = dict.fromkeys(stages.warehouse.run(lambda conn: _gaps(conn, stages.monitor.name)), "rows")
+    causes: dict[Window, Cause] = dict.fromkeys(
+        stages.warehouse.run(lambda conn: _gaps(conn, stages.monitor.name)), "rows"
+    )
     for one in found:
         cause = CAUSE_OF.get(one.reason)
         if cause is not None and causes.get(one.window) != "rows":
@@ -89,7 +92,8 @@ def _gaps(conn: Connection, monitor: str) -> list[Window]:
 def new_label_files(stages: StageContext, max_attempts: int) -> NewLabels:
     """Lists the ground-truth source and compares with the ledger; opens no file.
 
-    Files that were seen and are in no batch yet (the run was killed, or failed less than ``max_attempts`` times) count too.
+    Files that were seen and are in no batch yet (the run was killed, or failed less than ``max_attempts`` times) count
+    too.
     """
     monitor = stages.monitor
     if monitor.ground_truth is None or monitor.ground_truth.url is not None:

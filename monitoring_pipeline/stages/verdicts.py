@@ -16,7 +16,9 @@ CHECKS = ("schema_contract", "data_quality", "drifted_columns", "model_performan
 
 @dataclass(frozen=True)
 class Verdict:
-    """What speaks against one window; no finding, no objection. ``window`` is its start as text, None before the first."""
+    """What speaks against one window; no finding, no objection. ``window`` is its start as text, None before the
+    first.
+    """
 
     window: str | None
     findings: tuple[str, ...]
@@ -47,8 +49,12 @@ def reference_findings(stages: StageContext) -> list[str]:
             findings.append(f"the reference of {version} has {n} rows; give it at least {LEAST_ROWS}")
         empty = [c.layout.name for c in reference.profile.columns if c.n_values == 0]
         if empty:
-            findings.append(f"the reference of {version} has no value in {', '.join(empty)}; drop the columns or mend the source")
+            findings.append(
+                f"the reference of {version} has no value in {', '.join(empty)}; drop the columns or mend the source"
+            )
         target = reference.labelled.target
         if target is not None and reference.labelled.outcome.n_labelled and (target.counts > 0).sum() < 2:
-            findings.append(f"the reference of {version} holds one outcome only; performance cannot be measured against it")
+            findings.append(
+                f"the reference of {version} holds one outcome only; performance cannot be measured against it"
+            )
     return findings

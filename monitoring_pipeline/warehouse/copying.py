@@ -18,16 +18,22 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "
 
 
 def copy_rows(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Append rows. ``table`` and ``columns`` are names of ours, never a user's. Raises SQLAlchemy's errors, as ``execute``."""
+    """Append rows. ``table`` and ``columns`` are names of ours, never a user's. Raises SQLAlchemy's errors, as
+    ``execute``.
+    """
     fields = _field  # a local name: the loop runs millions of times a year of windows
-    lines = "".join(["\t".join([array_literal(v) if type(v) is np.ndarray else fields(v) for v in row]) + "\n" for row in rows])
+    lines = "".join(
+        ["\t".join([array_literal(v) if type(v) is np.ndarray else fields(v) for v in row]) + "\n" for row in rows]
+    )
     if lines:
         statement = f"copy {table} ({', '.join(columns)}) from stdin"
-        with conn.connection.cursor() as cursor:
-            try:
-                cursor.copy_expert(statement, io.StringIO(lines))
-            except psycopg2.Error as error:
-                raise _translated(conn, statement, error) from error
+        cursor = conn.connection.cursor()
+        try:
+            cursor.copy_expert(statement, io.StringIO(lines))
+        except psycopg2.Error as error:
+            raise _translated(conn, statement, error) from error
+        finally:
+            cursor.close()
 
 
 def _translated(conn: Connection, statement: str, error: psycopg2.Error) -> DBAPIError:
@@ -35,14 +41,18 @@ def _translated(conn: Connection, statement: str, error: psycopg2.Error) -> DBAP
     lost = conn.dialect.is_disconnect(error, None, None)
     if lost:
         conn.invalidate(error)
-    found = DBAPIError.instance(statement, None, error, psycopg2.Error, connection_invalidated=lost, dialect=conn.dialect)
+    found = DBAPIError.instance(
+        statement, None, error, psycopg2.Error, connection_invalidated=lost, dialect=conn.dialect
+    )
     assert isinstance(found, DBAPIError)
     return found
 
 
 @lru_cache(maxsize=1 << 16, typed=True)
 def _field(value: Any) -> str:
-    """One value as COPY reads it. Names, thresholds and zeros come again and again; ``typed`` keeps 1, 1.0 and True apart."""
+    """One value as COPY reads it. Names, thresholds and zeros come again and again; ``typed`` keeps 1, 1.0 and True
+    apart.
+    """
     if value is None:
         return "\\N"
     return value.translate(_ESCAPES) if isinstance(value, str) else str(value)

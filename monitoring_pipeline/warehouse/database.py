@@ -38,7 +38,8 @@ class Warehouse:
         """The database of ``settings``: DATABASE_URL, or the embedded server of the home; its schema made current.
 
         Waits up to ``patience`` seconds (those of ``settings`` when None) for a database that is away, then raises
-        WarehouseError, which never shows a password. ``leave_running``: the embedded server outlives this process (until ``EmbeddedPostgres.stop``).
+        WarehouseError, which never shows a password. ``leave_running``: the embedded server outlives this process
+        (until ``EmbeddedPostgres.stop``).
         """
         server = None if settings.database_url else EmbeddedPostgres(settings.home).start()
         try:
@@ -89,8 +90,8 @@ class Warehouse:
     def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
         """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat.
 
-        ``can_be_recomputed``: do not wait for the disk. A crash of the server within the next half second undoes the whole
-        transaction, its note in ``window_stage`` included: the window is stale again, and computed again.
+        ``can_be_recomputed``: do not wait for the disk. A crash of the server within the next half second undoes the
+        whole transaction, its note in ``window_stage`` included: the window is stale again, and computed again.
         """
         for attempt in self._attempts(WarehouseError):
             with attempt, self.transaction() as connection:

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from sqlalchemy import Connection, text
 
 TOTALS = text("""
-select count(*) filter (where ingested_at is not null) as n_windows, count(*) filter (where last_error is not null) as n_failed,
+select count(*) filter (where ingested_at is not null) as n_windows,
+       count(*) filter (where last_error is not null) as n_failed,
        coalesce(sum(n_rows), 0)::bigint as n_rows, coalesce(sum(n_duplicates), 0)::bigint as n_duplicates,
        coalesce(sum(n_quarantined), 0)::bigint as n_quarantined
 from monitoring.window_status where monitor = :monitor
@@ -17,7 +18,8 @@ DRIFTED_COLUMNS = text("""
 select column_name, method, count(*) filter (where drifted) as n_drifted, count(*) as n_windows, max(value) as value,
        (array_agg(window_start order by value desc, window_start))[1] as worst
 from monitoring.drift_current
-where monitor = :monitor and baseline = 'training' and method = 'psi' and segment = '*' and role = 'feature' and value is not null
+where monitor = :monitor and baseline = 'training' and method = 'psi' and segment = '*' and role = 'feature'
+  and value is not null
 group by column_name, method order by n_drifted desc, value desc, column_name
 """)
 UNCOVERED_WINDOWS = text("""
@@ -25,7 +27,8 @@ with coverage as (
   select window_start, value, n, violated from monitoring.quality_current
   where monitor = :monitor and metric = 'label_coverage' and segment = '*'
 )
-select window_start, value as coverage, n as n_predictions, (select percentile_cont(0.5) within group (order by value) from coverage) as usual
+select window_start, value as coverage, n as n_predictions,
+       (select percentile_cont(0.5) within group (order by value) from coverage) as usual
 from coverage where violated order by value, window_start
 """)
 

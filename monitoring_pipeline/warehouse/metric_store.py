@@ -168,9 +168,7 @@ def _write(
         # The first figures of a window have nothing to be compared with; two thirds of the time without the detour.
         now = conn.execute(STATEMENT_TIME).scalar_one()
         made = (*vars(provenance).values(), now, now)
-        copy_rows(
-            conn, table.base, (*of, *table.columns, *MADE), ((*of.values(), *values(row), *made) for row in rows)
-        )
+        copy_rows(conn, table.base, (*of, *table.columns, *MADE), ((*of.values(), *values(row), *made) for row in rows))
         return len(rows)
     conn.exec_driver_sql(table.empty_incoming)
     copy_rows(conn, table.incoming, table.columns, (values(row) for row in rows))

@@ -16,7 +16,8 @@ select window_start, model_version, layout_id from monitoring.profile
 where monitor = :monitor and segment = '*' and window_start = any(:starts)
 """)
 SEGMENTS_BY_CONFIG = text("""
-select config_version, declaration -> 'segments' from monitoring.monitor_declaration where monitor = :monitor
+select config_version, declaration -> 'segments' as segments from monitoring.monitor_declaration
+where monitor = :monitor
 """)
 LABEL_COUNTS = text("""
 select window_start, sum(n_labelled) from monitoring.labelled_profile
@@ -75,7 +76,8 @@ def profiled_layouts(conn: Connection, monitor: str, windows: Iterable[Window]) 
 
 def segments_by_config(conn: Connection, monitor: str) -> dict[str, list[Any]]:
     """The segments that each declaration of the monitor named."""
-    return {config: segments for config, segments in conn.execute(SEGMENTS_BY_CONFIG, {"monitor": monitor})}
+    rows = conn.execute(SEGMENTS_BY_CONFIG, {"monitor": monitor})
+    return {row.config_version: row.segments for row in rows}
 
 
 def label_counts(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[datetime, int]:
@@ -97,5 +99,3 @@ def performance_values(
     """One realized metric's current figures, by window and model version."""
     rows = conn.execute(PERFORMANCE_VALUES, _of(monitor, windows) | {"metric": metric}).mappings()
     return [PerformanceValue(**row) for row in rows]
-
-

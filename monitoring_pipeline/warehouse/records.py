@@ -1,4 +1,6 @@
-"""Records of the ledger as plain values: what was found in the sources and what was taken in. Times are aware and UTC."""
+"""Records of the ledger as plain values: what was found in the sources and what was taken in. Times are aware and
+UTC.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class FileVersion:
 class IndexedFile:
     """A source file looked at once: how many of its rows fall in which window (by window start).
 
-    ``n_unplaced`` rows have no readable event time; ``unplaced_example`` shows one. ``error`` says why a file cannot be read; it
+    ``n_unplaced`` rows have no readable event time; ``unplaced_example`` shows one. ``error`` says why a file cannot
+    be read; it
     then holds no windows. A SQL table is indexed as one pseudo file a window, ``sql:<table>@<window start>``.
     """
 

@@ -17,12 +17,14 @@ with newest as (
   where q.monitor = :monitor and q.violated and metric in
     ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
   union all
-  select 'data_quality', format('%s of %s is %s in %s (threshold %s)', metric, column_name, round(value::numeric, 4), segment, threshold)
+  select 'data_quality', format('%s of %s is %s in %s (threshold %s)', metric, column_name, round(value::numeric, 4),
+                                segment, threshold)
   from monitoring.quality_current q join newest n using (window_start)
   where q.monitor = :monitor and q.violated and segment = '*' and metric not in
     ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
   union all
-  select 'drifted_columns', format('%s of the features drifted against %s (threshold %s)', round(value::numeric, 3), baseline, threshold)
+  select 'drifted_columns', format('%s of the features drifted against %s (threshold %s)', round(value::numeric, 3),
+                                   baseline, threshold)
   from monitoring.drift_current d join newest n using (window_start)
   where d.monitor = :monitor and d.drifted and segment = '*' and method = 'drifted_columns_share'
   union all

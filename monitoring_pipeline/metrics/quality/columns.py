@@ -65,7 +65,9 @@ def _missing(
 
 
 def _constant(segment: str, column: ColumnProfile, usual: ColumnProfile | None) -> QualityRow:
-    """1 when ``LEAST_FOR_CONSTANT`` or more values are all one; violated unless most of the reference stands in that bin."""
+    """1 when ``LEAST_FOR_CONSTANT`` or more values are all one; violated unless most of the reference stands in that
+    bin.
+    """
     n = column.n_values
     if n < LEAST_FOR_CONSTANT:
         return QualityRow(segment, column.layout.name, "constant", None, 0.0, "default", None, n)

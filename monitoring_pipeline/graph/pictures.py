@@ -73,15 +73,23 @@ def _picture(width: float, height: float, draw: Callable[[Axes], None]) -> dg.Me
 
 def _heat_map(ax: Axes, heat: figures.Heat) -> None:
     order = np.argsort(-np.nan_to_num(heat.values).max(axis=1), kind="stable")[:MOST_COLUMNS]
-    image = ax.imshow(
-        heat.values[order], aspect="auto", cmap="YlOrRd", vmin=0, vmax=2 * heat.threshold, interpolation="nearest"
-    )
+    from matplotlib.colors import LogNorm
+
+    # A drift figure spans decades: on a linear scale the season's columns would hide all others.
+    scale = LogNorm(vmin=heat.threshold / 20, vmax=heat.threshold * 50, clip=True)
+    shown = np.where(heat.values[order] <= 0, heat.threshold / 20, heat.values[order])
+    image = ax.imshow(shown, aspect="auto", cmap="YlOrRd", norm=scale, interpolation="nearest")
     ax.set_yticks(range(len(order)), [heat.columns[i][:24] for i in order], fontsize=7)
     step = max(1, len(heat.windows) // 8)
     ticks = range(0, len(heat.windows), step)
     ax.set_xticks(ticks, [heat.windows[i].start.strftime("%d %b") for i in ticks], fontsize=7)
-    ax.set_title(f"{heat.method} against {heat.baseline}; drift from {heat.threshold:g}", fontsize=8, loc="left")
+    ax.set_title(
+        f"{heat.method} against {heat.baseline}; drift from {heat.threshold:g} (the line in the scale); white: no values",
+        fontsize=8,
+        loc="left",
+    )
     colorbar = ax.figure.colorbar(image, ax=ax, fraction=0.025)
+    colorbar.ax.axhline(heat.threshold, color="black", linewidth=1)
     colorbar.ax.tick_params(labelsize=7)
 
 

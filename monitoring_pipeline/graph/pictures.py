@@ -83,11 +83,10 @@ def _heat_map(ax: Axes, heat: figures.Heat) -> None:
     step = max(1, len(heat.windows) // 8)
     ticks = range(0, len(heat.windows), step)
     ax.set_xticks(ticks, [heat.windows[i].start.strftime("%d %b") for i in ticks], fontsize=7)
-    ax.set_title(
-        f"{heat.method} against {heat.baseline}; drift from {heat.threshold:g} (the line in the scale); white: no values",
-        fontsize=8,
-        loc="left",
+    title = (
+        f"{heat.method} against {heat.baseline}; drift from {heat.threshold:g}, the line in the scale; white: no values"
     )
+    ax.set_title(title, fontsize=8, loc="left")
     colorbar = ax.figure.colorbar(image, ax=ax, fraction=0.025)
     colorbar.ax.axhline(heat.threshold, color="black", linewidth=1)
     colorbar.ax.tick_params(labelsize=7)

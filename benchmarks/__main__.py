@@ -1,6 +1,6 @@
 """Runs the benchmarks and writes their tables to README.md beside this file.
 
-python -m benchmarks [--rows 1000000] [--large 10000000] [--without-evidently]
+python -m benchmarks [--rows 1000000] [--large 10000000] [--without-evidently] [--peers PYTHON]
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import full_pass, stored_profiles
+from benchmarks import backfill, full_pass, serving, stored_profiles
 from benchmarks.measuring import machine
 
 README = Path(__file__).with_name("README.md")
@@ -35,6 +35,20 @@ in pandas and the reference's {reference_rows:,} besides, since it keeps no prof
 Ninety days in Postgres, one segment, best of seven; no raw row is read. The goal is 100 ms.
 
 {stored_profiles}
+
+## Ninety days in one run of the graph
+
+{backfill}
+
+## The serving side
+
+{instrumentation}
+
+The peers boxkite and whylogs need older libraries; they run in an interpreter of their own (`--peers`).
+
+## The monitor's exporter
+
+{exporter}
 """
 
 
@@ -43,6 +57,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--large", type=int, default=10_000_000, help="0: leave it out")
     parser.add_argument("--without-evidently", action="store_true")
+    parser.add_argument("--peers", help="interpreter that has boxkite and whylogs")
     arguments = parser.parse_args()
     costs = full_pass.measure(arguments.rows, arguments.large, not arguments.without_evidently)
     written = TEXT.format(
@@ -51,6 +66,9 @@ def main() -> None:
         full_pass=full_pass.table(costs, arguments.rows, arguments.large),
         reference_rows=full_pass.REFERENCE_ROWS,
         stored_profiles=stored_profiles.table(stored_profiles.measure(90), 90),
+        backfill=backfill.table(backfill.measure(90, 10_000), 10_000),
+        instrumentation=serving.instrumentation(arguments.peers),
+        exporter=serving.exporter(),
     )
     README.write_text(written)
     print(written)

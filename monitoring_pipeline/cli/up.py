@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -71,15 +73,20 @@ def _wait(children: dict[str, subprocess.Popen[bytes]]) -> None:
 
 
 def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Interrupts each child with all it has started, as a terminal would; what does not end in time is killed."""
     for child in children:
-        if child.poll() is None:
-            child.send_signal(signal.SIGINT)
+        _signal_group(child, signal.SIGINT)
     deadline = time.monotonic() + STOP_SECONDS
     for child in children:
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.kill()
+        # Dagster's web server and daemon are children of the child: none may outlive us.
+        _signal_group(child, signal.SIGKILL)
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
 
 
 def _as_interrupt(*_: object) -> None:

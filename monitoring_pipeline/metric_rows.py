@@ -1,5 +1,4 @@
-"""Metric rows as plain values: one number with what makes it readable. ``metrics`` makes them, ``warehouse`` keeps
-them.
+"""Metric rows as plain values: one number with what makes it readable. ``metrics`` makes, ``warehouse`` keeps them.
 
 Each class's ``KEY`` is the natural key within (monitor, model_version, window). Times are UTC, shares lie in [0, 1].
 """
@@ -18,9 +17,8 @@ class DriftRow:
     """One column compared with one baseline by one method.
 
     ``value`` is the method's figure, ``effect`` what is held against ``threshold`` where that is another figure
-    (chi-square:
-    Cramér's V). ``error_bound``: the unbinned figure lies within it of ``value``; None where binning is exact or
-    unbounded. ``drifted`` is None when either side holds no values.
+    (chi-square: Cramér's V). ``error_bound``: the unbinned figure lies within it of ``value``; None where binning is
+    exact or unbounded. ``drifted`` is None when either side holds no values.
     """
 
     KEY: ClassVar = ("baseline", "segment", "column_name", "method")

@@ -1,7 +1,6 @@
 """Gates and verdicts as asset checks.
 
-The reference's gate blocks: bins cut from a poor reference would poison every window after it. The windows' verdicts
-do not:
+The reference's gate blocks: bins cut from a poor reference would poison every window. The windows' verdicts do not:
 they are rows in Postgres, one per window, and the check says in Dagster what they say of the newest window of the run.
 """
 
@@ -26,9 +25,7 @@ VERDICTS = {
 
 
 def reference_gate(monitor: Monitor) -> dg.AssetChecksDefinition:
-    """``<monitor>_reference_gate``: enough rows, both classes seen, every declared column there. Blocks what
-    follows.
-    """
+    """``<monitor>_reference_gate``: enough rows, both classes seen, no column empty. Blocks what follows."""
 
     @dg.multi_asset_check(
         name=f"{monitor.name}_reference_gate",

@@ -1,6 +1,4 @@
-"""The reference asset: the labelled rows a model version was validated on, profiled; they fix bins and usual
-figures.
-"""
+"""The reference asset: the labelled rows a model version was validated on fix bins and usual figures."""
 
 import dagster as dg
 

@@ -1,9 +1,8 @@
 """Sensors: what is stale becomes range runs; label files that have arrived become a batch.
 
 Both are level-triggered: they look at what is, in Postgres, not at what happened, so a crash in between loses nothing.
-Ranges
-already running are left alone. A window that has failed ``MAX_ATTEMPTS`` times on the same data is not tried again;
-``status`` lists it, and new data or labels for it start the count anew.
+Ranges already running are left alone. A window that has failed ``MAX_ATTEMPTS`` times on the same data is not tried
+again; ``status`` lists it, and new data or labels for it start the count anew.
 """
 
 from collections.abc import Iterator, Sequence

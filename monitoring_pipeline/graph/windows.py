@@ -1,10 +1,9 @@
 """The assets of a window: ingested predictions, profile, ground truth, quality, drift, performance.
 
 They are one ``multi_asset`` rather than six ops, for one reason: a window that fails must fail alone. Dagster skips
-what
-follows a failed op, for every window of the range. Here a stage passes the windows that went well on to the next stage,
-each good (asset, window) is recorded as materialized, and only then the run ends failed, naming the bad windows. Any
-subset of the six can still be selected.
+what follows a failed op, for every window of the range. Here a stage passes the windows that went well on to the next
+stage, each good (asset, window) is recorded as materialized, and only then the run ends failed, naming the bad windows.
+Any subset of the six can still be selected.
 """
 
 import warnings

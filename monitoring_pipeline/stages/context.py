@@ -57,9 +57,7 @@ class StageContext:
 
 @dataclass(frozen=True)
 class WindowOutcome:
-    """How one stage went for one window. ``error`` names what is wrong and the remedy; ``facts`` are shown in
-    Dagster.
-    """
+    """How one stage went for one window. ``error`` names what is wrong and the remedy; ``facts`` show in Dagster."""
 
     window: Window
     stage: Stage

@@ -31,9 +31,7 @@ Key = tuple[str, str]  # model version, segment
 
 @dataclass(frozen=True)
 class Columns:
-    """What one (window, model version, segment) holds: the columns of its profile, and the target's as far as
-    labelled.
-    """
+    """What one (window, version, segment) holds: its profile's columns, and the target's as far as labelled."""
 
     layout_id: str
     columns: tuple[ColumnProfile, ...]

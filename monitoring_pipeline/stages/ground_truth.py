@@ -94,9 +94,7 @@ def _unusable(stages: StageContext, number: int, files: Sequence[str]) -> dict[s
 
 
 def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
-    """Counts these windows' predictions against the labels known now. A window no newer batch touched is left as it
-    is.
-    """
+    """Counts these windows' predictions against the labels known now. One no newer batch touched is left as it is."""
     take_in_labels(stages)
     name = stages.monitor.name
 

@@ -30,9 +30,7 @@ WINDOWS_A_PASS = 96
 
 
 def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
-    """Profiles these windows by model version and segment. One whose rows and layouts are unchanged is left as it
-    is.
-    """
+    """Profiles these windows by version and segment. One whose rows and layouts are unchanged is left as it is."""
     name = stages.monitor.name
 
     def read(conn: Connection) -> tuple:

@@ -1,4 +1,4 @@
-"""The way a user goes in: a monitor's graph run and its sensors asked, on a database and a Dagster instance of the test's own."""
+"""The way a user goes in: a monitor's graph run and its sensors asked, on a database and an instance of their own."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def views(url: str) -> dict[str, list[tuple[Any, ...]]]:
         frame = query(url, f"select * from monitoring.{view}")
         kept = frame.drop(columns=[c for c in WHEN if c in frame])
         rounded = kept.map(lambda v: float(f"{v:.10g}") if isinstance(v, float) else v)
-        said[view] = sorted((tuple(map(str, row)) for row in rounded.itertuples(index=False)))
+        said[view] = sorted(tuple(map(str, row)) for row in rounded.itertuples(index=False))
     return said
 
 

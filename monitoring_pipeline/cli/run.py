@@ -14,7 +14,7 @@ from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import AssetCheckEvaluation, DagsterInstance
 
     from monitoring_pipeline.monitors import Monitor, Window
 
@@ -102,9 +102,24 @@ def _reasons(result: object) -> list[str]:
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
+            # A blocking check that did not pass: Dagster's own words are a traceback, its findings say why.
+            if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
+                continue
             text = data.user_failure_data.description if data.user_failure_data else data.error_display_string
             reasons.append(text or "")
-    return reasons
+    return reasons + [_findings(check) for check in result.get_asset_check_evaluations() if _blocks(check)]
+
+
+def _blocks(check: AssetCheckEvaluation) -> bool:
+    from dagster import AssetCheckSeverity
+
+    return not check.passed and bool(check.blocking) and check.severity == AssetCheckSeverity.ERROR
+
+
+def _findings(check: AssetCheckEvaluation) -> str:
+    findings = check.metadata["findings"].value if "findings" in check.metadata else "no reason given"
+    asset = check.asset_key.to_user_string()
+    return f"{asset} did not pass {check.check_name}, so nothing was computed from it:\n{findings}"
 
 
 def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:

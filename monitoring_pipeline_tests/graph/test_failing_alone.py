@@ -102,7 +102,7 @@ def test_labels_that_cannot_be_joined_are_tried_three_times(door: FrontDoor) -> 
 
 def test_a_stage_that_waits_for_a_failed_one_is_not_asked_for_without_end(door: FrontDoor) -> None:
     """Profiling fails; drift and quality never come to their turn and have no failures of their own to count."""
-    it, monitor = ready(door.base, 2, labelled=False)
+    _, monitor = ready(door.base, 2, labelled=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(profiling, "_save", _refuses)
         assert "cannot be kept" in (door.run(monitor, 0, 1) or "")

@@ -18,7 +18,8 @@ DAYS = 5
 
 def performance(door: FrontDoor, day: int, metric: str, segment: str = "*") -> pd.Series:
     found = door.query(
-        "select * from monitoring.performance_current where window_start = :w and metric = :metric and segment = :segment",
+        "select * from monitoring.performance_current"
+        " where window_start = :w and metric = :metric and segment = :segment",
         w=toy.day(day).start,
         metric=metric,
         segment=segment,
@@ -43,7 +44,7 @@ def psi(reference: np.ndarray, current: np.ndarray, edges: np.ndarray) -> float:
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_range_makes_rows_and_a_second_run_changes_nothing(door: FrontDoor, task: Task) -> None:
-    it, monitor = toy.ready(door.base, DAYS, task)
+    _, monitor = toy.ready(door.base, DAYS, task)
     assert door.run(monitor, 0, DAYS - 1) is None
     first = door.views()
 
@@ -78,8 +79,8 @@ def test_figures_of_a_binary_day_are_those_of_its_rows(door: FrontDoor) -> None:
     assert drift["n_current"] == np.isfinite(x).sum() and drift["n_reference"] == reference["x"].notna().sum()
 
     missing = door.query(
-        "select value, n from monitoring.quality_current where window_start = :w and segment = '*' and column_name = 'x'"
-        " and metric = 'missing_share'",
+        "select value, n from monitoring.quality_current"
+        " where window_start = :w and segment = '*' and column_name = 'x' and metric = 'missing_share'",
         w=toy.day(1).start,
     ).iloc[0]
     assert missing["value"] == pytest.approx(rows["x"].isna().mean(), abs=1e-12) and missing["n"] == len(rows)

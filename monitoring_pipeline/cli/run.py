@@ -93,33 +93,25 @@ def run_range(monitor: Monitor, first: Window, last: Window, instance: DagsterIn
     return "\n".join(_reasons(result)) or f"run {result.run_id} failed; see it in Dagster"
 
 
-def _reasons(result: object) -> list[str]:
-    """What the failed steps say, without Dagster's wrapping."""
-    from dagster import ExecuteInProcessResult
-
-    assert isinstance(result, ExecuteInProcessResult)
+def _reasons(result: ExecuteInProcessResult) -> list[str]:
+    """What the failed steps and gates say, without Dagster's wrapping and stacks, which stand in Dagster."""
     reasons = []
     for event in result.all_events:
-        if event.is_step_failure:
+        if event.is_asset_check_evaluation:
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.blocking and check.description:
+                reasons.append(f"{check.asset_key.to_user_string()} does not pass its gate:\n{check.description}")
+        elif event.is_step_failure:
             data = event.step_failure_data
-            # A blocking check that did not pass: Dagster's own words are a traceback, its findings say why.
-            if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
-                continue
-            text = data.user_failure_data.description if data.user_failure_data else data.error_display_string
-            reasons.append(text or "")
-    return reasons + [_findings(check) for check in result.get_asset_check_evaluations() if _blocks(check)]
-
-
-def _blocks(check: AssetCheckEvaluation) -> bool:
-    from dagster import AssetCheckSeverity
-
-    return not check.passed and bool(check.blocking) and check.severity == AssetCheckSeverity.ERROR
-
-
-def _findings(check: AssetCheckEvaluation) -> str:
-    findings = check.metadata["findings"].value if "findings" in check.metadata else "no reason given"
-    asset = check.asset_key.to_user_string()
-    return f"{asset} did not pass {check.check_name}, so nothing was computed from it:\n{findings}"
+            if data.user_failure_data and data.user_failure_data.description:
+                reasons.append(data.user_failure_data.description)
+            elif data.error and data.error.cls_name != "DagsterAssetCheckFailedError":
+                cause = data.error.cause or data.error
+                said = (cause.message or "no message").strip()
+                reasons.append(
+                    f"{event.step_key}: unexpected {said} (the traceback is in Dagster, run {result.run_id})"
+                )
+    return reasons
 
 
 def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:

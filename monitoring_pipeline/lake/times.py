@@ -15,7 +15,8 @@ from monitoring_pipeline.errors import DeclarationError
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 _NAIVE = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"}
-_AWARE = {"TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NS WITH TIME ZONE"}
+_NANOSECONDS = "TIMESTAMPTZ_NS"  # pandas before 3 wrote these; DuckDB has few functions for them
+_AWARE = {"TIMESTAMP WITH TIME ZONE", _NANOSECONDS}
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"}
 # An offset is only looked for behind a time of day: the day of '2024-03-31' is no offset.
 OFFSET = r":[0-9]{2}.*([zZ]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
@@ -24,7 +25,7 @@ OFFSET = r":[0-9]{2}.*([zZ]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 def utc_sql(column: str, kind: str, timezone: str) -> str:
     """SQL of type TIMESTAMP (UTC, or null where unreadable) for the quoted ``column`` of DuckDB type ``kind``."""
     if kind in _AWARE:
-        return f"make_timestamp(epoch_us({column}))"
+        return f"make_timestamp(epoch_us(CAST({column} AS TIMESTAMPTZ)))"
     if kind in _NAIVE:
         return _local_to_utc(f"CAST({column} AS TIMESTAMP)", timezone)
     if kind in _INTEGERS or kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL"):
@@ -45,8 +46,8 @@ def coarse_filter(column: str, kind: str, start: datetime, end: datetime) -> str
     margin = timedelta(hours=0 if kind in _AWARE else 26)
     if kind in _AWARE or kind in _NAIVE:
         low, high = (timestamp(t) for t in (start - margin, end + margin))
-        suffix = "TZ" if kind in _AWARE else ""
-        return f"{column} >= TIMESTAMP{suffix} '{low}' AND {column} < TIMESTAMP{suffix} '{high}'"
+        kind_of_bound = kind if kind in _AWARE else "TIMESTAMP"
+        return f"{column} >= CAST('{low}' AS {kind_of_bound}) AND {column} < CAST('{high}' AS {kind_of_bound})"
     return None
 
 

@@ -85,6 +85,7 @@ def test_files_of_different_zones_meet_in_the_same_window(declare, settings, tmp
     shapes = {
         "naive": [t.astimezone(local).replace(tzinfo=None) for t in instants],
         "aware": pa.array(instants, pa.timestamp("us", "Asia/Tokyo")),
+        "nanoseconds": pa.array(instants, pa.timestamp("ns", "UTC")),
         "text": [t.astimezone(ZoneInfo("Europe/Berlin")).isoformat() for t in instants],
         "epoch": [int(t.timestamp() * 1000) for t in instants],
     }
@@ -92,7 +93,7 @@ def test_files_of_different_zones_meet_in_the_same_window(declare, settings, tmp
         write(tmp_path / f"log/{name}.parquet", base | {"id": [f"{name}{i}" for i in range(n)], "at": at})
     monitor = declare(schema={"timezone": "America/New_York"}, window="hour")
     answers = take_in(monitor, settings)
-    assert {key: w.n_rows for key, w in answers.items()} == {f"2024-03-10-{h:02}:00": 4 for h in (3, 5, 6, 7, 8)}
+    assert {key: w.n_rows for key, w in answers.items()} == {f"2024-03-10-{h:02}:00": 5 for h in (3, 5, 6, 7, 8)}
     times = dict(kept(monitor, settings, *answers.values(), select="__id, __time"))
     assert all(times[f"{name}{i}"] == instants[i].replace(tzinfo=None) for name in shapes for i in range(n))
 

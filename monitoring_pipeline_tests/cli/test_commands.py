@@ -1,0 +1,102 @@
+"""The command line as a user types it: what it answers, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from monitoring_pipeline.settings import Settings
+
+
+class Shell:
+    """Runs commands in a home and a directory of monitors of their own."""
+
+    def __init__(self, home: Path, database_url: str | None) -> None:
+        self.monitors = home / "monitors"
+        self.environment = os.environ | {"MONITORING_HOME": str(home / "home"), "MONITORS_DIR": str(self.monitors)}
+        if database_url:
+            self.environment["DATABASE_URL"] = database_url
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-W", "ignore", "-m", "monitoring_pipeline.cli", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=180)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, settings: Settings) -> Shell:
+    return Shell(tmp_path, settings.database_url)
+
+
+def unprepared(directory: Path) -> Path:
+    """A log as somebody has it: names of their own, an outcome in another file."""
+    rng = np.random.default_rng(5)
+    n = 2400
+    at = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(np.sort(rng.uniform(0, 20 * 86400, n)), "s")
+    score = rng.beta(2, 4, n)
+    log = pd.DataFrame(
+        {
+            "requestId": [f"r-{i}" for i in range(n)],
+            "createdAt": at,
+            "amount due": rng.gamma(2, 50, n),
+            "plan": rng.choice(["basic", "gold"], n),
+            "churn_probability": score,
+            "predicted": (score > 0.5).astype(int),
+        }
+    )
+    log.to_parquet(directory / "log.parquet", index=False)
+    outcomes = pd.DataFrame({"requestId": log["requestId"], "churned": (rng.random(n) < score).astype(int)})
+    outcomes.to_csv(directory / "outcomes.csv", index=False)
+    return directory
+
+
+@pytest.mark.slow
+def test_from_somebodys_parquet_to_rows(shell: Shell, tmp_path: Path) -> None:
+    place = unprepared(tmp_path)
+    sources = ("--predictions", str(place / "log.parquet"), "--ground-truth", str(place / "outcomes.csv"))
+    drafted = shell("init", "churn", *sources)
+    assert drafted.returncode == 0, drafted.stderr
+    again = shell("init", "churn", *sources)
+    assert again.returncode == 1 and "is there already" in again.stderr
+    sound = shell("validate")
+    assert sound.returncode == 0, sound.stderr
+    ran = shell("run", "churn")
+    assert ran.returncode == 0, ran.stderr
+    status = json.loads(shell("status", "--json").stdout)
+    assert [one["monitor"] for one in status] == ["churn"]
+    assert status[0]["coverage"] == 1.0 and not status[0]["failed_windows"]
+    exported = json.loads(shell("reference", "export", "churn").stdout)
+    assert {c["name"] for c in exported["columns"]} >= {"amount due", "plan", "churn_probability"}
+
+
+def test_wrong_usage_is_two_and_refused_work_is_one(shell: Shell) -> None:
+    shell.monitors.mkdir()
+    assert shell("run").returncode == 2
+    assert shell("--nonsense").returncode == 2
+    unknown = shell("run", "nobody")
+    assert unknown.returncode == 1
+    assert "no monitor is named 'nobody'" in unknown.stderr and "Traceback" not in unknown.stderr
+
+
+def test_validate_names_file_line_and_field(shell: Shell) -> None:
+    shell.monitors.mkdir()
+    (shell.monitors / "slip.yaml").write_text("name: slip\ntask: binary\nschem: {}\nstart: 2026-01-01\n")
+    found = shell("validate")
+    assert found.returncode == 1
+    assert "slip.yaml:3: schem:" in found.stderr and "Traceback" not in found.stderr
+    as_data = json.loads(shell("validate", "--json").stdout)
+    assert {"file", "line", "field", "message"} <= set(as_data[0])
+
+
+def test_the_schema_is_brought_up_to_date_and_its_address_printed(shell: Shell) -> None:
+    assert shell("db", "migrate").returncode == 0
+    address = shell("db", "url")
+    assert address.returncode == 0 and address.stdout.startswith("postgresql://")
+    refused = shell("db", "stop")
+    assert refused.returncode == 1 and "not ours to stop" in refused.stderr

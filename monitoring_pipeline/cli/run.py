@@ -14,7 +14,7 @@ from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from dagster import AssetCheckEvaluation, DagsterInstance
+    from dagster import DagsterInstance, ExecuteInProcessResult
 
     from monitoring_pipeline.monitors import Monitor, Window
 

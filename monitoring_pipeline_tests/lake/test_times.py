@@ -35,7 +35,8 @@ def in_utc(values: list, kind: str, timezone: str = "UTC") -> list[datetime | No
 @settings(max_examples=8, deadline=None)
 @given(st.lists(st.datetimes(datetime(2000, 1, 15), datetime(2049, 12, 1)), min_size=1, max_size=20))
 def test_naive_times_are_read_as_python_reads_them(zone, moments):
-    expected = [m.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None) for m in moments]
+    # fold=1, the second occurrence, is not in the data: a naive time is its first.
+    expected = [m.replace(fold=0, tzinfo=ZoneInfo(zone)).astimezone(UTC).replace(tzinfo=None) for m in moments]
     assert in_utc(moments, "TIMESTAMP", zone) == expected
 
 

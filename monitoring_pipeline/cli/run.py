@@ -14,7 +14,7 @@ from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, ExecuteInProcessResult
+    from dagster import AssetCheckEvaluation, DagsterInstance, ExecuteInProcessResult
 
     from monitoring_pipeline.monitors import Monitor, Window
 
@@ -94,24 +94,32 @@ def run_range(monitor: Monitor, first: Window, last: Window, instance: DagsterIn
 
 
 def _reasons(result: ExecuteInProcessResult) -> list[str]:
-    """What the failed steps and gates say, without Dagster's wrapping and stacks, which stand in Dagster."""
+    """What the failed steps and gates say, without Dagster's wrapping; stacks stand in Dagster."""
     reasons = []
     for event in result.all_events:
-        if event.is_asset_check_evaluation:
-            check = event.asset_check_evaluation_data
-            if not check.passed and check.blocking and check.description:
-                reasons.append(f"{check.asset_key.to_user_string()} does not pass its gate:\n{check.description}")
-        elif event.is_step_failure:
+        if event.is_step_failure:
             data = event.step_failure_data
-            if data.user_failure_data and data.user_failure_data.description:
-                reasons.append(data.user_failure_data.description)
-            elif data.error and data.error.cls_name != "DagsterAssetCheckFailedError":
-                cause = data.error.cause or data.error
-                said = (cause.message or "no message").strip()
-                reasons.append(
-                    f"{event.step_key}: unexpected {said} (the traceback is in Dagster, run {result.run_id})"
-                )
-    return reasons
+            # A blocking check that did not pass: Dagster's own words are a traceback, its findings say why.
+            if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
+                continue
+            if data.user_failure_data is not None:
+                reasons.append(data.user_failure_data.description or "")
+            elif data.error is not None:
+                said = (data.error.cause or data.error).message.strip()
+                reasons.append(f"{event.step_key}: {said} (the traceback is in Dagster, run {result.run_id})")
+    return reasons + [_findings(check) for check in result.get_asset_check_evaluations() if _blocks(check)]
+
+
+def _blocks(check: AssetCheckEvaluation) -> bool:
+    from dagster import AssetCheckSeverity
+
+    return not check.passed and bool(check.blocking) and check.severity == AssetCheckSeverity.ERROR
+
+
+def _findings(check: AssetCheckEvaluation) -> str:
+    findings = check.metadata["findings"].value if "findings" in check.metadata else "no reason given"
+    asset = check.asset_key.to_user_string()
+    return f"{asset} did not pass {check.check_name}, so nothing was computed from it:\n{findings}"
 
 
 def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:

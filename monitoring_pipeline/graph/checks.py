@@ -44,7 +44,6 @@ def reference_gate(monitor: Monitor) -> dg.AssetChecksDefinition:
             asset_key=asset_key(monitor, "reference"),
             check_name="sound_reference",
             passed=not findings,
-            description="\n".join(findings) or None,
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={"findings": dg.MetadataValue.md("\n".join(f"- {f}" for f in findings) or "none")},
         )

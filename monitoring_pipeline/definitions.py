@@ -13,13 +13,21 @@ from monitoring_pipeline.monitors.loading import load_monitor, monitor_files
 from monitoring_pipeline.settings import Settings
 
 
-def _graph(path: Path) -> dg.Definitions:
+def _graph(path: Path, named: dict[str, Path]) -> dg.Definitions:
+    """``named``: the files seen before, by the name they declare; two graphs of one name cannot be merged."""
     try:
-        return build_monitor_graph(load_monitor(path))
+        monitor = load_monitor(path)
+        if monitor.name in named:
+            raise DeclarationError(
+                f"{path}: name: {monitor.name} is taken by {named[monitor.name]}; write another name"
+            )
     except DeclarationError as error:
         return broken_monitor(path, error)
+    named[monitor.name] = path
+    return build_monitor_graph(monitor)
 
 
 @dg.definitions
 def definitions() -> dg.Definitions:
-    return dg.Definitions.merge(*(_graph(path) for path in monitor_files(Settings().monitors_dir)))
+    named: dict[str, Path] = {}
+    return dg.Definitions.merge(*(_graph(path, named) for path in monitor_files(Settings().monitors_dir)))

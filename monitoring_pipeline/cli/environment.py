@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.errors import DeclarationError, UserError
 from monitoring_pipeline.resources import data_file
 from monitoring_pipeline.settings import Settings
 
@@ -47,11 +47,22 @@ def dagster_environment(settings: Settings) -> Iterator[Warehouse]:
 
 
 def monitor_named(name: str, settings: Settings) -> Monitor:
-    """The monitor of that name. Raises UserError that lists the names there are."""
-    from monitoring_pipeline.monitors.loading import load_monitors
+    """The monitor of that name, whatever mistakes the files of others hold. Raises UserError that lists the names."""
+    from monitoring_pipeline.monitors.loading import load_monitor, load_monitors, monitor_files
 
-    monitors = {monitor.name: monitor for monitor in load_monitors(settings.monitors_dir)}
+    monitors: dict[str, Monitor] = {}
+    broken: list[str] = []
+    for path in monitor_files(settings.monitors_dir):
+        try:
+            monitor = load_monitor(path)
+        except DeclarationError as error:
+            broken.append(str(error))
+            continue
+        if monitor.name == name and name in monitors:
+            load_monitors(settings.monitors_dir)  # says which two files declare the name
+        monitors[monitor.name] = monitor
     if name not in monitors:
         known = ", ".join(monitors) or f"none; `monitoring-pipeline init` drafts one into {settings.monitors_dir}"
-        raise UserError(f"no monitor is named {name!r} in {settings.monitors_dir}. There are: {known}")
+        unusable = "".join(f"\n{error}" for error in broken)
+        raise UserError(f"no monitor is named {name!r} in {settings.monitors_dir}. There are: {known}{unusable}")
     return monitors[name]

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.box import SIMPLE
@@ -38,8 +38,10 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         title=title, title_justify="left", title_style="bold", header_style="dim", box=SIMPLE, padding=(0, 1, 0, 0)
     )
     for key, value in rows[0].items():
-        # Reasons and paths may wrap; figures and names may not.
-        table.add_column(key, justify="right" if isinstance(value, int | float) else "left", no_wrap=key not in WRAPPED)
+        # Reasons and paths may wrap, within a long word too; figures and names may not.
+        justify: Literal["left", "right"] = "right" if isinstance(value, int | float) else "left"
+        wraps = key in WRAPPED
+        table.add_column(key, justify=justify, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
     for row in rows:
         table.add_row(*("" if v is None else f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
     # What is piped into a file has no edge to wrap at.

@@ -126,13 +126,13 @@ def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: dat
     from monitoring_pipeline.monitors.windows import Window
 
     start = (from_ or datetime.combine(monitor.start, time())).replace(tzinfo=UTC)
-    if to is not None and to.time() == time() and monitor.window == "hour":
-        to = to + timedelta(hours=23)
-    stop = to.replace(tzinfo=UTC) if to else _last_with_rows(monitor, settings)
     if start.date() < monitor.start:
         raise UserError(
             f"--from {start:%Y-%m-%d}: {monitor.name} is monitored from {monitor.start} on; change `start` or --from"
         )
+    if to is not None and to.time() == time() and monitor.window == "hour":
+        to = to + timedelta(hours=23)
+    stop = to.replace(tzinfo=UTC) if to else _last_with_rows(monitor, settings)
     if monitor.end and stop.date() >= monitor.end:
         raise UserError(f"--to {stop:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
     first, last = Window.at(start, monitor.window), Window.at(stop, monitor.window)

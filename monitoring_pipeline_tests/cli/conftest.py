@@ -33,6 +33,10 @@ class Shell:
         quiet = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore", "DO_NOT_TRACK": "1", "COLUMNS": "250"}
         return inherited | own | quiet | ({"DATABASE_URL": self.url} if self.url else {}) | self.extra
 
+    @property
+    def monitors(self) -> Path:
+        return self.base / "monitors"
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "monitoring_pipeline.cli", *arguments],

@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from monitoring_pipeline.settings import Settings
-
-
-class Shell:
-    """Runs commands in a home and a directory of monitors of their own."""
-
-    def __init__(self, home: Path, database_url: str | None) -> None:
-        self.monitors = home / "monitors"
-        self.environment = os.environ | {"MONITORING_HOME": str(home / "home"), "MONITORS_DIR": str(self.monitors)}
-        if database_url:
-            self.environment["DATABASE_URL"] = database_url
-
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "ignore", "-m", "monitoring_pipeline.cli", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=self.environment, timeout=180)
-
-
-@pytest.fixture
-def shell(tmp_path: Path, settings: Settings) -> Shell:
-    return Shell(tmp_path, settings.database_url)
+from monitoring_pipeline_tests.cli.conftest import Shell
 
 
 def unprepared(directory: Path) -> Path:

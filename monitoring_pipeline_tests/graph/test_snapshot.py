@@ -56,3 +56,13 @@ def test_a_broken_monitor_is_shown_and_the_others_load(tmp_path: Path, monkeypat
     broken = nodes["slip/declaration"]
     assert broken.group_name == "broken_monitors"
     assert "slip.yaml:3: schem:" in (broken.description or "")
+
+
+def test_the_second_file_of_a_name_is_shown_as_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text((ROOT / "monitors" / "late15.yaml").read_text())
+    monkeypatch.setenv("MONITORS_DIR", str(tmp_path))
+    from monitoring_pipeline.definitions import definitions
+
+    keys = {node.key.to_user_string() for node in definitions().get_repository_def().asset_graph.asset_nodes}
+    assert {"late15/drift", "b/declaration"} <= keys

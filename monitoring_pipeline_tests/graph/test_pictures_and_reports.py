@@ -1,0 +1,82 @@
+"""What people look at in Dagster: pictures in the metadata, verdicts as checks, Evidently's report on demand."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from monitoring_pipeline.graph import pictures
+from monitoring_pipeline.graph.factory import build_monitor_graph
+from monitoring_pipeline.graph.keys import EVIDENTLY, asset_key
+from monitoring_pipeline_tests.front_door import QUIET, FrontDoor
+from monitoring_pipeline_tests.toy import ready
+
+drawn = pictures.of_stage  # the fixture puts an empty one in its place
+
+
+@pytest.fixture
+def with_pictures(door: FrontDoor, monkeypatch: pytest.MonkeyPatch) -> FrontDoor:
+    monkeypatch.setattr(pictures, "of_stage", drawn)
+    return door
+
+
+def test_materializations_carry_facts_and_pictures(with_pictures: FrontDoor) -> None:
+    door = with_pictures
+    it, monitor = ready(door.base, 3)
+    it.write_log(it.rows(2, shift=2.0), "2024-03-03")
+    assert door.run(monitor, 0, 2) is None
+
+    def events(asset: str) -> list[dict[str, dg.MetadataValue]]:
+        key = asset_key(monitor, asset)
+        found = door.instance.fetch_materializations(key, limit=20).records
+        assert {r.partition_key for r in found} == {"2024-03-01", "2024-03-02", "2024-03-03"}
+        return [dict(r.asset_materialization.metadata) for r in found if r.asset_materialization]
+
+    assert [m["rows"].value for m in events("predictions")] == [300, 300, 300]
+    shown = {name: value for m in events("drift") + events("performance") for name, value in m.items()}
+    images = {
+        n: v.value for n, v in shown.items() if isinstance(v, dg.MarkdownMetadataValue) and "data:image" in str(v.value)
+    }
+    assert "drift_by_column" in images and any(n.startswith("histogram_") for n in images)
+    for name, markdown in images.items():
+        content = base64.b64decode(str(markdown).partition("base64,")[2].rstrip(")"))
+        assert content.startswith(b"\x89PNG") and len(content) < 60_000, name
+
+
+def test_checks_say_what_stands_against_the_newest_window(door: FrontDoor) -> None:
+    it, monitor = ready(door.base, 2)
+    it.write_log(it.rows(1, shift=4.0).assign(channel="fax"), "2024-03-02")
+    job = build_monitor_graph(monitor).resolve_job_def("toy_windows_job")
+    tags = {"dagster/asset_partition_range_start": "2024-03-01", "dagster/asset_partition_range_end": "2024-03-02"}
+    result = job.execute_in_process(instance=door.instance, tags=tags, run_config=QUIET)
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert checks["sound_reference"].passed and checks["schema_contract"].passed
+    assert not checks["drifted_columns"].passed and not checks["data_quality"].passed
+    assert checks["drifted_columns"].severity is dg.AssetCheckSeverity.WARN
+    assert checks["data_quality"].metadata["window"].value == "2024-03-02 00:00 UTC"
+    assert "unseen_share of channel" in str(checks["data_quality"].metadata["findings"].value)
+
+
+@pytest.mark.slow
+def test_evidently_draws_a_window_when_asked_and_not_otherwise(door: FrontDoor) -> None:
+    _it, monitor = ready(door.base, 1)
+    assert door.run(monitor, 0) is None
+    report = asset_key(monitor, EVIDENTLY)
+    assert door.instance.get_latest_materialization_event(report) is None
+
+    job = build_monitor_graph(monitor).resolve_implicit_global_asset_job_def()
+    asked = {"asset_selection": [report], "instance": door.instance, "run_config": QUIET}
+    assert job.execute_in_process(partition_key="2024-03-01", **asked).success  # type: ignore[arg-type]
+    event = door.instance.get_latest_materialization_event(report)
+    assert event is not None and event.asset_materialization is not None
+    facts = event.asset_materialization.metadata
+    html = Path(str(facts["report"].value)).read_text()
+    assert html.lstrip().lower().startswith(("<!doctype html", "<html")) and "channel" in html
+    assert facts["rows_of_window"].value == 300
+
+    empty = job.execute_in_process(partition_key="2024-03-02", raise_on_error=False, **asked)  # type: ignore[arg-type]
+    (failure,) = [e.step_failure_data for e in empty.all_events if e.is_step_failure]
+    assert failure.user_failure_data is not None and "holds no rows" in str(failure.user_failure_data.description)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import threading
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from monitoring_pipeline.errors import UserError
-from monitoring_pipeline.exporter import serve, start
+from monitoring_pipeline.exporter import start
 from monitoring_pipeline.warehouse.database import Warehouse
 
 NOWHERE = "postgresql://nobody:secret-word@127.0.0.1:1/none"
@@ -76,17 +78,25 @@ def test_serve_waits_until_interrupted(warehouse: Warehouse) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    seen: list[int] = []
-
-    def look_then_interrupt() -> None:
-        while not seen:
-            with contextlib.suppress(urllib.error.URLError):
-                seen.append(fetch(f"http://127.0.0.1:{port}/healthz")[0])
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=look_then_interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        serve(warehouse, port)
-    assert seen == [200]
+    serving = "import sys; from monitoring_pipeline.exporter import serve; serve(sys.argv[1], int(sys.argv[2]))"
+    # A process of its own, as the command is: a signal raised among pytest's threads may be nobody's.
+    process = subprocess.Popen([sys.executable, "-c", serving, warehouse.url, str(port)], stderr=subprocess.DEVNULL)
+    try:
+        assert _answers(f"http://127.0.0.1:{port}/healthz", seconds=60)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) != 0, "an interrupt is passed on"
+    finally:
+        process.kill()
     with pytest.raises(urllib.error.URLError):
         fetch(f"http://127.0.0.1:{port}/healthz")
+
+
+def _answers(url: str, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if fetch(url)[0] == 200:
+                return True
+        time.sleep(0.1)
+    return False

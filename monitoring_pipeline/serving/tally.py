@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.profiles.layout import ColumnLayout
 from monitoring_pipeline.serving.counters import Cells
-from monitoring_pipeline.serving.rows import MISSING_BITS, MISSING_CODE, RowSchema
+from monitoring_pipeline.serving.rows import MISSING_BITS, UNSEEN_CODE, RowSchema
+
+_PAST_UNSEEN = np.uint16(0x1_0000 - UNSEEN_CODE)  # added, unseen becomes 0, missing 1, the first category 2
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,15 @@ class Tally:
             start += layout.n_bins + (3 if layout.kind == "numerical" else 1)
         self.size = start
         numerical = [c for c in self.columns if c.layout.kind == "numerical"]
-        self._numerical = [(c, slice(c.start, c.last_bin), c.last_bin, np.asarray(c.layout.edges)) for c in numerical]
-        self._categorical = [c for c in self.columns if c.layout.kind == "categorical"]
+        self._numerical = [(c, np.asarray(c.layout.edges)) for c in numerical]
+        self._below = _places([range(c.start, c.last_bin) for c in numerical])
+        self._last = np.array([c.last_bin for c in numerical], np.intp)
+        self._total = np.array([c.total for c in numerical], np.intp)
+        categorical = [c for c in self.columns if c.layout.kind == "categorical"]
+        # A column's cells in the order of its codes, counted from the two that mean unseen and missing.
+        cells = [[c.last_bin, c.missing, *range(c.start, c.last_bin)] for c in categorical]
+        self._offsets = np.cumsum([0, *map(len, cells)], dtype=np.intp)[:-1]
+        self._coded = _places(cells)
 
     def add(self, cells: Cells, numbers: NDArray[np.float64], codes: NDArray[np.uint16]) -> None:
         """``numbers`` (rows, numerical columns), ``codes`` (rows, categorical columns).
@@ -64,31 +74,38 @@ class Tally:
         Numbers are sorted, then the few edges are looked up in them: with NumPy's vector sort that is several times
         cheaper than looking up every number in the edges.
         """
-        by_column = np.array(numbers.T, order="C")  # a copy, for it is sorted in place
-        with np.errstate(all="ignore"):
-            totals = by_column.sum(axis=1).tolist()  # finite only if every value is
-        by_column.sort(axis=1)
-        for i, (column, below, last, edges) in enumerate(self._numerical):
-            values, total = by_column[i], totals[i]
-            if not math.isfinite(total):
-                values, total = self._finite(cells, column, numbers[:, i])  # sorting may lose the mark of a missing one
-            cells[below] += values.searchsorted(edges, "right")
-            cells[last] += len(values)
-            cells[column.total] += total
-        for column, code in zip(self._categorical, np.ascontiguousarray(codes.T), strict=True):
-            n = column.layout.n_bins
-            # unseen is the last bin, missing stands right behind it
-            place = np.where(code == MISSING_CODE, n, np.minimum(code, n - 1))
-            cells[column.start : column.missing + 1] += np.bincount(place, minlength=n + 1)
+        if self._numerical:
+            with np.errstate(all="ignore"):  # of sums that overflow or are of what is not finite
+                self._add_numbers(cells, numbers)
+        if len(self._offsets):
+            place = (codes + _PAST_UNSEEN) + self._offsets
+            cells[self._coded] += np.bincount(place.ravel(), minlength=len(self._coded))
 
-    def _finite(
-        self, cells: Cells, column: ColumnCells, values: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], float]:
-        """Counts what is missing or not finite; the rest, sorted, and its sum."""
+    def _add_numbers(self, cells: Cells, numbers: NDArray[np.float64]) -> None:
+        by_column = np.array(numbers.T, order="C")  # a copy, for it is sorted in place
+        totals = by_column.sum(axis=1)  # finite only if every value is
+        by_column.sort(axis=1)
+        rows = np.full(len(totals), len(numbers))
+        below = []
+        for i, (column, edges) in enumerate(self._numerical):
+            values = by_column[i]
+            if not math.isfinite(totals[i]):
+                values = self._finite(cells, column, numbers[:, i])  # sorting may lose the mark of a missing one
+                totals[i], rows[i] = values.sum(), len(values)
+            below.append(values.searchsorted(edges, "right"))
+        cells[self._below] += np.concatenate(below)
+        cells[self._last] += rows
+        cells[self._total] += totals
+
+    def _finite(self, cells: Cells, column: ColumnCells, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Counts what is missing or not finite; the rest, sorted."""
         good = np.isfinite(values)
         odd = values[~good]
         missing = int(np.count_nonzero(odd.view(np.uint64) == MISSING_BITS))
         cells[column.missing] += missing
         cells[column.nonfinite] += len(odd) - missing
-        values = np.sort(values[good])
-        return values, float(values.sum())
+        return np.sort(values[good])
+
+
+def _places(cells: Sequence[Iterable[int]]) -> NDArray[np.intp]:
+    return np.array([place for column in cells for place in column], np.intp)

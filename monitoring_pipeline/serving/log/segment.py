@@ -16,6 +16,7 @@ from pathlib import Path
 from monitoring_pipeline.serving.log.frames import HEADER, MAGIC, frames, measure
 
 FILE_MAGIC = b"MPSPOOL1"
+BY_CALL = 16_384  # bytes from which one system call is cheaper than a page fault for every 4 KB of the mapping
 
 
 class Segment:
@@ -50,7 +51,10 @@ class Segment:
         start = self.used
         measured, begin = start + len(MAGIC), start + HEADER.size
         end = begin + len(body)
-        self._map[begin:end] = body
+        if len(body) < BY_CALL:
+            self._map[begin:end] = body
+        else:
+            write_at(self.fd, body, begin)
         self._map[measured:begin] = measure(body)
         self._map[start:measured] = MAGIC
         self.used = end
@@ -84,6 +88,14 @@ class Segment:
         with contextlib.suppress(OSError, ValueError):
             self._map.close()
             os.close(self.fd)
+
+
+def write_at(fd: int, body: bytes, offset: int) -> None:
+    """All of it, into the page cache. Raises OSError."""
+    left = memoryview(body)
+    while left:
+        written = os.pwrite(fd, left, offset)
+        left, offset = left[written:], offset + written
 
 
 class SegmentContent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ class ServiceModel:
     @property
     def pipeline(self) -> Any:
         return self.model.pipeline
+
+    def with_pipeline(self, pipeline: Any) -> ServiceModel:
+        """The same model and threshold over a pipeline that answers alike, such as an instrumented copy."""
+        return replace(self, model=replace(self.model, pipeline=pipeline))
 
     def frame(self, rows: list[Mapping[str, Any]]) -> pd.DataFrame:
         """Requests as the pipeline takes them: what is absent or null is missing, a flag is then false.

@@ -14,6 +14,8 @@ def serve(port: int = 8000, workers: int = 2) -> None:
     """Serves on loopback until SIGINT or SIGTERM. Raises UserError for what would stop every worker."""
     import uvicorn
 
+    # A request is one row: threads of the boosting would only wait for each other. Read when scikit-learn is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from monitoring_pipeline.demo.service_model import load_service_model
     from monitoring_pipeline.example.service import monitored_name
 

@@ -59,10 +59,12 @@ def create_app() -> FastAPI:
     place = Place(Settings().home)
     model = load_service_model(place.home, MODEL)
 
-    # To be monitored takes these five lines, and `monitoring.close()` at the end.
+    # To be monitored takes these lines, and `monitoring.close()` at the end. The model decides at a threshold of its
+    # own: its pipeline counts what it imputes, what is wrapped is the decision.
     log = PredictionLog(place.spool / "predictions", ParquetSink(place.landed / monitored_name(place) / "predictions"),
                         max_age=SHIP_SECONDS, segment_bytes=1 << 20)  # fmt: skip
     monitoring = Monitoring(place.reference, log)
+    model = model.with_pipeline(monitoring.instrument(model.pipeline))
     predict = monitoring.wrap(lambda features: vars(model.predict([features])[0]))
     app = FastAPI(title="Will my flight be late?", lifespan=_closing(monitoring, feedback := _feedback_log(place)))
     app.add_middleware(MonitoringMiddleware, monitoring=monitoring)

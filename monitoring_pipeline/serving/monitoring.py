@@ -187,6 +187,13 @@ class Monitoring:
 
         return MonitoredPipeline(self, pipeline, output)
 
+    def instrument(self, pipeline: Any) -> Any:
+        """A copy of a fitted scikit-learn pipeline that counts imputed values and nothing else; ``wrap`` what uses
+        it."""
+        from monitoring_pipeline.serving.sklearn_pipeline import instrumented
+
+        return instrumented(pipeline, self.note_imputed, self.schema.features)
+
     def observe(
         self,
         features: Any,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from monitoring_pipeline.serving import Monitoring
-from monitoring_pipeline_tests.serving.conftest import samples, value
+from monitoring_pipeline_tests.serving.conftest import logged, samples, value
 from monitoring_pipeline_tests.serving.reference import SEED, reference_document
 
 NUMERICAL, CATEGORICAL = ["x0", "x1", "x2"], ["c0", "c1"]
@@ -75,6 +77,34 @@ def test_values_are_counted_and_answers_unchanged(fitted: Pipeline) -> None:
     assert value(m, "model_column_category_total", column="c1", category="__unseen__") == 3
     assert (served.predict(given) == fitted.predict(given)).all()
     m.close()
+
+
+def test_an_instrumented_pipeline_only_counts_and_the_decision_around_it_is_logged(
+    fitted: Pipeline, make: Callable[..., Monitoring], lake: Path
+) -> None:
+    m = make()
+    pipeline = m.instrument(fitted)
+
+    @m.wrap
+    def decide(row: dict[str, Any]) -> dict[str, Any]:
+        score = float(pipeline.predict_proba(pd.DataFrame([row]))[0, 1])
+        return {"prediction": int(score >= 0.01), "score": score}
+
+    given = holed().head(8)
+    answers = [decide(row) for row in given.to_dict("records")]
+    np.testing.assert_array_equal([a["score"] for a in answers], fitted.predict_proba(given)[:, 1])
+    assert imputed(m) == {
+        ("x0", "columns.numbers.knnimputer"): 5,
+        ("x2", "columns.numbers.knnimputer"): 2,
+        ("c0", "columns.words.fill"): 3,
+        ("c1", "columns.words.encode"): 3,
+    }
+    assert value(m, "model_predictions_total") == 8, "the pipeline itself counts no prediction"
+    m.close()
+    assert [(r["predicted"], r["chance"]) for r in logged(lake)] == [
+        (str(a["prediction"]), a["score"]) for a in answers
+    ]
+    assert any(a["prediction"] == 1 and a["score"] < 0.5 for a in answers), "0.5 would do; the test says nothing"
 
 
 def test_the_fitted_pipeline_is_not_touched(fitted: Pipeline) -> None:

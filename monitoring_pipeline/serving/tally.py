@@ -78,7 +78,8 @@ class Tally:
             with np.errstate(all="ignore"):  # of sums that overflow or are of what is not finite
                 self._add_numbers(cells, numbers)
         if len(self._offsets):
-            place = (codes + _PAST_UNSEEN) + self._offsets
+            by_column = np.ascontiguousarray(codes.T) + _PAST_UNSEEN
+            place = by_column + self._offsets[:, np.newaxis]
             cells[self._coded] += np.bincount(place.ravel(), minlength=len(self._coded))
 
     def _add_numbers(self, cells: Cells, numbers: NDArray[np.float64]) -> None:

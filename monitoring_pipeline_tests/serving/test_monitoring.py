@@ -57,6 +57,20 @@ def as_columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {k: [r[k] for r in rows] for k in rows[0]}
 
 
+class AnyFrame:
+    """No more of a frame than what is asked of one."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+        self.columns = list(frame.columns)
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._frame[name]
+
+
 @pytest.mark.parametrize(
     "form",
     [
@@ -64,10 +78,23 @@ def as_columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
         lambda rows: pd.DataFrame(rows),
         lambda rows: pd.DataFrame(rows).sample(frac=1, axis=1, random_state=1),
         lambda rows: pd.DataFrame(rows).astype({"c0": "category", "c1": "category"}),
+        lambda rows: pd.DataFrame(rows).convert_dtypes(),
+        lambda rows: pd.DataFrame(rows).astype(object),
         lambda rows: pl.DataFrame(rows),
+        lambda rows: AnyFrame(pd.DataFrame(rows)),
         lambda rows: np.array([list(r.values()) for r in rows], dtype=object),
     ],
-    ids=["dicts", "pandas", "pandas in another order", "pandas categories", "polars", "object array"],
+    ids=[
+        "dicts",
+        "pandas",
+        "pandas in another order",
+        "pandas categories",
+        "pandas nullable",
+        "pandas objects",
+        "polars",
+        "any frame",
+        "object array",
+    ],
 )
 def test_every_form_of_a_batch_counts_and_logs_alike(make: Make, lake: Path, form: Callable[[Any], Any]) -> None:
     rows = [good_row(i) for i in range(300)]
@@ -177,6 +204,52 @@ def test_unseen_and_missing_among_pandas_categories(make: Make, lake: Path) -> N
     assert value(m, "model_column_missing_total", column="x0") == 1, "in a frame NaN is missing"
     m.close()
     assert [(r["c0"], r["x0"]) for r in logged(lake)] == [("AA", 0.0), ("new", None), (None, 0.5), ("new", 0.75)]
+
+
+def test_more_categories_than_rows_and_a_column_twice(make: Make, lake: Path) -> None:
+    m = make()
+    frame = pd.DataFrame([good_row(i) for i in range(3)])
+    frame["c0"] = pd.Categorical(["AA", "n7", None], categories=["AA", *(f"n{i}" for i in range(5000))])
+    twice = pd.concat([frame, frame[["x0"]] + 1], axis=1)
+    m.wrap(lambda given: [0.5] * 3)(twice)
+    m.close()
+    assert [(r["c0"], r["x0"]) for r in logged(lake)] == [("AA", 0.0), ("n7", 0.25), (None, 0.5)]
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "float64[pyarrow]", "Int64", "float32", "object"])
+def test_numbers_of_every_dtype_may_be_missing(make: Make, lake: Path, dtype: str) -> None:
+    m = make()
+    frame = pd.DataFrame([good_row(i) for i in range(3)])
+    frame["x2"] = pd.Series([3, None, 5], dtype=dtype)
+    m.wrap(lambda given: [0.5] * 3)(frame)
+    assert value(m, "model_column_missing_total", column="x2") == 1
+    assert value(m, "model_column_nonfinite_total", column="x2") == 0
+    m.close()
+    assert [r["x2"] for r in logged(lake)] == [3.0, None, 5.0]
+
+
+def test_odd_rows_of_a_batch_do_not_touch_their_neighbours(make: Make, lake: Path) -> None:
+    m = make()
+    rows: list[dict[str, Any]] = [good_row(i) for i in range(8)]
+    rows[1]["x0"], rows[2]["x1"], rows[3]["c0"], rows[4]["c1"] = None, "far", None, ["nested"]
+    rows[5]["more"], rows[6]["x0"] = 1, float("nan")
+    m.wrap(lambda given: [0.7] * 8)(rows)
+    alone = make()
+    for row in rows:
+        alone.wrap(chance)(row)
+    counted = {k: v for k, v in samples(m.metrics()).items() if k[0].startswith(("model_column", "model_input"))}
+    assert counted == {k: pytest.approx(v) for k, v in samples(alone.metrics()).items() if k in counted}
+    m.close()
+    found = logged(lake)
+    assert [r["x0"] for r in found[:6]] == [0.0, None, 0.5, 0.75, 1.0, 1.25] and np.isnan(found[6]["x0"])
+    assert [r["x1"] for r in found] == [-1.0, -1.0, None, *[-1.0] * 5]
+    assert [r["input_errors"] is None for r in found] == [True, True, False, True, False, True, True, True]
+    del rows[7]["c0"]  # then every row is read by itself
+    one_by_one = make()
+    one_by_one.wrap(lambda given: [0.7] * 8)(rows)
+    errors = {k: v for k, v in samples(one_by_one.metrics()).items() if k[0] == "model_input_errors_total"}
+    reasons = sorted((dict(k[1])["column"], dict(k[1])["reason"], v) for k, v in errors.items())
+    assert reasons == [("__extra__", "extra", 1), ("c0", "absent", 1), ("c1", "type", 1), ("x1", "type", 1)]
 
 
 def test_nan_of_the_caller_is_not_missing(make: Make, lake: Path) -> None:

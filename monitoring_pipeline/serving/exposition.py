@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -18,26 +20,73 @@ if TYPE_CHECKING:
 
 Totals = dict[Key, Cells]
 UNSEEN = "__unseen__"
+COLUMNS = ("columns",)
 
 
 class Exposition:
-    """The page of one service. The reference never changes: with a registry of our own its text is made once."""
+    """The page of one service. The reference never changes: with a registry of our own its text is made once, and of
+    the columns' text all but the figures."""
 
     def __init__(self, monitoring: Monitoring, registry: CollectorRegistry | None) -> None:
-        self._constants = b""
-        if registry is None:
-            constants = CollectorRegistry()
-            constants.register(ReferenceCollector(monitoring))
-            self._constants = generate_latest(constants)
-            registry = CollectorRegistry()
-            ProcessCollector(registry=registry)
-        else:
-            registry.register(ReferenceCollector(monitoring))
-        registry.register(LiveCollector(monitoring))
+        self._live = LiveCollector(monitoring)
+        self._reference = ReferenceCollector(monitoring)
+        self._n_cells = monitoring.n_cells
         self._registry = registry
+        if registry is not None:
+            registry.register(self._reference)
+            registry.register(self._live)
+
+    @cached_property
+    def _constants(self) -> bytes:
+        return generate_latest(_Families(self._reference.collect()))
+
+    @cached_property
+    def _columns(self) -> ColumnText:
+        return ColumnText(self._live, self._n_cells)
+
+    @cached_property
+    def _process(self) -> CollectorRegistry:
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        return registry
 
     def page(self) -> bytes:
-        return generate_latest(self._registry) + self._constants
+        if self._registry is not None:
+            return generate_latest(self._registry)
+        totals = self._live.totals()
+        others = generate_latest(_Families([*self._live.others(totals), *self._process.collect()]))
+        return others + self._columns.page(totals[COLUMNS]) + self._constants
+
+
+class ColumnText:
+    """The columns' samples as text: most of the page, and only the figures in it ever change.
+
+    The text is prometheus_client's own, rendered once with each cell's number in place of its value.
+    """
+
+    def __init__(self, live: LiveCollector, n_cells: int) -> None:
+        cells = np.arange(n_cells, dtype=np.float64)
+        lines, order = [], []
+        for line in generate_latest(_Families(live.columns(cells))).decode().removesuffix("\n").split("\n"):
+            sample, _, cell = line.rpartition(" ")
+            lines.append(line.replace("%", "%%") if line.startswith("#") else sample.replace("%", "%%") + " %r")
+            order += [] if line.startswith("#") else [int(float(cell))]
+        self._template = "\n".join(lines) + "\n"
+        self._order = np.array(order, np.intp)
+
+    def page(self, cells: Cells) -> bytes:
+        return (self._template % tuple(cells[self._order].tolist())).encode()
+
+
+class _Families(CollectorRegistry):
+    """Families that are there already, for ``generate_latest``."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        super().__init__()
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families)
 
 
 class ReferenceCollector(Collector):
@@ -62,15 +111,22 @@ class LiveCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        monitoring = self._monitoring
-        monitoring.count_pending()
-        monitoring.saturation.sample()
-        totals = monitoring.counters.totals()
+        totals = self.totals()
+        yield from self.others(totals)
+        yield from self.columns(totals[COLUMNS])
+
+    def totals(self) -> Totals:
+        """As of now, over all workers."""
+        self._monitoring.count_pending()
+        self._monitoring.saturation.sample()
+        return self._monitoring.counters.totals()
+
+    def others(self, totals: Totals) -> Iterator[Metric]:
+        """All families but the columns'."""
         yield from self._predictions(totals)
-        yield from self._columns(totals[("columns",)])
         yield from self._http(totals)
         yield from self._gauges(totals)
-        if monitoring.log is not None:
+        if self._monitoring.log is not None:
             yield from self._log(totals)
 
     def _predictions(self, totals: Totals) -> Iterator[Metric]:
@@ -94,7 +150,8 @@ class LiveCollector(Collector):
         self._buckets(durations, {}, DURATION_EDGES, cells[:-1].cumsum(), float(cells[-1]))
         yield durations
 
-    def _columns(self, cells: Cells) -> Iterator[Metric]:
+    def columns(self, cells: Cells) -> Iterator[Metric]:
+        """The columns' families; every sample is one of the cells."""
         values = Metric("model_column_value", "Values of a column by the reference's bins.", "histogram")
         categories, missing, nonfinite = [], [], []
         for column in self._monitoring.columns:

@@ -370,6 +370,11 @@ class Monitoring:
         return self._tally.columns
 
     @property
+    def n_cells(self) -> int:
+        """Cells of the block ``columns``."""
+        return self._tally.size
+
+    @property
     def in_flight(self) -> int:
         return len(self._active)
 

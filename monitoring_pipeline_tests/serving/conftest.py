@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLog
@@ -42,10 +43,15 @@ def make(tmp_path: Path, lake: Path) -> Iterator[Callable[..., Monitoring]]:
     """Builds monitorings that are closed at the end; log options as keywords."""
     made: list[Monitoring] = []
 
-    def build(document: dict[str, Any] | None = None, ignore: tuple[str, ...] = (), **options: Any) -> Monitoring:
+    def build(
+        document: dict[str, Any] | None = None,
+        ignore: tuple[str, ...] = (),
+        registry: CollectorRegistry | None = None,
+        **options: Any,
+    ) -> Monitoring:
         options.setdefault("sink", ParquetSink(lake))
         log = PredictionLog(tmp_path / "spool", **options)
-        made.append(Monitoring(document or reference_document(), log, ignore=ignore))
+        made.append(Monitoring(document or reference_document(), log, registry, ignore))
         return made[-1]
 
     yield build

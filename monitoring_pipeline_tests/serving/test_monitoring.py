@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.serving import Monitoring, PredictionLogError
@@ -446,6 +447,28 @@ def test_a_reference_that_is_none_is_named(tmp_path: Path) -> None:
     document["layout"]["columns"][0]["name"] = document["columns"][0]["name"] = "event_time"
     with pytest.raises(UserError, match="event_time"):
         Monitoring(document)
+
+
+def test_the_page_says_what_a_registry_says(make: Make) -> None:
+    """The service's own page is text made once with the figures put in; a registry's is prometheus_client's."""
+    document = reference_document()
+    for columns in (document["layout"]["columns"], document["columns"]):
+        columns[0]["name"] = 'a "quoted" 100 %s\n\\ \u2028 name'
+    registry = CollectorRegistry()
+    m, of_registry = make(document), make(document, registry=registry)
+    for i in range(50):
+        row = {columns[0]["name"]: 1e300 * i, "x1": float("nan"), "x2": -1, "c0": f"n{i % 3}", "c1": None, "late": True}
+        m.wrap(chance)(row)
+        of_registry.wrap(chance)(row)
+    own, theirs = samples(m.metrics()), samples(generate_latest(registry))
+    changing = ("seconds", "model_log", "model_process", "process_")
+    assert {k: v for k, v in own.items() if not any(c in k[0] for c in changing)} == {
+        k: v for k, v in theirs.items() if not any(c in k[0] for c in changing)
+    }
+    assert sum(k[0].startswith("model_column") for k in own) > 50
+    assert [line for line in m.metrics().decode().splitlines() if line.startswith("# TYPE model_column")] == [
+        line for line in of_registry.metrics().decode().splitlines() if line.startswith("# TYPE model_column")
+    ]
 
 
 def test_without_a_log_it_only_counts() -> None:

@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from monitoring_pipeline.warehouse.exposition import FAMILIES, Row
 
 VALUE, FLAG = 6, 7  # places in a row
+NO_FIGURES: Row = (None,) * 8
 ESCAPES = {"\\": "\\\\", "\n": "\\n", '"': '\\"'}  # the backslash first
 
 
@@ -65,11 +66,14 @@ def render(rows: Sequence[Row]) -> str:
     by_family = _by_family(_escaped(rows))
     labelled = {family: _label_sets(family, found) for family, found in by_family.items()}
     for gauge in GAUGES:
-        name, place, figure = gauge.name, gauge.place, gauge.figure
+        found = by_family.get(gauge.family, ())
+        if gauge.figure:
+            found = [row if row[2] == gauge.figure else NO_FIGURES for row in found]
+        values = map(itemgetter(gauge.place), found)
         samples = [
-            f"{name}{labels} {row[place]}"
-            for labels, row in zip(labelled.get(gauge.family, ()), by_family.get(gauge.family, ()), strict=True)
-            if row[place] is not None and (figure is None or figure == row[2])
+            f"{gauge.name}{labels} {value}"
+            for labels, value in zip(labelled.get(gauge.family, ()), values, strict=True)
+            if value is not None
         ]
         if samples:
             lines += (f"# HELP {gauge.name} {gauge.help}", f"# TYPE {gauge.name} gauge", *samples)
@@ -82,8 +86,9 @@ def families(rows: Sequence[Row]) -> Iterator[GaugeMetricFamily]:
     for gauge in GAUGES:
         family = GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
         for row in by_family.get(gauge.family, ()):
-            if row[gauge.place] is not None and gauge.figure in (None, row[2]):
-                family.add_metric([str(label) for label in row[1 : 1 + len(gauge.labels)]], row[gauge.place])
+            value = row[gauge.place]
+            if value is not None and gauge.figure in (None, row[2]):
+                family.add_metric([str(label) for label in row[1 : 1 + len(gauge.labels)]], float(value))
         if family.samples:
             yield family
 
@@ -91,7 +96,7 @@ def families(rows: Sequence[Row]) -> Iterator[GaugeMetricFamily]:
 def _by_family(rows: Iterable[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for family, group in groupby(rows, key=itemgetter(0)):  # the rows of a family come in a few runs
-        found.setdefault(family, []).extend(group)
+        found.setdefault(str(family), []).extend(group)
     return found
 
 
@@ -101,21 +106,19 @@ def _label_sets(family: str, rows: Iterable[Row]) -> list[str]:
     if not labels:
         return ["" for _ in rows]
     template = "{" + ",".join(f'{label}="%s"' for label in labels) + "}"
-    if len(labels) == 1:
-        return [template % row[1] for row in rows]
-    pick = itemgetter(*range(1, 1 + len(labels)))
-    return [template % pick(row) for row in rows]
+    return list(map(template.__mod__, map(itemgetter(*range(1, 1 + len(labels))), rows)))
 
 
 def _escaped(rows: Sequence[Row]) -> Sequence[Row]:
-    """Rows whose labels can stand between quotes. Looked for all at once, for hardly any has such a name."""
-    everything = "".join(label for row in rows for label in row[1:VALUE] if label)
-    if not any(awkward in everything for awkward in ESCAPES):
+    """Rows whose labels can stand between quotes. Each distinct label is looked at once; hardly any is awkward."""
+    distinct = {label for place in range(1, VALUE) for label in set(map(itemgetter(place), rows)) if label}
+    escaped = {label: _escape(label) for label in distinct if any(awkward in label for awkward in ESCAPES)}
+    if not escaped:
         return rows
-    return [(row[0], *map(_escape, row[1:VALUE]), row[VALUE], row[FLAG]) for row in rows]
+    return [(row[0], *(escaped.get(label or "", label) for label in row[1:VALUE]), *row[VALUE:]) for row in rows]
 
 
-def _escape(label: str | None) -> str | None:
+def _escape(label: str) -> str:
     for character, escape in ESCAPES.items():
-        label = label.replace(character, escape) if label else label
+        label = label.replace(character, escape)
     return label

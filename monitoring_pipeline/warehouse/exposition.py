@@ -13,7 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, text
 
-Row = tuple[Any, ...]  # (family, five labels or None, value or None, flag or None), as the driver makes it
+# (family, five labels or None, value or None, flag or None), all texts as the driver makes them: the figures are
+# published as texts again, and there are tens of thousands of them.
+Row = tuple[str | None, ...]
 
 # family -> the labels its rows carry, in order
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -61,18 +63,24 @@ with clock as (
     on p.monitor = c.monitor and p.window_start >= c.oldest - c.label_max_delay - c.length
   cross join lateral jsonb_object_keys(p.versions) v (model_version)
   where p.window_end >= c.oldest - c.label_max_delay
-), measured as materialized (
-  select distinct on (a.monitor, a.model_version, s.stage)
-         a.monitor, a.model_version, s.stage, a.window_start, a.window_end
-  from active a
-  join monitoring.window_stage s on s.monitor = a.monitor and s.window_start = a.window_start
-   and s.stage in ('drift', 'quality') and s.completed_at is not null
-  where a.fresh
-  order by a.monitor, a.model_version, s.stage, a.window_start desc
-), version as (
+), version as materialized (
   select monitor, model_version, array_agg(window_start order by window_start desc) as windows,
          array_agg(window_start order by window_start desc) filter (where fresh) as fresh_windows
   from active group by monitor, model_version
+), measured as materialized (
+  select v.monitor, v.model_version, k.stage, w.window_start, w.window_start + c.length as window_end
+  from version v
+  join clock c using (monitor)
+  cross join (values ('drift'), ('quality')) k (stage)
+  cross join lateral (
+    select u.window_start
+    from unnest(v.fresh_windows) with ordinality u (window_start, place)
+    where exists (
+      select from monitoring.window_stage s
+      where s.monitor = v.monitor and s.window_start = u.window_start and s.stage = k.stage
+        and s.completed_at is not null)
+    limit 1  -- unnest keeps the order, newest first
+  ) w
 ), judged as materialized (
   select v.monitor, v.model_version, k.kind, w.window_start, w.window_start + c.length as window_end
   from version v
@@ -86,33 +94,45 @@ with clock as (
       select from monitoring.performance_current p
       where p.monitor = v.monitor and p.window_start = u.window_start and p.window_end = u.window_start + c.length
         and p.model_version = v.model_version and p.segment = '*' and p.kind = k.kind and p.value is not null)
-    limit 1  -- unnest keeps the order, newest first
+    limit 1
   ) w
 ), newest_performance as materialized (
-  select p.monitor, p.model_version, p.metric, p.kind, p.segment, p.value, p.degraded, p.coverage
+  select j.monitor, j.model_version, p.metric, j.kind, p.segment, p.value, p.degraded, p.coverage
   from judged j
-  join monitoring.performance_current p
-    on p.monitor = j.monitor and p.window_start = j.window_start and p.window_end = j.window_end
-   and p.model_version = j.model_version and p.kind = j.kind
-  where p.value is not null and (p.segment = '*' or p.degraded is not null)
+  cross join lateral (
+    select p.metric, p.segment, p.value, p.degraded, p.coverage from monitoring.performance_current p
+    where p.monitor = j.monitor and p.window_start = j.window_start and p.window_end = j.window_end
+      and p.model_version = j.model_version and p.kind = j.kind
+      and p.value is not null and (p.segment = '*' or p.degraded is not null)
+    offset 0
+  ) p
 )
-select 'drift', d.monitor, d.model_version, d.baseline, d.column_name, d.method, d.value, d.drifted::int::float8
+select family, label_1, label_2, label_3, label_4, label_5, value::text, flag::int::text
+from (
+select 'drift', n.monitor, n.model_version, b.baseline, d.column_name, d.method, d.value, d.drifted
 from measured n
 join clock c on c.monitor = n.monitor
 cross join lateral unnest(c.baselines) b (baseline)
-join monitoring.drift_current d
-  on d.monitor = n.monitor and d.window_start = n.window_start and d.window_end = n.window_end
- and d.model_version = n.model_version and d.baseline = b.baseline and d.segment = '*'
-where n.stage = 'drift' and d.method = any (:methods) and d.value is not null
+cross join lateral (
+  select d.column_name, d.method, d.value, d.drifted from monitoring.drift_current d
+  where d.monitor = n.monitor and d.window_start = n.window_start and d.window_end = n.window_end
+    and d.model_version = n.model_version and d.baseline = b.baseline and d.segment = '*'
+    and d.method = any (:methods) and d.value is not null
+  offset 0  -- keeps the planner, who knows little of how few windows there are, from reading the whole table
+) d
+where n.stage = 'drift'
 union all
-select 'quality', q.monitor, q.model_version, q.column_name, q.metric, null, q.value, q.violated::int::float8
+select 'quality', n.monitor, n.model_version, q.column_name, q.metric, null, q.value, q.violated
 from measured n
-join monitoring.quality_current q
-  on q.monitor = n.monitor and q.window_start = n.window_start and q.window_end = n.window_end
- and q.model_version = n.model_version and q.segment = '*'
-where n.stage = 'quality' and q.violated is not null
+cross join lateral (
+  select q.column_name, q.metric, q.value, q.violated from monitoring.quality_current q
+  where q.monitor = n.monitor and q.window_start = n.window_start and q.window_end = n.window_end
+    and q.model_version = n.model_version and q.segment = '*' and q.violated is not null
+  offset 0
+) q
+where n.stage = 'quality'
 union all
-select 'performance', monitor, model_version, metric, kind, segment, value, degraded::int::float8
+select 'performance', monitor, model_version, metric, kind, segment, value, degraded
 from newest_performance where metric not like '%[bin=%'
 union all
 select 'coverage', monitor, model_version, null, null, null, max(coverage), null
@@ -159,11 +179,12 @@ union all
 select 'role', monitor, model_version, role, null, null, 1, null from monitoring.model_version_current
 union all
 select 'database', null, null, null, null, null, pg_database_size(current_database())::float8, null
+) newest (family, label_1, label_2, label_3, label_4, label_5, value, flag)
 """)
 
 # Reads the whole ledger, for any old window may have become stale: too much for a scrape.
 STALE_WINDOWS = text("""
-select 'health', m.monitor, 'stale_windows', null, null, null, count(distinct s.window_start)::float8, null
+select 'health', m.monitor, 'stale_windows', null, null, null, count(distinct s.window_start)::text, null
 from monitoring.monitor m
 left join monitoring.stale_window s using (monitor)
 group by m.monitor
@@ -182,5 +203,5 @@ def stale_windows(connection: Connection) -> Sequence[Row]:
 
 
 def _plain(result: CursorResult[Any]) -> Sequence[Row]:
-    """The driver's own tuples: there are tens of thousands of them."""
+    """The driver's own tuples."""
     return result.cursor.fetchall()

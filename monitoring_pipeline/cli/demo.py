@@ -29,6 +29,7 @@ def demo(
     live: Annotated[
         bool, typer.Option("--live", help="Also run the example service for some minutes, end to end.")
     ] = False,
+    live_minutes: Annotated[float, typer.Option(min=0.2, max=8, help="Minutes of traffic with --live.")] = 2.0,
     port: Annotated[int, typer.Option(help="Port of Dagster's web server.")] = 3000,
 ) -> None:
     """Real flights of 2013: builds the reference, replays the year, fills every table, prints what it found, serves
@@ -50,11 +51,11 @@ def demo(
         monitors = demo_monitors()
         _register(warehouse, monitors, prepared)
         _run_all(monitors, prepared)
-        typer.echo("\n" + _report(warehouse, monitors, port, no_ui, time.monotonic() - began) + "\n")
+        typer.echo("\n" + _report(warehouse, monitors, _dagster(port, no_ui, live), time.monotonic() - began) + "\n")
     if live:
         from monitoring_pipeline.cli.live import live as run_live
 
-        run_live(settings)
+        run_live(settings, live_minutes)
     if not no_ui:
         from monitoring_pipeline.cli.up import serve
 
@@ -111,7 +112,15 @@ def _run_all(monitors: Sequence[Monitor], prepared: Prepared) -> None:
         )
 
 
-def _report(warehouse: Warehouse, monitors: Sequence[Monitor], port: int, no_ui: bool, seconds: float) -> str:
+def _dagster(port: int, no_ui: bool, live: bool) -> str:
+    """Where it can be seen, and from when on."""
+    address = f"http://127.0.0.1:{port}"
+    if no_ui:
+        return f"monitoring-pipeline up, then {address}"
+    return f"{address}, once the live part is over" if live else address
+
+
+def _report(warehouse: Warehouse, monitors: Sequence[Monitor], dagster: str, seconds: float) -> str:
     from monitoring_pipeline.demo.findings import monitor_report
     from monitoring_pipeline.demo.report import Place, render
 
@@ -119,7 +128,7 @@ def _report(warehouse: Warehouse, monitors: Sequence[Monitor], port: int, no_ui:
         reports = [monitor_report(conn, monitor) for monitor in monitors]
     command = "monitoring-pipeline"
     places = [
-        Place("Dagster", f"http://127.0.0.1:{port}" if not no_ui else f"{command} up, then http://127.0.0.1:{port}"),
+        Place("Dagster", dagster),
         Place("how the monitors stand", f"{command} status"),
         Place("the tables", f"{command} db psql -c 'table drift_current limit 5'"),
         Place("questions to ask them", "sql/cookbook/*.sql"),

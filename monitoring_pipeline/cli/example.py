@@ -54,7 +54,7 @@ def replay(
     with progress_of("flights", len(requests)) as advance:
         result = send(url, requests, pace, advance)
     typer.echo(summary(result))
-    if result.n_failed:
+    if result.n_failed or result.n_labels_failed:
         raise typer.Exit(1)
 
 
@@ -69,7 +69,8 @@ def progress_of(what: str, total: int) -> Iterator[Advance]:
 
 def summary(result: Replayed) -> str:
     """What the client was answered, in one line."""
-    failed = f", {result.n_failed:,} failed (first: {result.first_failure})" if result.n_failed else ""
+    n_failed = result.n_failed + result.n_labels_failed
+    failed = f", {n_failed:,} requests or outcomes failed (first: {result.first_failure})" if n_failed else ""
     p50, p99 = (f"{result.latency(q) * 1e3:.1f} ms" for q in (0.5, 0.99))
     answered = f"{result.n_answered:,} answered in {result.seconds:.0f} s{failed}"
     return f"{answered}; latency p50 {p50}, p99 {p99}; {result.n_labels:,} outcomes sent"

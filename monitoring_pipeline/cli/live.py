@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +18,7 @@ import typer
 from monitoring_pipeline.cli.environment import dagster_environment
 from monitoring_pipeline.cli.example import progress_of, summary
 from monitoring_pipeline.cli.output import print_table
+from monitoring_pipeline.cli.processes import spawn, stop, terminable
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
 
@@ -38,7 +36,6 @@ LONGEST_PHASE = 270.0  # seconds: what Prometheus' rules of five minutes see at 
 TOLERANCE = 1e-6
 SHOWN_COLUMNS = 6
 START_SECONDS = 120.0
-STOP_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -53,24 +50,39 @@ class Phase:
 
 
 def live(settings: Settings, minutes: float = 2.0) -> None:
-    """Runs for ``minutes`` and some more, then stops everything. Raises UserError when a live figure is not the
-    pipeline's, or something does not start; Ctrl-C stops all."""
+    """``minutes`` of traffic, a minute or two of setting up and computing; then everything stops.
+
+    Raises UserError when a live figure is not the pipeline's, or something does not start; Ctrl-C stops all.
+    """
     from monitoring_pipeline.example import prometheus
     from monitoring_pipeline.example.place import Place
 
     if not 0.2 <= minutes <= 8:
         raise UserError("the live demo runs for 0.2 to 8 minutes: Prometheus' rules look back five minutes a phase")
     place = Place(settings.home.resolve())
+    typer.echo(f"Live: real flights before the example service, {minutes:g} minutes and one or two more")
     without = prometheus.absent()
     if without:
         typer.secho(f"SKIPPED: figures by Prometheus' recording rules: {without}", fg="yellow", err=True)
-    with _terminable(), dagster_environment(settings) as warehouse:
-        first = SNOW + timedelta(days=2 * place.next_run())
-        days = (first, first + timedelta(days=1))
-        monitor = _declare(place, warehouse, days[-1])
+    with terminable(), dagster_environment(settings) as warehouse:
+        with _disk():
+            first = SNOW + timedelta(days=2 * place.next_run())
+            days = (first, first + timedelta(days=1))
+            monitor = _declare(place, warehouse, days[-1])
         phases = _serve_and_replay(place, days, 60 * minutes / 2, with_prometheus=without is None)
         windows = _run(monitor, days)
         _compare(warehouse, monitor, windows, phases)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk refuses is the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or 'the disk'}: {error.strerror or error}; the live demo writes there"
+        ) from error
 
 
 def _declare(place: Place, warehouse: Warehouse, last: date) -> Monitor:
@@ -98,12 +110,13 @@ def _serve_and_replay(place: Place, days: tuple[date, date], seconds: float, wit
     from monitoring_pipeline.demo.flights import load_flights
     from monitoring_pipeline.example.traffic import drawn_from_reference, flights_between, moved
 
-    frame = load_flights().frame
-    usual, snow = drawn_from_reference(frame, N_USUAL), flights_between(frame, SNOW, SNOW)
-    del frame
-    traffic = {"drawn from the reference": usual, f"{SNOW:%-d %B}: snow": snow}
     phases = []
-    with _service(place) as url:
+    with _service(place) as (url, wait_until_healthy):
+        frame = load_flights().frame  # while the service starts
+        usual, snow = drawn_from_reference(frame, N_USUAL), flights_between(frame, SNOW, SNOW)
+        del frame
+        traffic = {"drawn from the reference": usual, f"{SNOW:%-d %B}, snow": snow}
+        wait_until_healthy()
         typer.echo(f"Service  {url}/docs, until the replay is over")
         for day, (title, requests) in zip(days, traffic.items(), strict=True):
             sent = moved(requests, day, f"live-{day}")
@@ -122,8 +135,9 @@ def _phase(url: str, title: str, day: date, requests: Sequence[Request], seconds
         advance = stack.enter_context(progress_of(title, len(requests)))
         result = replay(url, requests, Pace(rate=len(requests) / seconds, seconds=LONGEST_PHASE), advance)
         typer.echo(summary(result), err=True)
-        if result.n_failed:
-            raise UserError(f"the service did not answer {result.n_failed} requests, first: {result.first_failure}")
+        if result.n_failed or result.n_labels_failed:
+            n = result.n_failed + result.n_labels_failed
+            raise UserError(f"the service did not take {n} flights or outcomes, first: {result.first_failure}")
         if result.n_answered < len(requests):
             raise UserError(
                 f"this machine is too busy: {result.n_answered} of {len(requests)} flights in {result.seconds:.0f} s"
@@ -138,11 +152,18 @@ def _scrape(url: str, complete: Callable[[Scrape], bool] = lambda found: True) -
     from monitoring_pipeline.example.figures import read
 
     end = time.monotonic() + 15
-    while not complete(found := read(httpx.get(f"{url}/metrics", timeout=30).text)):
+    while not complete(found := read(_page(url))):
         if time.monotonic() > end:
             raise UserError(f"{url}/metrics counts {found.n_predictions:,} predictions; more, or fewer, were answered")
         time.sleep(0.3)
     return found
+
+
+def _page(url: str) -> str:
+    try:
+        return httpx.get(f"{url}/metrics", timeout=30).raise_for_status().text
+    except httpx.HTTPError as error:
+        raise UserError(f"{url}/metrics: the example service stopped answering: {error}") from error
 
 
 def _run(monitor: Monitor, days: tuple[date, date]) -> list[Window]:
@@ -193,7 +214,7 @@ def _print_phase(phase: Phase, pipeline: Figures) -> None:
     shown = [key for _, column in most for key in (("psi", column), ("kolmogorov_smirnov", column)) if key in pipeline]
     sources = {"/metrics": phase.live, "Prometheus": phase.recorded or {}, "pipeline": pipeline}
     print_table(
-        f"{phase.day}, {phase.title}: {phase.n_rows:,} predictions",
+        f"{phase.title}, as of {phase.day}: {phase.n_rows:,} predictions",
         [
             {"column": column, "method": method}
             | {name: f"{figures.get((method, column), float('nan')):.9f}" for name, figures in sources.items()}
@@ -203,22 +224,21 @@ def _print_phase(phase: Phase, pipeline: Figures) -> None:
 
 
 @contextmanager
-def _service(place: Place) -> Iterator[str]:
-    """The example service with two workers, on a free port; what it logged has landed when the block is left."""
-    port = _free_port()
-    command = [sys.executable, "-m", "monitoring_pipeline.cli", "example", "serve", "--port", str(port)]
-    environment = os.environ | {"MONITORING_HOME": str(place.home)}
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+def _service(place: Place) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The example service with two workers, on a free port: its address, and what waits until it is there.
+
+    What it logged has landed when the block is left.
+    """
+    from monitoring_pipeline.example.prometheus import free_port
+
+    port = free_port()
+    command = ("-m", "monitoring_pipeline.cli", "--home", str(place.home), "example", "serve", "--port", str(port))
+    child = spawn(*command, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_healthy(child, url)
-        yield url
+        yield url, lambda: _wait_until_healthy(child, url)
     finally:
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
+        stop([child], signal.SIGTERM)
 
 
 def _wait_until_healthy(child: subprocess.Popen[bytes], url: str) -> None:
@@ -229,8 +249,10 @@ def _wait_until_healthy(child: subprocess.Popen[bytes], url: str) -> None:
                 return
         except httpx.TransportError:
             pass
-        if child.poll() is not None or time.monotonic() > end:
+        if child.poll() is not None:
             raise UserError("the example service did not start; its message stands above")
+        if time.monotonic() > end:
+            raise UserError(f"the example service did not answer within {START_SECONDS:g} s of its start")
         time.sleep(0.3)
 
 
@@ -239,29 +261,10 @@ def _prometheus(url: str) -> Iterator[Prometheus]:
     """One a phase: its counters' level at the start is then the level before the phase."""
     from monitoring_pipeline.example.prometheus import Prometheus
 
-    server = Prometheus(url.removeprefix("http://"))
+    with _disk():
+        server = Prometheus(url.removeprefix("http://"))
     try:
         server.wait_until_scraping()
         yield server
     finally:
         server.stop()
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM stops everything in order, as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

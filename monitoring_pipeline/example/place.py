@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from monitoring_pipeline.errors import UserError
 
 NAME = "late15_live"
 MODEL: Final = "late15"
@@ -41,9 +47,32 @@ class Place:
         """How many live runs there were before. Each has days of its own: no other run has rows in its windows."""
         marker = self.root / "runs"
         self.root.mkdir(parents=True, exist_ok=True)
-        before = int(marker.read_text()) if marker.is_file() else 0
-        marker.write_text(str(before + 1))
-        return before
+        said = marker.read_text() if marker.is_file() else "0"
+        if not said.isdecimal():
+            raise UserError(f"{marker} holds no number; remove {self.root} and {self.landed / NAME} to begin anew")
+        temporary = marker.with_suffix(".tmp")
+        temporary.write_text(str(int(said) + 1))
+        temporary.replace(marker)
+        return int(said)
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Held by the service that runs here: a second one would clear the counters of the first. Raises UserError."""
+        with ExitStack() as held:
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                lock = held.enter_context((self.root / "lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(
+                    self.counters, ignore_errors=True
+                )  # of an earlier run: Prometheus takes a fall for a restart
+                for directory in (self.spool, self.landed, self.counters):
+                    directory.mkdir(parents=True, exist_ok=True)
+            except BlockingIOError as error:
+                raise UserError(f"an example service runs over {self.root} already; stop it first") from error
+            except OSError as error:
+                raise UserError(f"{error.filename or self.root}: {error.strerror}; the service writes there") from error
+            yield
 
     @property
     def monitor_file(self) -> Path:

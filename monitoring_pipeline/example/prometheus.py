@@ -51,7 +51,7 @@ class Prometheus:
         often = re.sub(r"^(\s+)interval: \S+$", r"\1interval: 2s", rules, flags=re.MULTILINE)
         (self._place / "rules.yml").write_text(often)
         (self._place / "prometheus.yml").write_text(CONFIG.format(rules=self._place / "rules.yml", target=target))
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
         command = [
             "prometheus",
             f"--config.file={self._place / 'prometheus.yml'}",
@@ -91,23 +91,29 @@ class Prometheus:
     def _wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
         end = time.monotonic() + seconds
         while not done():
-            if self._child.poll() is not None or time.monotonic() > end:
+            if self._child.poll() is not None:
+                raise UserError(f"Prometheus ended with exit code {self._child.returncode}; its message stands above")
+            if time.monotonic() > end:
                 raise UserError(
                     f"Prometheus {what} within {seconds:g} s; is the machine too busy for a scrape a second?"
                 )
             time.sleep(0.3)
 
     def stop(self) -> None:
-        """Stops the server and forgets its data."""
-        self._child.terminate()
+        """Stops the server and forgets its data. Interrupted, it stops it at once."""
         try:
+            self._child.terminate()
             self._child.wait(10)
         except subprocess.TimeoutExpired:
+            pass
+        finally:
             self._child.kill()
-        shutil.rmtree(self._place, ignore_errors=True)
+            self._child.wait()
+            shutil.rmtree(self._place, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -53,6 +53,7 @@ class Replayed:
     n_answered: int = 0
     n_failed: int = 0
     n_labels: int = 0
+    n_labels_failed: int = 0
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     first_failure: str = ""
@@ -65,10 +66,19 @@ class Replayed:
 def replay(
     url: str, requests: Sequence[Request], pace: Pace, advance: Advance = lambda answered, failed: None
 ) -> Replayed:
-    """Sends every request, in order, for ``pace.seconds`` at most. Raises UserError for another machine's address."""
+    """Sends every request, in order, for ``pace.seconds`` at most.
+
+    Raises UserError for another machine's address, and for one that nobody listens on.
+    """
     host = httpx.URL(url).host
     if host != "localhost" and not _is_loopback(host):
         raise UserError(f"{url}: the replay client sends to this machine only; give an address such as 127.0.0.1")
+    try:
+        httpx.get(f"{url}/healthz", timeout=30)
+    except httpx.TransportError as error:
+        raise UserError(
+            f"{url}: no service answers ({error}); start it: `monitoring-pipeline example serve`"
+        ) from error
     return asyncio.run(_Client(url, pace, advance).send(requests))
 
 
@@ -112,7 +122,7 @@ class _Client:
             answer.raise_for_status()
         except httpx.HTTPError as error:
             self.result.n_failed += 1
-            self.result.first_failure = self.result.first_failure or f"{type(error).__name__}: {error}"
+            self._note(error)
         else:
             self.result.n_answered += 1
             self.result.latencies.append(time.perf_counter() - began)
@@ -131,5 +141,13 @@ class _Client:
         self._arriving = [r for r in self._arriving if r.prediction_id not in told]
         for start in range(0, len(arrived), LABELS_AT_ONCE):
             labels = [r.label() for r in arrived[start : start + LABELS_AT_ONCE]]
-            (await client.post("/feedback", json={"labels": labels})).raise_for_status()
-            self.result.n_labels += len(labels)
+            try:
+                (await client.post("/feedback", json={"labels": labels})).raise_for_status()
+            except httpx.HTTPError as error:
+                self.result.n_labels_failed += len(labels)
+                self._note(error)
+            else:
+                self.result.n_labels += len(labels)
+
+    def _note(self, error: httpx.HTTPError) -> None:
+        self.result.first_failure = self.result.first_failure or f"{type(error).__name__}: {error}"

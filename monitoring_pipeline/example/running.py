@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.example.place import Place
@@ -22,12 +21,12 @@ def serve(port: int = 8000, workers: int = 2) -> None:
     place = Place(Settings().home.resolve())
     monitored_name(place)
     load_service_model(place.home)
-    shutil.rmtree(place.counters, ignore_errors=True)  # of an earlier run: Prometheus takes a fall for a restart
     os.environ.update(MONITORING_HOME=str(place.home), PROMETHEUS_MULTIPROC_DIR=str(place.counters))
     factory = "monitoring_pipeline.example.service:create_app"
-    try:
-        uvicorn.run(factory, factory=True, host="127.0.0.1", port=port, workers=workers, log_level="warning",
-                    access_log=False, timeout_graceful_shutdown=10)  # fmt: skip
-    except SystemExit as stopped:
-        if stopped.code:
-            raise UserError(f"the service could not start on port {port}; its message stands above") from None
+    with place.occupied():
+        try:
+            uvicorn.run(factory, factory=True, host="127.0.0.1", port=port, workers=workers, log_level="warning",
+                        access_log=False, timeout_graceful_shutdown=10)  # fmt: skip
+        except SystemExit as stopped:
+            if stopped.code:
+                raise UserError(f"the service could not start on port {port}; its message stands above") from None

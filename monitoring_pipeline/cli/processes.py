@@ -1,0 +1,56 @@
+"""Children of a command: kept from the terminal's Ctrl-C, stopped by us, none left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+STOP_SECONDS = 20.0
+
+
+def spawn(*arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
+    """This Python with these arguments, in a session of its own: the terminal's Ctrl-C reaches only us."""
+    return subprocess.Popen([sys.executable, *arguments], stdout=stdout, start_new_session=True)
+
+
+def stop(children: Sequence[subprocess.Popen[bytes]], number: signal.Signals = signal.SIGINT) -> None:
+    """Sends each child and all it has started the signal; what does not end in ``STOP_SECONDS`` is killed.
+
+    A second Ctrl-C kills at once.
+    """
+    try:
+        for child in children:
+            _signal_group(child, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in children:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(max(0.1, deadline - time.monotonic()))
+    finally:
+        for child in children:
+            # What it has started may outlive it.
+            _signal_group(child, signal.SIGKILL)
+            child.wait()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Within the block SIGTERM stops everything in order, as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -38,6 +38,8 @@ def instrumentation(peers: str | None) -> str:
             lines.append(f"| {PEERS.get(key, key)} | {cost['p50']:.1f} | {cost['p99']:.1f} |")
     lines += ["", "| batches of 1,000 | µs of CPU a row |", "|---|---|"]
     lines += [f"| {BATCHES.get(k, k)} | {v:.2f} |" for k, v in found["batch_microseconds_a_row"].items()]
+    if theirs := found["whylogs_batch_microseconds_a_row"]:
+        lines.append(f"| DataFrame, whylogs | {theirs['frame']:.2f} |")
     lines += ["", "| under load, and the page | |", "|---|---|"]
     for key in ("500_a_second_sink_up", "500_a_second_sink_down", "metrics_page"):
         figures = ", ".join(f"{name} {value:g}" for name, value in found[key].items())

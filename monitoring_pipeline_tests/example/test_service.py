@@ -19,8 +19,10 @@ from monitoring_pipeline.demo.service_model import Answer
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.example import service
 from monitoring_pipeline.example.place import Place
+from monitoring_pipeline.example.prometheus import free_port
 from monitoring_pipeline.example.replay import Pace, replay
 from monitoring_pipeline.example.traffic import Request, moved
+from monitoring_pipeline.serving import PredictionLogError
 from monitoring_pipeline_tests.serving.collector.conftest import rows
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
 
@@ -181,3 +183,46 @@ def test_flights_moved_to_a_day_keep_their_time_of_day_and_their_delay() -> None
         ("run-early", datetime(2013, 12, 10, 1, 30, tzinfo=UTC), None),
         ("run-late", datetime(2013, 12, 10, 23, tzinfo=UTC), datetime(2013, 12, 11, 3, tzinfo=UTC)),
     ]
+
+
+def test_one_service_a_home(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.counters.mkdir(parents=True)
+    (place.counters / "of an earlier run.db").touch()
+    with place.occupied():
+        assert not any(place.counters.iterdir()), "counts of an earlier run are no counts of this one"
+        with pytest.raises(UserError, match=r"runs over .* already"), place.occupied():
+            pass
+    with place.occupied():
+        pass
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.root.mkdir()
+    place.spool.touch()
+    with pytest.raises(UserError, match="spool: File exists"), place.occupied():
+        pass
+
+
+def test_runs_are_counted_and_a_broken_count_is_said(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    assert [place.next_run() for _ in range(3)] == [0, 1, 2]
+    (place.root / "runs").write_text("")
+    with pytest.raises(UserError, match="holds no number"):
+        place.next_run()
+
+
+def test_a_replay_before_nobody_is_refused() -> None:
+    with pytest.raises(UserError, match="no service answers"):
+        replay(f"http://127.0.0.1:{free_port()}", requests(1), Pace(rate=1))
+
+
+def test_outcomes_that_are_not_taken_are_counted(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise PredictionLogError("the disk is full")
+
+    monkeypatch.setattr(service.RecordLog, "append", full)
+    result = replay(example.url, requests(8), Pace(rate=200))
+    assert (result.n_answered, result.n_failed, result.n_labels, result.n_labels_failed) == (8, 0, 0, 6)
+    assert "503" in result.first_failure

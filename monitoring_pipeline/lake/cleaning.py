@@ -5,8 +5,9 @@ Used by the copy into the lake, by sources read in place and by the reference, s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from monitoring_pipeline.errors import SourceError
@@ -23,6 +24,10 @@ NO_PREDICTION = "no prediction"
 NOT_A_NUMBER = "prediction is not a number"
 SCORE_RANGE = "score outside [0, 1]"
 BROKEN_ROW = "broken row"
+# What the services' own log says of a row's input: {column: {reason, value}} as JSON, null for a good row. No column
+# of the monitor's, and no extra one either.
+INPUT_ERRORS = "input_errors"
+_UNFIT = ("type", "range")
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,10 @@ def fields_of(monitor: Monitor, outcome: str | None = None) -> tuple[Field, ...]
 
 
 def source_columns(monitor: Monitor, outcome: str | None = None) -> list[str]:
-    """Every column of the source that a declared name stands for."""
+    """Every column of the source that a declared name stands for, and the one that says what did not fit."""
     schema = monitor.schema_
     names = [schema.prediction_id, schema.event_time, schema.model_version]
-    names += [field.source for field in fields_of(monitor, outcome)]
+    names += [*(field.source for field in fields_of(monitor, outcome)), INPUT_ERRORS]
     return [name for name in dict.fromkeys(names) if name]
 
 
@@ -130,7 +135,8 @@ def contract_of(monitor: Monitor, scans: Sequence[Scan], outcome: str | None = N
         for f in fields
         if f.source and f.source in scan.columns and not _typed(f, scan).fits
     }
-    return Contract(tuple(sorted(missing)), tuple(sorted(c for c in met - known if c)), retyped)
+    extra = met - known - {INPUT_ERRORS}
+    return Contract(tuple(sorted(missing)), tuple(sorted(c for c in extra if c)), retyped)
 
 
 def _require(monitor: Monitor, scan: Scan, places: dict[str, str], prefix: str = "schema.") -> None:
@@ -155,7 +161,21 @@ def _typed(field: Field, scan: Scan) -> values.Value:
     convert = {
         "number": values.numerical, "category": values.categorical, "flag": values.boolean, "class": values.class_label,
     }[field.kind]  # fmt: skip
-    return convert(quoted, kind)
+    value = convert(quoted, kind)
+    return _as_logged(field, value) if _tells_errors(scan) and not field.name.startswith("__") else value
+
+
+def _tells_errors(scan: Scan) -> bool:
+    return scan.columns.get(INPUT_ERRORS) == "VARCHAR"
+
+
+def _as_logged(field: Field, value: values.Value) -> values.Value:
+    """A column of the services' own log: flags are texts there, and a value that did not fit is null, said beside."""
+    name = json.dumps(field.source, ensure_ascii=False)
+    said = [name + ': {"reason": "' + why + '"' for why in _UNFIT]  # a quote within a value is escaped
+    told = [f"contains({INPUT_ERRORS}, {literal(text)})" for text in said]
+    invalid = " OR ".join([*([f"({value.invalid})"] if value.invalid else []), *told])
+    return replace(value, invalid=invalid, fits=value.fits or field.kind == "flag")
 
 
 def _flags(fields: Sequence[Field], scans: Sequence[Scan]) -> dict[str, str]:
@@ -190,6 +210,7 @@ def _part(
         if field.name in flagged:
             selected.append(f"coalesce({value.invalid or 'false'}, false) AS {flagged[field.name]}")
     sources = [schema.prediction_id, schema.event_time, schema.model_version or "", *(f.source or "" for f in fields)]
+    sources += [INPUT_ERRORS] if _tells_errors(scan) else []
     where = []
     if bounds:
         start, end = bounds

@@ -1,0 +1,146 @@
+"""The log of an instrumented service as the source of its monitor: from the call to the same figures live and daily."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monitoring_pipeline.example.figures import drift_between, largest_difference, read
+from monitoring_pipeline.lake import duck
+from monitoring_pipeline.lake.reference import reference_rows
+from monitoring_pipeline.lake.relation import Relation
+from monitoring_pipeline.lake.views import predictions_relation
+from monitoring_pipeline.metrics.drift import measure_drift
+from monitoring_pipeline.metrics.quality.contract import measure_contract
+from monitoring_pipeline.metrics.quality.facts import WindowFacts
+from monitoring_pipeline.monitors.declaration import Monitor, Thresholds
+from monitoring_pipeline.profiles.document import Reference
+from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
+from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
+from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLog
+from monitoring_pipeline.settings import Settings
+from monitoring_pipeline_tests.toy import Toy
+
+from .conftest import kept, take_in_one
+
+AT = datetime(2024, 3, 1, 6, tzinfo=UTC)
+GOOD: dict[str, Any] = {"x": 0.5, "amount": 7.0, "channel": "web", "region": "north", "returning": True}
+# what a caller may send, and what is to be read of it: x, channel, returning
+ODD: list[tuple[dict[str, Any], tuple[Any, ...]]] = [
+    ({}, (0.5, "web", "true")),
+    ({"returning": False}, (0.5, "web", "false")),
+    ({"returning": None, "channel": None, "x": None}, (None, None, None)),
+    ({"x": math.nan}, (math.nan, "web", "true")),
+    ({"x": -math.inf}, (-math.inf, "web", "true")),
+    ({"channel": 'Fähre, "neu"'}, (0.5, 'Fähre, "neu"', "true")),
+    ({"x": "seven", "channel": "app"}, (None, "app", "true")),
+    ({"x": 10**400}, (None, "web", "true")),
+    ({"amount": [1, 2]}, (0.5, "web", "true")),
+    ({"returning": "perhaps"}, (0.5, "web", None)),
+]
+
+
+@dataclass
+class Service:
+    """A monitored toy: the reference as it was profiled, and a monitoring that answers by a rule of its own."""
+
+    monitor: Monitor
+    settings: Settings
+    reference: Reference
+    monitoring: Monitoring
+
+    def profile(self, relation: Relation) -> Profile:
+        layouts = {"v1": self.reference.layout}
+        with duck.connected(self.settings, relation.protocols) as connection:
+            profiles = DuckDBEngine(connection).profile(relation, layouts, [], self.monitor.window)
+        return next(p for p in profiles if p.segment == EVERYTHING)
+
+
+def profiled_reference(monitor: Monitor, settings: Settings) -> Reference:
+    relation = reference_rows(monitor, settings).by_version["v1"]
+    with duck.connected(settings, relation.protocols) as connection:
+        engine = DuckDBEngine(connection)
+        layout = engine.build_layout(relation, monitor)
+        (whole,) = engine.profile(relation, {"v1": layout}, [], monitor.window)
+    return Reference(monitor.name, "v1", layout, whole)
+
+
+@pytest.fixture
+def service(tmp_path: Path, settings: Settings) -> Iterator[Service]:
+    toy = Toy(tmp_path)
+    toy.write_reference()
+    names = {"prediction_id": "prediction_id", "event_time": "event_time", "model_version": "model_version"}
+    monitor = toy.declare(
+        schema=toy.declaration()["schema"] | names,
+        predictions={"path": "../service/*.parquet"},
+        ground_truth=None,
+    )
+    reference = profiled_reference(monitor, settings)
+    monitoring = Monitoring(reference, PredictionLog(tmp_path / "spool", ParquetSink(tmp_path / "service")))
+    yield Service(monitor, settings, reference, monitoring)
+    monitoring.close()
+
+
+def test_what_was_sent_is_what_is_read(service: Service) -> None:
+    predict = service.monitoring.wrap(lambda row: {"prediction": 1, "score": 0.3})
+    for i, (change, _) in enumerate(ODD):
+        predict(GOOD | change, prediction_id=f"p{i}", event_time=AT + timedelta(minutes=i))
+    service.monitoring.close()
+
+    window = take_in_one(service.monitor, service.settings)
+    assert (window.n_rows, window.n_duplicates, window.n_quarantined) == (len(ODD), 0, 0)
+    assert window.versions == {"v1": len(ODD)}
+    select = '__id, __prediction, __score, x, channel, "returning"'
+    found = kept(service.monitor, service.settings, window, select=select)
+    for i, (expected, row) in enumerate(zip((e for _, e in ODD), found, strict=True)):
+        assert row[:3] == (f"p{i}", "1", 0.3)
+        assert repr(row[3:]) == repr(expected), ODD[i]
+
+    contract = window.contract
+    assert (contract.missing, contract.extra, dict(contract.retyped)) == ((), (), {}), "the log is as declared"
+    assert {name: n for name, n in contract.invalid.items() if n} == {"x": 2, "amount": 1, "returning": 1}
+    rows = measure_contract(service.reference.profile, WindowFacts(len(ODD), contract=contract), Thresholds())
+    violated = {(row.column_name, row.metric) for row in rows if row.violated}
+    assert violated == {(name, "type_violation_share") for name in ("x", "amount", "returning")}
+
+
+def test_a_log_without_mistakes_breaks_no_contract(service: Service) -> None:
+    service.monitoring.wrap(lambda row: 0.3)(GOOD, event_time=AT)
+    service.monitoring.close()
+    window = take_in_one(service.monitor, service.settings)
+    rows = measure_contract(service.reference.profile, WindowFacts(1, contract=window.contract), Thresholds())
+    assert not [row for row in rows if row.violated or row.value]
+
+
+def test_live_figures_are_those_of_the_ingested_rows(service: Service) -> None:
+    before = read(service.monitoring.metrics().decode())
+    rng = np.random.default_rng(11)
+    predict = service.monitoring.wrap(lambda row: float(rng.random()))
+    for i in range(400):
+        row = {"x": rng.normal(1), "amount": rng.lognormal(2.2, 0.5), "channel": rng.choice(["web", "app", "kiosk"]),
+               "region": "south", "returning": bool(rng.random() < 0.7)}  # fmt: skip
+        odd = {"x": [None, math.nan, math.inf, "seven"][i % 4]} if i % 20 < 4 else {}
+        predict(row | odd, event_time=AT + timedelta(seconds=i))
+    after = read(service.monitoring.metrics().decode())
+    service.monitoring.close()
+
+    window = take_in_one(service.monitor, service.settings)
+    current = service.profile(predictions_relation(service.monitor, [window]))
+    drift = measure_drift(
+        service.reference.profile.columns, current.columns,
+        baseline="training", segment=EVERYTHING, thresholds=Thresholds(), methods=["psi", "kolmogorov_smirnov"],
+    )  # fmt: skip
+    pipeline = {(row.method, row.column_name): row.value for row in drift if row.value is not None}
+    live = drift_between(before, after)
+    assert len(live) == 10, "five features, the prediction and the score by PSI; three of them by KS"
+    assert largest_difference(live, pipeline) < 1e-12
+    assert live["psi", "x"] > 0.2 and live["psi", "channel"] > 0.2
+    x = next(c for c in current.columns if c.layout.name == "x")
+    assert (x.n_missing, x.n_nan, x.n_inf) == (40, 20, 20)

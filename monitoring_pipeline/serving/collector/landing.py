@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import time
@@ -17,20 +16,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from monitoring_pipeline.serving.collector.records import ColumnType, Kind
 from monitoring_pipeline.serving.log import PredictionLogError
-from monitoring_pipeline.serving.log.segment import SegmentContent
+from monitoring_pipeline.serving.log.decoding import Decoded
+from monitoring_pipeline.serving.log.parquet import below, write_table
 from monitoring_pipeline.serving.log.shipper import Shipper
 from monitoring_pipeline.serving.log.spool import Spool, SpoolPolicy
-from monitoring_pipeline.serving.rows import RowBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-logger = logging.getLogger(__name__)
 Count = Callable[[str, int], None]
+Columns = tuple[tuple[str, ColumnType], ...]
 FORMAT = b'{"format": "collected records", "version": 1}'
 
 
@@ -40,7 +39,7 @@ class Batch:
 
     monitor: str
     kind: Kind
-    columns: tuple[tuple[str, ColumnType], ...]
+    columns: Columns
     rows: list[list[Any]]
 
     def to_bytes(self) -> bytes:
@@ -63,27 +62,62 @@ class Shipment:
         """Of every row, in order: the shipper counts them."""
         return [row[0] for batch in self.batches for row in batch.rows]
 
+    def together(self) -> dict[tuple[str, Kind, Columns], list[list[Any]]]:
+        """Rows by monitor, kind and columns: each becomes a file."""
+        found: dict[tuple[str, Kind, Columns], list[list[Any]]] = {}
+        for batch in self.batches:
+            found.setdefault((batch.monitor, batch.kind, batch.columns), []).extend(batch.rows)
+        return found
+
+
+def decode_batches(schema: bytes, bodies: list[bytes]) -> Decoded[Shipment]:
+    """Each body is read on its own: one of a later version of this program does not take the others with it."""
+    batches, unreadable = [], ""
+    for body in bodies:
+        try:
+            batches.append(Batch.from_bytes(body))
+        except (ValueError, TypeError) as error:
+            unreadable = str(error)
+    return Decoded(Shipment(batches) if batches else None, unreadable)
+
 
 class LandingSink:
-    """One Parquet file a spool file, monitor, kind and set of columns; written aside, synced, renamed."""
+    """One Parquet file a spool file, monitor, kind and set of columns, whole or not at all.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    ``root``: a directory or an fsspec URL.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = os.fspath(root)
+        self._landed: dict[str, set[str]] = {}  # of spool files that have landed in part
 
     def prepare(self) -> None:
         import pyarrow.parquet  # noqa: F401
 
-    def write(self, name: str, rows: RowBatch) -> None:
-        """Twice with the same ``name`` is as good as once. Raises OSError."""
-        together: dict[tuple[Any, ...], list[list[Any]]] = {}
-        for batch in cast(Shipment, rows).batches:
-            together.setdefault((batch.monitor, batch.kind, batch.columns), []).extend(batch.rows)
-        for (monitor, kind, columns), found in together.items():
+    def write(self, name: str, rows: Shipment) -> None:
+        """Twice with the same ``name`` is as good as once.
+
+        Where one monitor's rows cannot land, those of the others do, and are not written again with the next try.
+        Raises OSError, or the file system's own error.
+        """
+        landed = self._landed.setdefault(name, set())
+        failure: Exception | None = None
+        for (monitor, kind, columns), found in rows.together().items():
             shape = hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:8]
-            _write_parquet(_table(columns, found), self.root / monitor / kind / f"{name}-{shape}.parquet")
+            target, file = below(self.root, monitor, kind), f"{name}-{shape}"
+            if f"{target}/{file}" in landed:
+                continue
+            try:
+                write_table(_table(columns, found), target, file)
+                landed.add(f"{target}/{file}")
+            except Exception as error:  # noqa: BLE001 — raised below, when the others have had their turn
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        del self._landed[name]
 
 
-def _table(columns: tuple[tuple[str, ColumnType], ...], rows: list[list[Any]]) -> pa.Table:
+def _table(columns: Columns, rows: list[list[Any]]) -> pa.Table:
     import pyarrow as pa
 
     types = {"text": pa.string(), "number": pa.float64(), "flag": pa.bool_(), "time": pa.timestamp("us", tz="UTC")}
@@ -91,60 +125,29 @@ def _table(columns: tuple[tuple[str, ColumnType], ...], rows: list[list[Any]]) -
     return pa.table(arrays, names=[name for name, _ in columns])
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as out:
-        pq.write_table(table, out, compression="zstd")
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-class RecordShipper(Shipper):
-    """Ships frames that are batches of records rather than packed rows."""
-
-    def _decode(self, path: Path, content: SegmentContent) -> Shipment | None:  # type: ignore[override]
-        bodies, content.bodies = content.bodies, []
-        super()._decode(path, content)  # without bodies: only reports damage and sets it aside
-        batches = []
-        for body in bodies:
-            try:
-                batches.append(Batch.from_bytes(body))
-            except (ValueError, TypeError) as error:
-                self._keep_whole(path, error)
-        return Shipment(batches) if batches else None
-
-
 class RecordLog:
     """Records that were accepted reach the landing directory, whatever happens to the process or the machine.
 
     directory: the spool, on a local disk, shared by all workers. Raises PredictionLogError if it cannot be written.
+    root: where records land, a directory or an fsspec URL.
     durability: ``power`` waits for an fsync, one for all requests that wait; ``process`` survives kill -9 alone.
-    max_age: seconds after which records are shipped. ``count(what, n)``: ``shipped``, ``corrupt``, ``sink_failures``.
+    max_age: seconds after which records are shipped. ``count(what, n)``: as a ``Shipper`` has it.
     """
 
     def __init__(
         self,
         directory: Path,
-        root: Path,
+        root: str | os.PathLike[str],
         count: Count = lambda what, n: None,
         durability: Literal["process", "power"] = "power",
         max_age: float = 60.0,
         segment_bytes: int = 8 << 20,
         max_spool_bytes: int = 2 << 30,
     ) -> None:
-        self.directory, self.root = directory, root
+        self.directory, self.root = directory, os.fspath(root)
         self.policy = SpoolPolicy(segment_bytes, max_age, max_spool_bytes, "block", 1.0, durability)
-        self._spool = Spool(directory, FORMAT, self.policy, count)
-        self._shipper = RecordShipper(directory, self._spool, cast(Any, LandingSink(root)), max_age, count)
+        self._spool = Spool(directory, FORMAT, self.policy, lambda reason, n: count(f"dropped:{reason}", n))
+        self._shipper = Shipper(directory, self._spool, LandingSink(root), decode_batches, max_age, count)
 
     def append(self, batch: Batch) -> None:
         """Returns when the batch is durable. Raises PredictionLogError: then it is not, and must be sent again."""
@@ -160,19 +163,22 @@ class RecordLog:
 
     @property
     def sink_up(self) -> bool:
-        return self._shipper.report.sink_up
+        return self._shipper.sink_up
 
     def trouble(self) -> str | None:
-        """Why records could not be accepted now, or None."""
-        if self.spool_bytes >= self.policy.max_bytes:
-            return f"{self.directory}: the spool holds {self.policy.max_bytes:,} bytes; mend the landing directory"
+        """Why records cannot be accepted now, or None."""
         try:
-            free = shutil.disk_usage(self.directory).free
+            shutil.disk_usage(self.directory)
         except OSError as error:
             return f"{self.directory}: the spool is gone ({error.strerror})"
-        if free < 2 * self.policy.segment_bytes:
-            return f"{self.directory}: {free:,} bytes are free on the spool's disk"
-        return None
+        return self._named(self._spool.refusing)
+
+    def shortage(self) -> str | None:
+        """Why records could soon not be accepted any more, or None."""
+        return self._named(self._spool.short_of_room)
+
+    def _named(self, why: str | None) -> str | None:
+        return f"{self.directory}: {why}; free space, or mend what keeps records from landing" if why else None
 
     def close(self, timeout: float = 5.0) -> None:
         """Ships what it can in ``timeout`` seconds; the rest is adopted by the next process."""

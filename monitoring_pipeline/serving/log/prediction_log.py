@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from monitoring_pipeline.serving.log.decoding import decode_rows
 from monitoring_pipeline.serving.log.shipper import Shipper
 from monitoring_pipeline.serving.log.sinks import Sink
 from monitoring_pipeline.serving.log.spool import OnFull, Spool, SpoolPolicy
-from monitoring_pipeline.serving.rows import RowSchema
+from monitoring_pipeline.serving.rows import RowBatch, RowSchema
 
 logger = logging.getLogger(__name__)
 Count = Callable[[str, int], None]
@@ -33,7 +34,7 @@ class PredictionLog:
     def __init__(
         self,
         spool_dir: str | os.PathLike[str],
-        sink: Sink,
+        sink: Sink[RowBatch],
         on_full: OnFull = "block",
         durability: Literal["process", "power"] = "process",
         max_age: float = 60.0,
@@ -49,12 +50,12 @@ class PredictionLog:
         self.sink = sink
         self.policy = SpoolPolicy(segment_bytes, max_age, max_spool_bytes, on_full, block_timeout, durability)
         self._spool: Spool | None = None
-        self.shipper: Shipper | None = None
+        self.shipper: Shipper[RowBatch] | None = None
         self.append: Callable[[bytes, int], None] = _not_open
         """(body, rows): returns when the frame is durable by the policy. Raises PredictionLogError."""
 
     def open(self, schema: RowSchema, count: Count) -> None:
-        """Starts spool and shipper. ``what`` is ``shipped``, ``corrupt``, ``sink_failures`` or ``dropped:<reason>``."""
+        """Starts spool and shipper. ``count(what, n)`` hears what ``Shipper`` tells, and of rows that are dropped."""
         if self._spool is not None:
             raise ValueError(
                 "this PredictionLog is open already; give every Monitoring its own (spool_dir may be shared)"
@@ -66,12 +67,12 @@ class PredictionLog:
             count(f"dropped:{reason}", rows)
             unsaid["rows"] += rows
             if time.monotonic() >= unsaid["at"]:  # at most every ten seconds: a full disk must not fill the log too
-                logger.error("%s is full; %d predictions dropped (%s)", self.directory, unsaid["rows"], reason)
+                logger.error("%s: %d predictions dropped (%s)", self.directory, unsaid["rows"], reason)
                 unsaid.update(rows=0, at=time.monotonic() + 10.0)
 
         self._spool = Spool(self.directory, schema.to_bytes(), self.policy, dropped)
         self.append = self._spool.append
-        self.shipper = Shipper(self.directory, self._spool, self.sink, self.policy.max_age, count)
+        self.shipper = Shipper(self.directory, self._spool, self.sink, decode_rows, self.policy.max_age, count)
 
     @property
     def spool_bytes(self) -> int:
@@ -83,7 +84,7 @@ class PredictionLog:
 
     @property
     def sink_up(self) -> bool:
-        return self.shipper is None or self.shipper.report.sink_up
+        return self.shipper is None or self.shipper.sink_up
 
     def close(self, timeout: float = 5.0) -> None:
         """Ships what it can in ``timeout`` seconds; the rest stays in the spool for the next worker."""

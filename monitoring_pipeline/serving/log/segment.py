@@ -1,8 +1,7 @@
 """A segment: one spool file, allocated in full, written through a shared mapping.
 
 A store into the mapping is in the kernel's page cache as soon as it is made, without a system call: it survives the
-death
-of the process. The magic goes in last, in one store: a kill before it leaves zeros there, never half a record.
+death of the process. The magic goes in last, in one store: a kill before it leaves zeros there, never half a record.
 """
 
 from __future__ import annotations
@@ -65,15 +64,21 @@ class Segment:
 
     def sync(self) -> None:
         """Waits until what was written is on the device. Releases the interpreter lock meanwhile. Raises OSError."""
-        getattr(os, "fdatasync", os.fsync)(self.fd)
+        if self.fd >= 0:
+            getattr(os, "fdatasync", os.fsync)(self.fd)
 
     def seal(self, sync: bool) -> Path:
-        """Cuts the file to what was written and renames it ``.sealed``; the path it has then. Raises OSError."""
-        self._map.close()
-        os.ftruncate(self.fd, self.used)
-        if sync:
-            os.fsync(self.fd)
-        os.close(self.fd)
+        """Cuts the file to what was written and renames it ``.sealed``; the path it has then.
+
+        Raises OSError, after which it may be called again.
+        """
+        if self.fd >= 0:  # once closed, the number may be another file's
+            self._map.close()
+            os.ftruncate(self.fd, self.used)
+            if sync:
+                os.fsync(self.fd)
+            fd, self.fd = self.fd, -1
+            os.close(fd)
         sealed = self.path.with_suffix(".sealed")
         self.path.rename(sealed)
         return sealed

@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, Literal
 
+from monitoring_pipeline.serving.log.attempts import Attempts
+from monitoring_pipeline.serving.log.decoding import POLITE, Decode, Decoded, R
 from monitoring_pipeline.serving.log.segment import SegmentContent
 from monitoring_pipeline.serving.log.sinks import Sink
-from monitoring_pipeline.serving.log.spool import Spool, adopt, bury, set_aside
-from monitoring_pipeline.serving.rows import RowBatch, RowSchema
+from monitoring_pipeline.serving.log.spool import Spool, adopt, as_refused, bury, set_aside
 
 logger = logging.getLogger(__name__)
-LONGEST_PAUSE = 30.0
-POLITE = 0.0005  # seconds of rest between slices of work that hold the interpreter lock
+ADOPTION_SECONDS = 5.0
+Outcome = Literal["shipped", "waits", "refused", "gone"]
 
 
 @dataclass
@@ -28,29 +29,41 @@ class ShipperReport:
 
     shipped: int = 0
     damaged: int = 0
-    sink_up: bool = True
     adopted: list[str] = field(default_factory=list)
 
 
-class Shipper:
-    """Runs until ``stop``. ``count(what, n)`` is told of shipped rows and of dropped or damaged ones."""
+class Shipper(Generic[R]):
+    """Runs until ``stop``. ``decode`` makes of a segment's bodies what ``sink`` takes.
+
+    ``count(what, n)`` is told of rows that were ``shipped`` and ``refused``, of ``corrupt`` stretches of files, of
+    ``sink_failures``, of rows in files that somebody deleted (``dropped:deleted``).
+    """
 
     def __init__(
-        self, directory: Path, spool: Spool, sink: Sink, max_age: float, count: Callable[[str, int], None]
+        self,
+        directory: Path,
+        spool: Spool,
+        sink: Sink[R],
+        decode: Decode[R],
+        max_age: float,
+        count: Callable[[str, int], None],
     ) -> None:
-        self._directory, self._spool, self._sink, self._max_age, self._count = directory, spool, sink, max_age, count
+        self._directory, self._spool, self._sink, self._decode = directory, spool, sink, decode
+        self._max_age, self._count = max_age, count
+        self._attempts = Attempts()
         self.report = ShipperReport()
         self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._failures = 0
-        self._not_before = 0.0
         self._quiet_until: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="prediction-log-shipper", daemon=True)
         self._thread.start()
 
+    @property
+    def sink_up(self) -> bool:
+        """False after a failure that is not known to be the segment's own, until the sink takes one."""
+        return self._attempts.sink_up
+
     def stop(self, timeout: float) -> None:
         self._stop.set()
-        self._wake.set()
         self._thread.join(timeout)
 
     def _run(self) -> None:
@@ -59,101 +72,140 @@ class Shipper:
         self._guard("prepare", self._sink.prepare)
         while not self._stop.is_set():
             self._guard("spool", self._keep_house)
-            if time.monotonic() >= self._not_before:
-                self.ship_own()
-                if time.monotonic() >= next_adoption:
-                    next_adoption = time.monotonic() + 5.0
-                    self._guard("adopt", self.ship_orphans)
-            self._wake.wait(tick)
+            busy = self._guard("ship", self._ship_next)
+            if time.monotonic() >= next_adoption:
+                next_adoption = time.monotonic() + ADOPTION_SECONDS
+                self._guard("adopt", self.ship_orphans)
+            if not busy:
+                self._stop.wait(tick)
 
     def _keep_house(self) -> None:
         self._spool.rotate_by_age(self._max_age)
         self._spool.prepare_spare()
         self._spool.seal_retired()
 
-    def ship_own(self, deadline: float = float("inf")) -> bool:
-        """Ships what is sealed, oldest first; stops at the first failure or at ``deadline`` (monotonic)."""
-        while time.monotonic() < deadline:
-            path = self._spool.next_sealed()
-            if path is None:
-                return True
-            if not self._ship(path):
-                self._spool.not_shipped()
-                return False
+    def _ship_next(self) -> bool:
+        """One sealed segment of this worker's; False when it is no one's turn, or to no avail. Raises OSError."""
+        path = self._spool.next_sealed(self._attempts.next)
+        return path is not None and self._ship_own(path) == "shipped"
+
+    def ship_own(self, deadline: float) -> None:
+        """Everything sealed, once more, without regard to pauses; until ``deadline`` (monotonic) or the sink is away.
+
+        For the end, when the thread has stopped.
+        """
+        tried: set[Path] = set()
+
+        def untried(paths: Iterable[Path]) -> Path | None:
+            return min((p for p in paths if p not in tried), key=self._attempts.turn, default=None)
+
+        while time.monotonic() < deadline and (path := self._spool.next_sealed(untried)) is not None:
+            tried.add(path)
+            if self._ship_own(path) == "waits" and self._attempts.resting:
+                return
+
+    def _ship_own(self, path: Path) -> Outcome:
+        outcome = self._ship(path)
+        if outcome == "shipped":
             self._spool.shipped(path)
-        return False
+        elif outcome == "refused":
+            self._spool.refused(path)
+        elif outcome == "gone":
+            self._count("dropped:deleted", self._spool.shipped(path))
+        else:
+            self._spool.not_shipped()
+        return outcome
 
     def ship_orphans(self) -> None:
-        """Adopts and ships the files of dead workers. Raises OSError."""
+        """Takes back files that were set aside and renamed; adopts and ships those of dead workers. Raises OSError."""
+        self._attempts.keep_only_existing()
+        self._spool.take_back()
         for worker, fd, paths in adopt(self._directory, self._spool.worker):
-            if paths:
+            if paths and worker not in self.report.adopted:
                 self.report.adopted.append(worker)
                 logger.warning(
                     "%s: shipping what worker %s left behind (%d files)", self._directory, worker, len(paths)
                 )
             try:
-                for path in paths:
-                    if not self._ship(path):
-                        break
-                    path.unlink(missing_ok=True)
+                self._ship_all(paths)
             finally:
                 bury(self._directory, worker, fd)
 
-    def _ship(self, path: Path) -> bool:
-        """True when the file may be deleted: its good rows are in the sink, its damaged stretches set aside."""
+    def _ship_all(self, orphans: list[Path]) -> None:
+        waiting = set(orphans)
+        while not self._stop.is_set() and (path := self._attempts.next(waiting)) is not None:
+            outcome = self._ship(path)
+            if outcome == "shipped":
+                path.unlink(missing_ok=True)
+            elif outcome == "refused":
+                path.rename(as_refused(path))
+            waiting.discard(path)
+            self._guard("spool", self._keep_house)
+
+    def _ship(self, path: Path) -> Outcome:
+        """``shipped``: the file may be deleted, its good rows are in the sink, what is unreadable is set aside."""
         try:
             content = SegmentContent(path, POLITE)
-            batch = self._decode(path, content)
-            if batch is not None and len(batch.ids):
-                self._sink.write(path.stem, batch)
+        except FileNotFoundError:
+            logger.error("%s was deleted before it was shipped: its rows are lost", path)
+            self._attempts.forget(path)
+            return "gone"
+        except OSError as error:
+            return self._failed(path, 0, error)
+        n = 0
+        try:
+            found = self._decode(content.schema or b"", content.bodies) if content.bodies else Decoded[R](None)
+            if found.rows is not None and (n := len(found.rows.ids)):
+                self._sink.write(path.stem, found.rows)
+            self._keep_unreadable(path, content, found)
         except Exception as error:  # noqa: BLE001 — a sink may raise anything; it is counted, logged and tried again
-            self._failed(path, error)
-            return False
-        self._failures, self._not_before, self.report.sink_up = 0, 0.0, True
-        n = 0 if batch is None else len(batch.ids)
+            return self._failed(path, n, error)
+        if n:
+            self._attempts.shipped(path)
+        else:
+            self._attempts.forget(path)  # nothing was asked of the sink
         self.report.shipped += n
         self._count("shipped", n)
-        return True
+        return "shipped"
 
-    def _decode(self, path: Path, content: SegmentContent) -> RowBatch | None:
-        """Rows of the intact frames; a file without a readable schema is set aside whole. Raises OSError."""
+    def _keep_unreadable(self, path: Path, content: SegmentContent, found: Decoded[R]) -> None:
+        """After the good rows are in the sink, so that one that is away does not make it tell the same again."""
         if content.damaged:
+            aside = set_aside(path, content)
             self.report.damaged += len(content.damaged)
             self._count("corrupt", len(content.damaged))
-            aside = set_aside(path, content)
             size = sum(len(data) for _, data in content.damaged)
             logger.error("%s: %d damaged stretches (%d bytes) are kept in %s; the good rows are shipped",
                          path, len(content.damaged), size, aside)  # fmt: skip
-        if not content.bodies:
-            return None
-        try:
-            return RowBatch.from_bodies(RowSchema.from_bytes(content.schema or b""), content.bodies, POLITE)
-        except (ValueError, KeyError, TypeError) as error:
-            self._keep_whole(path, error)
-            return None
+        if found.unreadable:
+            aside = path.with_suffix(".whole.corrupt")
+            with contextlib.suppress(FileExistsError):
+                os.link(path, aside)
+            self._count("corrupt", 1)
+            logger.error("%s: rows cannot be read (%s); the whole file is kept as %s", path, found.unreadable, aside)
 
-    def _keep_whole(self, path: Path, error: Exception) -> None:
-        aside = path.with_suffix(".whole.corrupt")
-        with contextlib.suppress(FileExistsError):
-            os.link(path, aside)
-        self._count("corrupt", 1)
-        logger.error("%s: its rows cannot be read (%s); the whole file is kept as %s", path, error, aside)
-
-    def _failed(self, path: Path, error: Exception) -> None:
-        self._failures += 1
-        pause = min(LONGEST_PAUSE, 0.25 * 2**self._failures) * random.uniform(0.5, 1.0)
-        self._not_before = time.monotonic() + pause
-        self.report.sink_up = False
+    def _failed(self, path: Path, n: int, error: Exception) -> Outcome:
+        pause = self._attempts.failed(path)
         self._count("sink_failures", 1)
-        self._log("sink", "%s: shipping failed (%s: %s); the rows stay in the spool, next try in %.1f s",
-                  path.name, type(error).__name__, str(error)[:500], pause)  # fmt: skip
+        why = f"{type(error).__name__}: {str(error)[:500]}"
+        if self._attempts.refused(path):
+            self._attempts.forget(path)
+            self._count("refused", max(1, n))
+            logger.error("%s: the sink refuses it again and again and takes others (%s); its %d rows are kept in %s. "
+                         "Mend what it says, then rename the file to %s",
+                         path, why, n, as_refused(path).name, path.with_suffix(".sealed").name)  # fmt: skip
+            return "refused"
+        self._log("sink", "%s: shipping failed (%s); the rows stay in the spool, next try in %.1f s",
+                  path.name, why, pause)  # fmt: skip
+        return "waits"
 
-    def _guard(self, what: str, work: Callable[[], None]) -> None:
-        """The thread outlives any failure, and says so."""
+    def _guard(self, what: str, work: Callable[[], bool | None]) -> bool:
+        """The thread outlives any failure, and says so. What ``work`` returned; False when it failed."""
         try:
-            work()
+            return bool(work())
         except Exception as error:  # noqa: BLE001 — reported; the thread is the only one that ships
             self._log(what, "prediction log: %s failed: %s: %s", what, type(error).__name__, error)
+            return False
 
     def _log(self, kind: str, message: str, *arguments: object) -> None:
         """At most once in ten seconds a kind."""

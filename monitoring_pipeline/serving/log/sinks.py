@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from monitoring_pipeline.serving.log.decoding import Rows
+from monitoring_pipeline.serving.log.parquet import write_table
 from monitoring_pipeline.serving.rows import RowBatch, RowSchema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Sink(Protocol):
-    """``write`` puts all rows of one segment in place, or raises; twice with the same ``name`` is as good as once."""
+Taken = TypeVar("Taken", bound=Rows, contravariant=True)
+
+
+class Sink(Protocol[Taken]):
+    """``write`` puts all rows of one segment in place, or raises; twice with the same ``name`` is as good as once.
+
+    A sink that is away raises for any segment; one that raises for some and takes others *refuses* those, and after
+    some tries they are set aside (``serving.log.attempts``).
+    """
 
     def prepare(self) -> None:
         """Slow imports, at the start of the shipper's thread."""
         ...
 
-    def write(self, name: str, rows: RowBatch) -> None: ...
+    def write(self, name: str, rows: Taken) -> None: ...
 
 
 class ParquetSink:
     """One Parquet file a segment, named by it: in a directory (temporary name, fsync, rename) or under an fsspec URL.
 
     Columns: ``prediction_id`` text, ``event_time`` timestamp in UTC, ``model_version`` text, then the layout's
-    features,
-    prediction and scores under their own names (double, or text for categories and booleans), and ``input_errors``:
-    JSON of what was wrong with the input, null for a good row. Missing is null; NaN and ±inf stay.
+    features, prediction and scores under their own names (double, or text for categories and booleans), and
+    ``input_errors``: JSON of what was wrong with the input, null for a good row. Missing is null; NaN and ±inf stay.
     """
 
     def __init__(self, target: str | os.PathLike[str]) -> None:
@@ -39,36 +46,7 @@ class ParquetSink:
 
     def write(self, name: str, rows: RowBatch) -> None:
         """Raises OSError, or the file system's own error."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        table = arrow_table(rows)
-        if "://" in self.target:
-            import fsspec
-
-            buffer = pa.BufferOutputStream()
-            pq.write_table(table, buffer, compression="zstd")
-            fs, root = fsspec.core.url_to_fs(self.target)
-            fs.makedirs(root, exist_ok=True)
-            fs.pipe_file(f"{root}/{name}.parquet", buffer.getvalue().to_pybytes())
-            return
-        directory = Path(self.target)
-        directory.mkdir(parents=True, exist_ok=True)
-        temporary = directory / f".{name}.parquet.tmp"
-        with temporary.open("wb") as out:
-            pq.write_table(table, out, compression="zstd")
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(directory / f"{name}.parquet")
-        _sync_directory(directory)
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        write_table(arrow_table(rows), self.target, name)
 
 
 def arrow_table(rows: RowBatch) -> pa.Table:
@@ -123,9 +101,13 @@ class SqlSink:
         records = rows.records()
         for record in records:
             record["event_time"] = epoch + timedelta(microseconds=record["event_time"])
-        with self._engine.begin() as connection:
-            for start in range(0, len(records), self._batch):
-                connection.execute(statement, records[start : start + self._batch])
+        try:
+            with self._engine.begin() as connection:
+                for start in range(0, len(records), self._batch):
+                    connection.execute(statement, records[start : start + self._batch])
+        except Exception:
+            self._tables.clear()  # it may have been dropped: the next try makes it anew
+            raise
 
     def _table(self, schema: RowSchema) -> Any:
         import sqlalchemy as sa

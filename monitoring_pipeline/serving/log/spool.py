@@ -9,10 +9,10 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.serving.log.segment import Segment, SegmentContent
@@ -36,11 +36,19 @@ class SpoolPolicy:
     durability: Literal["process", "power"] = "process"
 
 
+class Waiting(NamedTuple):
+    """A sealed file: its rows, and its bytes on disk."""
+
+    n_rows: int
+    size: int
+
+
 class Spool:
     """Appends frames for one schema. Thread-safe.
 
-    Files are ``<worker>-<number>.open`` and ``.sealed``; ``<worker>.lock`` is held with flock for as long as the
-    process lives, so that another worker can tell an orphan and adopt it.
+    Files are ``<worker>-<number>.open`` and ``.sealed``; ``.refused`` when the sink does not take them: these wait for
+    a person, outside of the budget. ``<worker>.lock`` is held with flock for as long as the process lives, so that
+    another worker can tell an orphan and adopt it.
     """
 
     def __init__(
@@ -56,8 +64,11 @@ class Spool:
         self._spare: Segment | None = None
         self._retired: list[Segment] = []
         self._shipping: Path | None = None
-        self.sealed: dict[Path, int] = {}
+        self._failure: OSError | None = None
+        self.sealed: dict[Path, Waiting] = {}
+        self._refused: dict[Path, Waiting] = {}
         self.bytes_on_disk = 0
+        self._sizes = threading.Lock()
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock_fd = self._hold_lock()
@@ -120,12 +131,22 @@ class Spool:
 
     def _allocate(self, need: int = 0) -> Segment:
         size = max(self._policy.segment_bytes, need + len(self._schema) + 4096)
-        if self.bytes_on_disk + size > self._policy.max_bytes:
-            raise OSError(errno.ENOSPC, f"the spool's budget of {self._policy.max_bytes} bytes is spent")
         self._number += 1
-        segment = Segment(self._directory / f"{self.worker}-{self._number:08d}.open", size, self._schema)
-        self.bytes_on_disk += segment.size
+        try:
+            if self.bytes_on_disk + size > self._policy.max_bytes:
+                raise OSError(errno.ENOSPC, f"the spool's budget of {self._policy.max_bytes} bytes is spent")
+            segment = Segment(self._directory / f"{self.worker}-{self._number:08d}.open", size, self._schema)
+        except OSError as error:
+            self._failure = error
+            raise
+        self._failure = None
+        self._account(segment.size)
         return segment
+
+    def _account(self, size: int) -> None:
+        """Requests and the shipper both do: what they add must not be lost."""
+        with self._sizes:
+            self.bytes_on_disk += size
 
     def _take_spare(self, need: int) -> Segment | None:
         spare = self._spare
@@ -148,15 +169,16 @@ class Spool:
             if not waiting:
                 return False
             path = min(waiting)
-            self._dropped("drop_oldest", self.sealed[path])
+            self._dropped("drop_oldest", self.sealed[path].n_rows)
             self._delete(path)
             return True
 
-    def _delete(self, path: Path) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self.bytes_on_disk = max(0, self.bytes_on_disk - path.stat().st_size)
-            path.unlink()
-        self.sealed.pop(path, None)
+    def _delete(self, path: Path) -> int:
+        """Its rows."""
+        path.unlink(missing_ok=True)
+        gone = self.sealed.pop(path, Waiting(0, 0))
+        self._account(-gone.size)
+        return gone.n_rows
 
     # What the shipper's thread calls. It never waits long for a lock that requests hold.
 
@@ -179,28 +201,52 @@ class Spool:
             self._active = self._take_spare(0)  # without one, the next append allocates
 
     def seal_retired(self) -> None:
-        """Turns retired segments into sealed files. Raises OSError."""
+        """Turns retired segments into sealed files. One that somebody deleted is given up. Raises OSError."""
         with self._files, self._sync.paused if self._sync else contextlib.nullcontext():
             while self._retired:
                 segment = self._retired[0]
-                path = segment.seal(sync=self._policy.durability == "power")
+                try:
+                    path = segment.seal(sync=self._policy.durability == "power")
+                except FileNotFoundError:
+                    self._retired.pop(0)
+                    self._account(-segment.size)
+                    self._dropped("deleted", segment.n_rows)
+                    continue
                 self._retired.pop(0)
-                self.bytes_on_disk -= segment.size - segment.used
-                self.sealed[path] = segment.n_rows
+                self._account(segment.used - segment.size)
+                self.sealed[path] = Waiting(segment.n_rows, segment.used)
 
-    def next_sealed(self) -> Path | None:
-        """The oldest sealed file, which is then safe from ``drop_oldest`` until ``shipped`` or ``not_shipped``."""
+    def next_sealed(self, choose: Callable[[Iterable[Path]], Path | None]) -> Path | None:
+        """The sealed file that ``choose`` picks. It is safe from ``drop_oldest`` until its fate is told."""
         with self._files:
-            self._shipping = min(self.sealed, default=None)
+            self._shipping = choose(self.sealed)
             return self._shipping
 
-    def shipped(self, path: Path) -> None:
-        """Deletes a file whose rows are in the sink."""
+    def shipped(self, path: Path) -> int:
+        """Deletes a file whose rows are in the sink; how many they were."""
         with self._files:
-            self._delete(path)
+            n_rows = self._delete(path)
             self._shipping = None
         with self._lock:
             self._room.notify_all()
+        return n_rows
+
+    def refused(self, path: Path) -> None:
+        """Keeps a file that the sink does not take, as ``.refused``, until a person renames it."""
+        with self._files:
+            path.rename(as_refused(path))
+            self._refused[path] = self.sealed.pop(path)
+            self._account(-self._refused[path].size)
+            self._shipping = None
+        with self._lock:
+            self._room.notify_all()
+
+    def take_back(self) -> None:
+        """Files of this worker's that were ``.refused`` and bear their old name again are to be shipped."""
+        with self._files:
+            for path in [p for p in self._refused if p.exists()]:
+                self.sealed[path] = self._refused.pop(path)
+                self._account(self.sealed[path].size)
 
     def not_shipped(self) -> None:
         self._shipping = None
@@ -208,9 +254,24 @@ class Spool:
     def oldest_age(self) -> float:
         """Seconds since the oldest row that has not reached the sink was written; 0 when all have."""
         active = self._active
-        ages = [time.monotonic() - active.first_at] if active is not None and active.first_at is not None else []
-        ages += [max(0.0, time.time() - p.stat().st_mtime) for p in list(self.sealed) if p.exists()]
-        return max(ages, default=0.0)
+        first_at = active.first_at if active is not None else None
+        ages = [time.monotonic() - first_at] if first_at is not None else []
+        for path in list(self.sealed):
+            with contextlib.suppress(FileNotFoundError):  # shipped meanwhile
+                ages.append(time.time() - path.stat().st_mtime)
+        return max((0.0, *ages))
+
+    @property
+    def refusing(self) -> str | None:
+        """Why no row can be appended now, or None. ``prepare_spare`` goes on trying."""
+        failure = self._failure
+        return str(failure) if failure and self._active is None and self._spare is None else None
+
+    @property
+    def short_of_room(self) -> str | None:
+        """Why the next segment cannot be had, or None; the active one may still have room."""
+        failure = self._failure
+        return str(failure) if failure and self._spare is None else None
 
     def _unsynced(self) -> list[Segment]:
         with self._lock:
@@ -342,6 +403,11 @@ def _lock_of_the_dead(path: Path) -> int | None:
         pass
     os.close(fd)
     return None
+
+
+def as_refused(path: Path) -> Path:
+    """The name of a segment that the sink does not take. Renamed back to ``.sealed``, a worker ships it again."""
+    return path.with_suffix(".refused")
 
 
 def set_aside(path: Path, content: SegmentContent) -> Path:

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLogError, SqlSink
-from monitoring_pipeline.serving.log.segment import Segment
+from monitoring_pipeline.serving.log.segment import Segment, SegmentContent
 from monitoring_pipeline_tests.serving.conftest import logged, value
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
+from monitoring_pipeline_tests.serving.small_disk import small_disk_at
 
 Make = Callable[..., Monitoring]
 
@@ -176,16 +177,8 @@ def test_a_damaged_file_gives_its_good_rows(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Two megabytes that are full when they are full."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], capture_output=True
-    ).returncode == 0  # fmt: skip
-    if not mounted:
-        pytest.skip("NOT TESTED ON A FULL DISK: needs root to mount a tmpfs")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    with small_disk_at(tmp_path / "disk", 2) as place:
+        yield place
 
 
 def full_log(small_disk: Path, sink: Any, **options: Any) -> Monitoring:
@@ -338,3 +331,21 @@ def test_an_fsspec_url(make: Make) -> None:
     (found,) = fs.glob("/lake/flights/*.parquet")
     with fs.open(found) as file:
         assert pq.read_table(file).num_rows == 7
+
+
+def test_sealing_that_fails_is_tried_again_and_touches_no_other_file(tmp_path: Path) -> None:
+    """Its descriptor is closed once: the number may belong to another file by the second try."""
+    (tmp_path / "a").mkdir()
+    segment = Segment(tmp_path / "a" / "w-1.open", 10_000, b"{}")
+    segment.append(b"body", 1)
+    (tmp_path / "a").rename(tmp_path / "b")
+    with pytest.raises(FileNotFoundError):
+        segment.seal(sync=True)
+    with (tmp_path / "other").open("wb") as other:
+        other.write(b"x" * 50_000)
+        other.flush()
+        (tmp_path / "b").rename(tmp_path / "a")
+        segment.seal(sync=True)
+        os.fstat(other.fileno())
+    assert (tmp_path / "other").stat().st_size == 50_000
+    assert SegmentContent(tmp_path / "a" / "w-1.sealed").bodies == [b"body"]

@@ -1,0 +1,46 @@
+"""Decoding: what the bodies of a segment's frames are to the sink they are shipped to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from monitoring_pipeline.serving.rows import RowBatch, RowSchema
+
+POLITE = 0.0005  # seconds of rest between slices of work that hold the interpreter lock
+
+
+class Rows(Protocol):
+    """All rows of one segment, as a sink takes them."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Of every row, in order."""
+        ...
+
+
+R = TypeVar("R", bound=Rows)
+
+
+@dataclass(frozen=True)
+class Decoded(Generic[R]):
+    """The rows that could be read (None: not one), and why the others could not (empty: all could)."""
+
+    rows: R | None
+    unreadable: str = ""
+
+
+Decode = Callable[[bytes, list[bytes]], Decoded[R]]
+"""(schema, bodies): the first frame's body — empty when it is damaged — and those of the other intact frames, in order.
+
+What cannot be read is said in ``Decoded.unreadable``: the file is then kept whole, beside it what was read is shipped.
+"""
+
+
+def decode_rows(schema: bytes, bodies: list[bytes]) -> Decoded[RowBatch]:
+    """Packed rows, as ``serving.rows`` has them: all or none, since they share one width."""
+    try:
+        return Decoded(RowBatch.from_bodies(RowSchema.from_bytes(schema), bodies, POLITE))
+    except (ValueError, KeyError, TypeError) as error:
+        return Decoded(None, str(error))

@@ -22,20 +22,24 @@ def collector(
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate (PEM), to serve HTTPS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     ship_every: Annotated[float, typer.Option(help="Seconds after which records land at the latest.", min=0.1)] = 60.0,
+    landing: Annotated[
+        str | None, typer.Option(metavar="DIR_OR_URL", help="Where records land. [HOME/collected]", show_default=False)
+    ] = None,
 ) -> None:
     """Accept predictions and ground truth by HTTP and log them durably, until Ctrl-C.
 
-    Records land as Parquet in HOME/collected/MONITOR/predictions and .../ground_truth, where a monitor's sources can
-    point. The OpenAPI page is at /docs. Keys: `monitoring-pipeline collector-key create MONITOR`.
+    Records land as Parquet in MONITOR/predictions and MONITOR/ground_truth of the landing directory (or fsspec URL,
+    such as s3://bucket/collected), where a monitor's sources can point. The OpenAPI page is at /docs. Keys:
+    `monitoring-pipeline collector-key create MONITOR`.
     """
     from monitoring_pipeline.serving.collector import KeyStore, serve
 
     settings = Settings()
     scheme = "https" if tls_cert else "http"
-    typer.echo(f"Collector  {scheme}://{host}:{port}/docs\nLanding    {settings.home / 'collected'}")
+    typer.echo(f"Collector  {scheme}://{host}:{port}/docs\nLanding    {landing or settings.home / 'collected'}")
     if not KeyStore(settings.home).all():
         typer.echo("there is no key yet: `monitoring-pipeline collector-key create MONITOR`")
-    serve(settings.home, settings.monitors_dir, host, port, tls_cert, tls_key, ship_every)
+    serve(settings.home, settings.monitors_dir, host, port, tls_cert, tls_key, ship_every, landing)
 
 
 @keys.command()

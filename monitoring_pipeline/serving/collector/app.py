@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -47,17 +48,20 @@ def create_app(
     ship_every: float = 60.0,
     durability: Literal["process", "power"] = "power",
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    landing: str | os.PathLike[str] | None = None,
 ) -> FastAPI:
-    """The application over ``home/collector`` (spool, keys), landing in ``home/collected``. Raises DeclarationError.
+    """The application over ``home/collector`` (spool, keys). Raises DeclarationError.
 
-    ``ship_every``: seconds a record waits at most before it lands. The log is open while the application runs.
+    ``ship_every``: seconds a record waits at most before it lands. ``landing``: a directory or an fsspec URL;
+    ``home/collected`` when None. The log is open while the application runs.
     """
+    target = home / LANDING if landing is None else landing
     collector = Collector(Catalog(monitors_dir), KeyStore(home), limits or Limits(), clock)
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         spool = home / "collector" / "spool"
-        collector.open(RecordLog(spool, home / LANDING, collector.telemetry.count_log, durability, ship_every))
+        collector.open(RecordLog(spool, target, collector.telemetry.count_log, durability, ship_every))
         yield
         await run_in_threadpool(collector.close)
 
@@ -98,7 +102,7 @@ class Collector:
                 monitor = await self._authorized(request, name, secret)
                 label = monitor.name
                 content = await body.read_body(request, self.limits)
-                accepted = await run_in_threadpool(self._take_in, monitor, kind, content, body.content_type(request))
+                accepted = await run_in_threadpool(self._take_in, monitor, kind, content)
             except Refusal as refusal:
                 self.telemetry.answered(label, kind, refusal.status)
                 raise
@@ -137,8 +141,8 @@ class Collector:
             logger.error("%s", error)
             raise Refusal(503, "the collector cannot read its keys; its operator finds why in its log") from None
 
-    def _take_in(self, monitor: Monitor, kind: Kind, content: bytes, media: str) -> document.Accepted:
-        checked = self._checked(monitor, kind, body.records_of(content, media, self.limits))
+    def _take_in(self, monitor: Monitor, kind: Kind, content: body.Body) -> document.Accepted:
+        checked = self._checked(monitor, kind, body.records_of(content, self.limits))
         try:
             self.log.append(Batch(monitor.name, kind, checked.columns, checked.rows))
         except PredictionLogError as error:
@@ -189,6 +193,7 @@ def _add_health(app: FastAPI, collector: Collector) -> None:
         """200 while records can be accepted; `degraded` names what needs a person all the same."""
         trouble = collector.log.trouble()
         degraded = [] if collector.log.sink_up else ["records cannot be landed; they wait in the spool"]
+        degraded += [] if trouble or not (why := collector.log.shortage()) else [why]
         degraded += [f"{len(collector.catalog.broken)} monitor files are broken"] if collector.catalog.broken else []
         try:
             collector.keys.all()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -19,12 +21,22 @@ LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "app
 CLOSE = {"Connection": "close"}  # else the server goes on reading what it throws away
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
+@dataclass(frozen=True)
+class Body:
+    """As it came, with what its headers say of it: the media type, and whether it is packed by gzip."""
+
+    content: bytes
+    media: str = JSON
+    gzipped: bool = False
+
+
+async def read_body(request: Request, limits: Limits) -> Body:
     """Raises Refusal: 413 as soon as the body is known to be too large, 408 when it does not arrive, 415."""
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
-        raise Refusal(415, f"Content-Encoding {shown(encoding)} is not taken; send the body as it is")
-    content_type(request)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        message = f"Content-Encoding {shown(encoding)} is not taken; send gzip, or the body as it is"
+        raise Refusal(415, message, headers={"Accept-Encoding": "gzip"})
+    media = _content_type(request)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.body_bytes:
         raise _too_large(limits)
@@ -42,7 +54,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         raise Refusal(408, message, headers=CLOSE) from None
     except ClientDisconnect:
         raise Refusal(400, "the client went away before the body's end") from None
-    return b"".join(chunks)
+    return Body(b"".join(chunks), media, encoding != "identity")
 
 
 async def drain(request: Request, limits: Limits) -> None:
@@ -62,7 +74,7 @@ def _too_large(limits: Limits) -> Refusal:
     return Refusal(413, f"the body is larger than {limits.body_bytes:,} bytes; send smaller batches", headers=CLOSE)
 
 
-def content_type(request: Request) -> str:
+def _content_type(request: Request) -> str:
     """The media type. Raises Refusal 415 for one that is not taken."""
     found = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if found != JSON and found not in LINES:
@@ -70,13 +82,28 @@ def content_type(request: Request) -> str:
     return found
 
 
-def records_of(body: bytes, media: str, limits: Limits) -> list[Any]:
-    """The records of ``{"records": [...]}``, of a bare list, or one a line. Raises Refusal 400, or 413 for too many."""
+def _unpacked(packed: bytes, limits: Limits) -> bytes:
+    """Never more than the limit and a byte is unpacked, whatever the body claims to hold. Raises Refusal 400, 413."""
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        text = body.decode("utf-8-sig")
+        found = stream.decompress(packed, limits.body_bytes + 1)
+    except zlib.error as error:
+        raise Refusal(400, f"the body is not gzip: {error}") from None
+    if len(found) > limits.body_bytes:
+        raise Refusal(413, f"the body unpacks to more than {limits.body_bytes:,} bytes; send smaller batches")
+    if not stream.eof or stream.unused_data:
+        raise Refusal(400, "the gzip body " + ("goes on behind its end" if stream.eof else "is cut short"))
+    return found
+
+
+def records_of(body: Body, limits: Limits) -> list[Any]:
+    """The records of ``{"records": [...]}``, of a bare list, or one a line. Raises Refusal 400, or 413 for too many."""
+    content = _unpacked(body.content, limits) if body.gzipped else body.content
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Refusal(400, f"the body is not UTF-8 (byte {error.start}); send UTF-8") from None
-    records = _lines(text) if media in LINES else _document(text)
+    records = _lines(text) if body.media in LINES else _document(text)
     if not records:
         raise Refusal(400, 'the batch is empty; send {"records": [...]} with at least one record')
     if len(records) > limits.records:

@@ -82,7 +82,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     408: {"model": Refused, "description": "The body did not arrive in time."},
     409: {"model": Refused, "description": "The monitor declares no ground truth."},
     413: {"model": Refused, "description": "The body is too large, or holds too many records."},
-    415: {"model": Refused, "description": "Neither JSON nor lines of JSON."},
+    415: {"model": Refused, "description": "Neither JSON nor lines of JSON, or packed otherwise than by gzip."},
     422: {"model": Refused, "description": "Records are wrong; the whole batch is refused."},
     503: {"model": Refused, "description": "The log is full or the keys cannot be read; send the batch again."},
 }

@@ -20,11 +20,19 @@ def serve(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     ship_every: float = 60.0,
+    landing: str | None = None,
 ) -> None:
-    """Runs until SIGINT or SIGTERM. Raises UserError: no monitors directory, a port that is taken, half of TLS."""
+    """Runs until SIGINT or SIGTERM. ``landing``: a directory or an fsspec URL; ``home/collected`` when None.
+
+    Raises UserError: no monitors directory, a port that is taken, half of TLS, a landing URL that nothing can write to.
+    """
     import uvicorn
 
     from monitoring_pipeline.serving.collector.app import create_app
+    from monitoring_pipeline.serving.log.parquet import check_target
+
+    if landing is not None:
+        check_target(landing)
 
     if (tls_cert is None) != (tls_key is None):
         raise UserError("TLS needs both --tls-cert and --tls-key")
@@ -38,7 +46,7 @@ def serve(
             host,
         )
     config = uvicorn.Config(
-        create_app(home, monitors_dir, ship_every=ship_every),
+        create_app(home, monitors_dir, ship_every=ship_every, landing=landing),
         host=host,
         port=port,
         log_level="warning",

@@ -79,6 +79,7 @@ class _SpoolFigures(Collector):
         for name, text, what in (
             ("spooled", "Records made durable in the spool.", "spooled"),
             ("shipped", "Records that landed; may repeat.", "shipped"),
+            ("refused", "Records set aside because they cannot be landed and others can.", "refused"),
             ("corrupt", "Damaged stretches of spool files.", "corrupt"),
             ("sink_failures", "Segments that could not be landed.", "sink_failures"),
         ):
@@ -93,3 +94,5 @@ class _SpoolFigures(Collector):
             gauge = GaugeMetricFamily(f"model_log_{name}", text, labels=tuple(SPOOL))
             gauge.add_metric(list(SPOOL.values()), value)
             yield gauge
+        accepting = float(log.trouble() is None)
+        yield GaugeMetricFamily("collector_accepting", "1 while the log takes records, 0 while it cannot.", accepting)

@@ -93,10 +93,12 @@ def serving(home: Path, base: Path, **options: Any) -> Iterator[Running]:
         time.sleep(0.02)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     _, key = KeyStore(home).create("toy")
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
-        yield Running(home, base, url, key, client, clock)
-    server.should_exit = True
-    thread.join(20)
+    try:
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
+            yield Running(home, base, url, key, client, clock)
+    finally:
+        server.should_exit = True
+        thread.join(20)
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ def start(home: Path, monitors: Path) -> tuple[subprocess.Popen[bytes], str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = ["-m", "monitoring_pipeline.cli", "--home", str(home), "--monitors", str(monitors)]
-    child = subprocess.Popen([sys.executable, *command, "collector", "--port", str(port), "--ship-every", "0.3"],
-                             stdout=subprocess.DEVNULL)  # fmt: skip
+    child = subprocess.Popen([sys.executable, *command, "collector", "--port", str(port), "--ship-every", "0.3",
+                              "--landing", f"file://{home}/landed"], stdout=subprocess.DEVNULL)  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     end = time.monotonic() + 60
     while True:
@@ -82,7 +82,7 @@ def test_what_was_acknowledged_survives_kills(tmp_path: Path) -> None:
     assert len(acknowledged) > 100
 
     child, _ = start(home, tmp_path / "monitors")
-    landing, end = home / "collected" / "toy" / "predictions", time.monotonic() + 30
+    landing, end = home / "landed" / "toy" / "predictions", time.monotonic() + 30
     while len(list((home / "collector" / "spool").glob("*.lock"))) > 1:
         assert time.monotonic() < end, "what the killed ones left was not shipped"
         time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import stat
@@ -110,7 +111,12 @@ BODIES: list[tuple[bytes, dict[str, str], int, str]] = [
     (b'[{"features": ' + b'{"a":' * 30_000 + b"1" + b"}" * 30_001 + b"]", JSON, 400, "nested too deep"),
     (b"[" + b"1" * 5000 + b"]", JSON, 400, "thousands of digits"),
     (b"a=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "send application/json"),
-    (b"[]", JSON | {"Content-Encoding": "gzip"}, 415, "gzip"),
+    (b"[]", JSON | {"Content-Encoding": "br"}, 415, "send gzip"),
+    (b"[]", JSON | {"Content-Encoding": "gzip"}, 400, "not gzip"),
+    (gzip.compress(b"[]")[:-3], JSON | {"Content-Encoding": "gzip"}, 400, "cut short"),
+    (gzip.compress(b"[]") + b"[]", JSON | {"Content-Encoding": "gzip"}, 400, "behind its end"),
+    (gzip.compress(b"[]"), JSON | {"Content-Encoding": "gzip"}, 400, "empty"),
+    (gzip.compress(b" " * (100 << 20), 1), JSON | {"Content-Encoding": "gzip"}, 413, "unpacks to more than 10,485,760"),
 ]
 
 
@@ -122,6 +128,13 @@ def test_bodies_that_cannot_be_read(
     assert answer.status_code == status, answer.text
     assert message in answer.json()["error"]
     assert answer.json()["accepted"] == 0
+
+
+def test_a_gzip_body(collector: Running) -> None:
+    content = gzip.compress(json.dumps([record(i) for i in range(3)]).encode())
+    answer = collector.post("/v1/toy/predictions", content=content, headers=JSON | {"Content-Encoding": "GZIP"})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 3, "repeated": 0})
+    assert len(collector.landed("predictions", 3)) == 3
 
 
 def test_too_many_records_and_too_many_bytes(limited: Running) -> None:

@@ -6,8 +6,8 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def data_dir(name: str) -> Path:
-    """Directory ``name`` (``sql``, ``monitors``) as shipped. Raises FileNotFoundError when the installation is
-    broken.
+    """Directory ``name`` (``sql``, ``monitors``, ``prometheus``) as shipped. Raises FileNotFoundError when the
+    installation is broken.
     """
     for candidate in (_PACKAGE / "_data" / name, _PACKAGE.parent / name):
         if candidate.is_dir():

@@ -6,12 +6,15 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+
+from monitoring_pipeline.resources import data_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "prometheus"
@@ -48,6 +51,15 @@ def test_files_are_valid_to_prometheus_and_alertmanager() -> None:
     run("promtool", "check", "rules", "--lint-fatal", *RULE_FILES)
     run("promtool", "check", "config", HERE / "prometheus.yml")
     run("amtool", "check-config", HERE / "alertmanager.yml")
+
+
+def test_rules_travel_in_the_wheel_to_where_they_are_looked_for() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        included = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    packed = {Path(source): Path(target) for source, target in included.items()}
+    assert all((ROOT / source).exists() for source in packed)
+    place = packed[Path("prometheus/rules")].relative_to("monitoring_pipeline/_data")
+    assert data_dir("prometheus") == HERE and place == Path("prometheus/rules")
 
 
 def test_column_rules_are_what_the_generator_writes() -> None:

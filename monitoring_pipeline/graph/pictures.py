@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ MOST_COLUMNS = 25
 MOST_WINDOWS = 120
 REFERENCE_COLOUR, CURRENT_COLOUR = "#9aa5b1", "#d9480f"
 DPI = 80
+LONGEST_LABEL = 24
 
 
 def of_stage(stages: StageContext, name: str, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
@@ -38,36 +40,53 @@ def _drift(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.Meta
     shown = {}
     heat = figures.drift_heat(stages, windows[-MOST_WINDOWS:])
     if heat is not None:
-        shown["drift_by_column"] = _picture(
-            8, 0.2 * min(len(heat.columns), MOST_COLUMNS) + 1.2, lambda ax: _heat_map(ax, heat)
-        )
+        height = 0.2 * min(len(heat.columns), MOST_COLUMNS) + 0.6
+        names = Margins(left=_inches(heat.columns, 7), right=0.8)
+        shown["drift_by_column"] = _picture(8, height, names, lambda ax: _heat_map(ax, heat))
     for histogram in figures.most_drifted(stages, windows[-1], most=3):
-        shown[f"histogram_{histogram.column}"] = _picture(5, 2.4, partial(_histogram, histogram=histogram))
+        labels = Margins(bottom=_inches(histogram.labels, 6))
+        drawn = _picture(5, 1.7 + labels.bottom, labels, partial(_histogram, histogram=histogram))
+        shown[f"histogram_{histogram.column}"] = drawn
     return shown
 
 
 def _performance(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
     line = figures.performance_line(stages, windows[-MOST_WINDOWS * 3 :])
-    return {} if line is None else {line.metric: _picture(8, 2.6, lambda ax: _line(ax, line))}
+    return {} if line is None else {line.metric: _picture(8, 2.6, Margins(), lambda ax: _line(ax, line))}
 
 
 def _coverage(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
     line = figures.coverage_line(stages, windows[-MOST_WINDOWS * 3 :])
-    return {} if line is None else {"label_coverage": _picture(8, 2.0, lambda ax: _line(ax, line))}
+    return {} if line is None else {"label_coverage": _picture(8, 2.0, Margins(), lambda ax: _line(ax, line))}
 
 
-def _picture(width: float, height: float, draw: Callable[[Axes], None]) -> dg.MetadataValue:
+@dataclass(frozen=True)
+class Margins:
+    """Inches around the axes. Given rather than found: to measure every text first takes as long as to draw."""
+
+    left: float = 0.55
+    right: float = 0.1
+    bottom: float = 0.3
+    top: float = 0.3
+
+
+def _inches(texts: Sequence[str], points: int) -> float:
+    """Room for the longest text at this size of font."""
+    return 0.2 + max((len(text[:LONGEST_LABEL]) for text in texts), default=0) * points * 0.65 / 72
+
+
+def _picture(width: float, height: float, margins: Margins, draw: Callable[[Axes], None]) -> dg.MetadataValue:
     """An inline image: Dagster shows markdown, and a data address needs no server."""
     # Not pyplot: it keeps global state and looks for a screen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure: Figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure: Figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    draw(axes)
+    inside = (width - margins.left - margins.right) / width, (height - margins.bottom - margins.top) / height
+    draw(figure.add_axes((margins.left / width, margins.bottom / height, *inside)))
     png = io.BytesIO()
-    figure.savefig(png, format="png", pil_kwargs={"optimize": True})
+    figure.savefig(png, format="png")
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})")
 
 
@@ -79,7 +98,7 @@ def _heat_map(ax: Axes, heat: figures.Heat) -> None:
     scale = LogNorm(vmin=heat.threshold / 20, vmax=heat.threshold * 50, clip=True)
     shown = np.where(heat.values[order] <= 0, heat.threshold / 20, heat.values[order])
     image = ax.imshow(shown, aspect="auto", cmap="YlOrRd", norm=scale, interpolation="nearest")
-    ax.set_yticks(range(len(order)), [heat.columns[i][:24] for i in order], fontsize=7)
+    ax.set_yticks(range(len(order)), [heat.columns[i][:LONGEST_LABEL] for i in order], fontsize=7)
     step = max(1, len(heat.windows) // 8)
     ticks = range(0, len(heat.windows), step)
     ax.set_xticks(ticks, [heat.windows[i].start.strftime("%d %b") for i in ticks], fontsize=7)
@@ -87,7 +106,10 @@ def _heat_map(ax: Axes, heat: figures.Heat) -> None:
         f"{heat.method} against {heat.baseline}; drift from {heat.threshold:g}, the line in the scale; white: no values"
     )
     ax.set_title(title, fontsize=8, loc="left")
-    colorbar = ax.figure.colorbar(image, ax=ax, fraction=0.025)
+    beside = ax.get_position()
+    scale_axes = ax.figure.add_axes((beside.x1 + 0.01, beside.y0, 0.015, beside.height))
+    colorbar = ax.figure.colorbar(image, cax=scale_axes)
+    colorbar.minorticks_off()
     colorbar.ax.axhline(heat.threshold, color="black", linewidth=1)
     colorbar.ax.tick_params(labelsize=7)
 
@@ -98,7 +120,7 @@ def _histogram(ax: Axes, histogram: figures.Histogram) -> None:
     ax.bar(
         at + 0.2, histogram.current, 0.4, color=CURRENT_COLOUR, label=histogram.window.start.strftime("%Y-%m-%d %H:%M")
     )
-    ax.set_xticks(at, histogram.labels, rotation=60, ha="right", fontsize=6)
+    ax.set_xticks(at, [label[:LONGEST_LABEL] for label in histogram.labels], rotation=60, ha="right", fontsize=6)
     ax.tick_params(axis="y", labelsize=7)
     ax.set_ylabel("share", fontsize=7)
     ax.set_title(f"{histogram.column}: {histogram.method} {histogram.value:.3f}", fontsize=8, loc="left")

@@ -17,13 +17,17 @@ from sqlalchemy.exc import DBAPIError
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
 
 
-def copy_rows(conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Append rows. ``table`` and ``columns`` are names of ours, never a user's. Raises SQLAlchemy's errors, as
-    ``execute``.
+def copy_rows(
+    conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], shared: Sequence[Any] = ()
+) -> None:
+    """Append rows. ``shared``: what all of them have in the last columns, written out once.
+
+    ``table`` and ``columns`` are names of ours, never a user's. Raises SQLAlchemy's errors, as ``execute``.
     """
     fields = _field  # a local name: the loop runs millions of times a year of windows
+    end = "".join([f"\t{fields(v)}" for v in shared]) + "\n"
     lines = "".join(
-        ["\t".join([array_literal(v) if type(v) is np.ndarray else fields(v) for v in row]) + "\n" for row in rows]
+        ["\t".join([array_literal(v) if type(v) is np.ndarray else fields(v) for v in row]) + end for row in rows]
     )
     if lines:
         statement = f"copy {table} ({', '.join(columns)}) from stdin"

@@ -167,8 +167,8 @@ def _write(
     if not conn.execute(table.has_standing, of).scalar_one():
         # The first figures of a window have nothing to be compared with; two thirds of the time without the detour.
         now = conn.execute(STATEMENT_TIME).scalar_one()
-        made = (*vars(provenance).values(), now, now)
-        copy_rows(conn, table.base, (*of, *table.columns, *MADE), ((*of.values(), *values(row), *made) for row in rows))
+        shared = (*of.values(), *vars(provenance).values(), now, now)
+        copy_rows(conn, table.base, (*table.columns, *of, *MADE), map(values, rows), shared)
         return len(rows)
     conn.exec_driver_sql(table.empty_incoming)
     copy_rows(conn, table.incoming, table.columns, (values(row) for row in rows))

@@ -1,71 +1,108 @@
-"""Prometheus and Alertmanager from the system, on loopback: a shift goes pending, firing, delivered, resolved.
+"""Prometheus and Alertmanager from the system, a service of several workers, the exporter over a real Postgres.
 
-The rules are the shipped ones with their times divided, so that an afternoon takes a minute; nothing else changes.
+What shifts goes pending, firing, is delivered, is resolved. The rules are the shipped ones with their times divided, so
+that an afternoon takes a minute; nothing else changes.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 from ruamel.yaml import YAML
+from sqlalchemy import text
 
-from monitoring_pipeline.metrics.drift.psi import psi
+from monitoring_pipeline import exporter
+from monitoring_pipeline.example.prometheus import free_port
+from monitoring_pipeline.warehouse.database import Warehouse
+from monitoring_pipeline_tests.exporter.rows import Ledger
 
 SHIPPED = Path(__file__).resolve().parents[2] / "prometheus"
-EDGES = (0.0, 1.0, 2.0)
-REFERENCE = (0, 500, 500, 0)
-LABELS = {"monitor": "m", "model_version": "1", "column": "x"}
+WORKERS = 2
+BATCH = 100
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
-class Service(Collector):
-    """A prediction service as Prometheus sees it: 100 predictions at a scrape, of the shares it is told."""
+class Service:
+    """A real uvicorn with several workers, and callers that send batches until they are told to stop."""
 
-    def __init__(self) -> None:
-        self.shares = np.array([0.0, 0.5, 0.5, 0.0])
-        self.counts = np.zeros(4)
-        registry = CollectorRegistry()
-        registry.register(self)
-        self.predictions = Counter("model_predictions", "", ["monitor", "model_version"], registry=registry).labels(
-            "m", "1"
-        )
-        bucket = Gauge("model_reference_value_bucket", "", [*LABELS, "le", "prev_le"], registry=registry)
-        texts = ["-Inf", *map(floatToGoString, EDGES), "+Inf"]
-        for i, total in enumerate(np.cumsum(REFERENCE)):
-            bucket.labels(*LABELS.values(), texts[i + 1], texts[i]).set(total)
-        Gauge("model_reference_count", "", [*LABELS], registry=registry).labels(*LABELS.values()).set(sum(REFERENCE))
-        Gauge("model_reference_missing", "", [*LABELS], registry=registry).labels(*LABELS.values()).set(0)
-        self.server, _ = start_http_server(0, "127.0.0.1", registry)
-        self.address = f"127.0.0.1:{self.server.server_port}"
+    def __init__(self, place: Path) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        self.shift = 0.0
+        self.n_answered, self.workers = 0, set[int]()
+        self._told, self._lock = threading.Event(), threading.Lock()
+        self._pool = ThreadPoolExecutor(WORKERS + 1)
+        host, port = self.address.split(":")
+        target = "monitoring_pipeline_tests.prometheus.asgi_service:app"
+        command = ["-m", "uvicorn", target, "--host", host, "--port", port, "--workers", str(WORKERS)]
+        environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(place / "counters")}
+        with (place / "service.log").open("w") as log:
+            self.server = subprocess.Popen([sys.executable, *command, "--no-access-log"], env=environment, stdout=log,
+                                           stderr=log, start_new_session=True)  # fmt: skip
 
-    def describe(self) -> Iterator[HistogramMetricFamily]:
-        return iter(())
+    def answers(self) -> bool:
+        assert self.server.poll() is None, "uvicorn did not come up"
+        try:
+            return httpx.get(f"http://{self.address}/metrics", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
 
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        self.counts += 100 * self.shares
-        self.predictions.inc(100)
-        values = HistogramMetricFamily("model_column_value", "", labels=[*LABELS])
-        les = [*map(floatToGoString, EDGES), "+Inf"]
-        values.add_metric([*LABELS.values()], list(zip(les, np.cumsum(self.counts), strict=True)), sum_value=None)
-        yield values
+    def send(self) -> None:
+        """Starts the callers."""
+        self._callers = [self._pool.submit(self._call, seed) for seed in range(WORKERS + 1)]
+
+    def _call(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        each_its_own = httpx.Limits(max_keepalive_connections=0)  # so that all workers get some
+        with httpx.Client(base_url=f"http://{self.address}", limits=each_its_own, timeout=30) as client:
+            while not self._told.is_set():
+                answer = client.post("/predict", json=self._batch(rng)).raise_for_status().json()
+                with self._lock:
+                    self.n_answered += len(answer["scores"])
+                    self.workers.add(answer["pid"])
+                self._told.wait(0.1)
+
+    def _batch(self, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """As in the reference, or with three numbers shifted and a category that it does not know."""
+        known = ["AA", "B6", "7"]
+        return [
+            {"x0": x[0], "x1": x[1], "x2": x[2], "c0": c[0] if not self.shift else "new", "c1": c[1], "late": late}
+            for x, c, late in zip(
+                rng.normal(self.shift, 1, (BATCH, 3)).tolist(),
+                rng.choice(known, (BATCH, 2)).tolist(),
+                (rng.random(BATCH) < 0.5).tolist(),
+                strict=True,
+            )
+        ]
+
+    def stop_sending(self) -> int:
+        """How many rows were answered altogether. Raises what a caller met."""
+        self._told.set()
+        for caller in self._callers:
+            caller.result(60)
+        return self.n_answered
+
+    def stop(self) -> None:
+        self._told.set()
+        self.server.terminate()
+        self.server.wait(30)
+        self._pool.shutdown()
 
 
 class Inbox:
@@ -73,13 +110,16 @@ class Inbox:
 
     def __init__(self) -> None:
         self.delivered: list[tuple[str, str, str]] = []  # receiver, alert, status
+        self.summaries: dict[str, str] = {}
         inbox = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 for alert in body["alerts"]:
-                    inbox.delivered.append((self.path, alert["labels"]["alertname"], alert["status"]))
+                    name = alert["labels"]["alertname"]
+                    inbox.summaries[name] = alert["annotations"]["summary"]
+                    inbox.delivered.append((self.path, name, alert["status"]))
                 self.send_response(200)
                 self.end_headers()
 
@@ -93,10 +133,20 @@ class Inbox:
         return self.server.server_port
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+class Verdict:
+    """The drift verdict of a monitor's newest window, as the pipeline writes it."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        ledger = Ledger(warehouse, "late15")
+        ledger.version("v1")
+        ledger.window(0, "v1")
+        ledger.drift(0, "v1", "*", 0.1, False, method="drifted_columns_share")
+
+    def becomes(self, share: float, drifted: bool) -> None:
+        with self._warehouse.transaction() as connection:
+            statement = "update monitoring.drift_metric set value = :share, drifted = :drifted"
+            connection.execute(text(statement), {"share": share, "drifted": drifted})
 
 
 def hurried(rules: str) -> str:
@@ -114,10 +164,21 @@ def hurried_routing(routing: str, inbox: int) -> str:
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
-    found = Service()
+def service(tmp_path: Path) -> Iterator[Service]:
+    found = Service(tmp_path)
     yield found
-    found.server.shutdown()
+    found.stop()
+
+
+@pytest.fixture
+def verdict(warehouse: Warehouse) -> Verdict:
+    return Verdict(warehouse)
+
+
+@pytest.fixture
+def figures(warehouse: Warehouse, verdict: Verdict) -> Iterator[exporter.Exporter]:
+    with exporter.start(warehouse, port=0, ttl=0.5) as started:
+        yield started
 
 
 @pytest.fixture
@@ -128,17 +189,20 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture
-def prometheus(tmp_path: Path, service: Service, inbox: Inbox) -> Iterator[str]:
+def prometheus(tmp_path: Path, service: Service, figures: exporter.Exporter, inbox: Inbox) -> Iterator[str]:
     """Address of a Prometheus that evaluates the rules and hands its alerts to an Alertmanager that has the routing."""
     manager, port = free_port(), free_port()
     (tmp_path / "rules").mkdir()
-    for name in ("columns.yml", "drift.yml", "meta.yml"):
-        (tmp_path / "rules" / name).write_text(hurried((SHIPPED / "rules" / name).read_text()))
+    for path in (SHIPPED / "rules").glob("*.yml"):
+        (tmp_path / "rules" / path.name).write_text(hurried(path.read_text()))
     config = YAML(typ="safe").load(SHIPPED / "prometheus.yml")
     config["global"].update(scrape_interval="1s", evaluation_interval="1s")
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [f"127.0.0.1:{manager}"]}]}]
-    config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] == "prediction-service"]
-    config["scrape_configs"][0]["static_configs"] = [{"targets": [service.address]}]
+    targets = {"prediction-service": service.address, "monitoring-exporter": f"127.0.0.1:{figures.port}"}
+    config["scrape_configs"] = [
+        {"job_name": name, "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
+        for name, target in targets.items()
+    ]
     YAML().dump(config, tmp_path / "prometheus.yml")
     (tmp_path / "alertmanager.yml").write_text(hurried_routing((SHIPPED / "alertmanager.yml").read_text(), inbox.port))
     commands = [
@@ -152,6 +216,7 @@ def prometheus(tmp_path: Path, service: Service, inbox: Inbox) -> Iterator[str]:
             f"--web.listen-address=127.0.0.1:{port}", "--rules.alert.resend-delay=1s",
         ],
     ]  # fmt: skip
+    eventually(service.answers, 120)  # whose workers load first
     with (tmp_path / "log").open("w") as log:
         running = [subprocess.Popen(command, stdout=log, stderr=log) for command in commands]
         try:
@@ -168,11 +233,12 @@ def ask(address: str, path: str, **parameters: str) -> Any:
         return json.load(answer)["data"]
 
 
-def state_of(address: str, alert: str) -> str | None:
-    return next((a["state"] for a in ask(address, "alerts")["alerts"] if a["labels"]["alertname"] == alert), None)
+def states(address: str, alert: str) -> set[str]:
+    """``pending``, ``firing``: of all columns and replicas it is raised for."""
+    return {a["state"] for a in ask(address, "alerts")["alerts"] if a["labels"]["alertname"] == alert}
 
 
-def eventually(found: Callable[[], Any], seconds: float = 25) -> Any:
+def eventually(found: Callable[[], Any], seconds: float = 60) -> Any:
     """Its first answer that is not empty. Fails after so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -185,25 +251,43 @@ def eventually(found: Callable[[], Any], seconds: float = 25) -> Any:
     pytest.fail(f"waited {seconds} s in vain")
 
 
-def test_a_shift_is_pending_firing_delivered_resolved(prometheus: str, service: Service, inbox: Inbox) -> None:
+def test_a_shift_is_pending_firing_delivered_resolved(
+    prometheus: str, service: Service, verdict: Verdict, inbox: Inbox
+) -> None:
     def value(expression: str) -> float | None:
         result = ask(prometheus, "query", query=expression)["result"]
         return float(result[0]["value"][1]) if result else None
 
-    eventually(lambda: value("model:column_values:30m >= 500"))
-    assert value("model:column_psi:30m") == pytest.approx(0, abs=1e-12)
-    assert state_of(prometheus, "LiveDriftPSI") is None
-    eventually(lambda: ("/heartbeat", "Watchdog", "firing") in inbox.delivered)
+    def delivered(receiver: str, alert: str, status: str) -> None:
+        eventually(lambda: (receiver, alert, status) in inbox.delivered)
 
-    service.shares = np.array([0.0, 0.1, 0.5, 0.4])
-    eventually(lambda: state_of(prometheus, "LiveDriftPSI") == "pending")
-    eventually(lambda: state_of(prometheus, "LiveDriftPSI") == "firing")
-    eventually(lambda: ("/page", "LiveDriftBroad", "firing") in inbox.delivered)
-    # all of the window is shifted by now or soon: the figure is the pipeline's
-    shifted = float(psi(np.array([0.0, 0.5, 0.5, 1e-4])[1:], service.shares[1:]))
-    eventually(lambda: abs((value("model:column_psi:30m") or 0) - shifted) < 1e-9)
+    service.send()
+    eventually(lambda: value("min(model:column_values:30m >= 500)"))
+    eventually(lambda: value('monitoring_drift_value{column="*"} == 0.1'))
+    assert (value("max(model:column_psi:30m)") or 1) < 0.1
+    for alert in ("LiveDriftPSI", "LiveDriftBroad", "DriftFound", "PredictionServiceDown", "MonitoringExporterDown"):
+        assert not states(prometheus, alert), alert
+    delivered("/heartbeat", "Watchdog", "firing")
 
-    service.shares = np.array([0.0, 0.5, 0.5, 0.0])
-    eventually(lambda: state_of(prometheus, "LiveDriftPSI") is None)
-    eventually(lambda: ("/page", "LiveDriftBroad", "resolved") in inbox.delivered)
+    service.shift = 2.0
+    verdict.becomes(0.4, True)
+    eventually(lambda: "pending" in states(prometheus, "LiveDriftPSI") | states(prometheus, "DriftFound"))
+    eventually(lambda: states(prometheus, "LiveDriftPSI") == {"firing"})
+    delivered("/page", "LiveDriftBroad", "firing")
+    delivered("/ticket", "ColumnUnseenValues", "firing")
+    delivered("/ticket", "DriftFound", "firing")
+    assert inbox.summaries["DriftFound"] == "late15 v1: 40% of the features drifted against training"
+    assert value('model:column_unseen_share:30m{column="c0"}') == pytest.approx(1, abs=0.5)
+
+    service.shift = 0.0
+    verdict.becomes(0.1, False)
+    delivered("/page", "LiveDriftBroad", "resolved")
+    delivered("/ticket", "DriftFound", "resolved")
+    eventually(lambda: not states(prometheus, "LiveDriftPSI"))
+
+    n_answered = service.stop_sending()
+    assert len(service.workers) == WORKERS, "one worker took it all; the test says nothing of several"
+    eventually(lambda: value("sum(model_predictions_total)") == n_answered)
+    service.stop()
+    delivered("/page", "PredictionServiceDown", "firing")
     assert value("sum(increase(prometheus_rule_evaluation_failures_total[5m]))") in (None, 0)

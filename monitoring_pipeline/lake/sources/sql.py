@@ -196,7 +196,13 @@ def open_table(source: Source, base_dir: Path) -> SqlTable:
     schema, _, name = source.table.rpartition(".")
     try:
         engine = sa.create_engine(url)
-        table = sa.Table(sa.quoted_name(name, True), sa.MetaData(), schema=schema or None, autoload_with=engine)
+        table = sa.Table(
+            _quoted(name, engine),
+            sa.MetaData(),
+            schema=_quoted(schema, engine) if schema else None,
+            autoload_with=engine,
+            listeners=[("column_reflect", _quote_column)],
+        )
     except NoSuchTableError as error:
         raise SourceError(f"table: {source.table!r} is not in {where}; correct `table` or create it") from error
     except (SQLAlchemyError, ImportError) as error:
@@ -204,6 +210,18 @@ def open_table(source: Source, base_dir: Path) -> SqlTable:
             f"url: {where} cannot be reached ({first_line(error)}); check address and credentials"
         ) from error
     return SqlTable(engine, table, f"{where} {source.table}")
+
+
+def _quoted(name: str, engine: sa.Engine) -> str:
+    """Quoted always: SQLAlchemy does so for the words it knows to be reserved, and SQLite's RETURNING is none of them.
+
+    Where a database folds names to upper case, they stay as it gives them.
+    """
+    return name if engine.dialect.requires_name_normalize else sa.quoted_name(name, True)
+
+
+def _quote_column(inspector: sa.Inspector, table: sa.Table, column: Any) -> None:
+    column["name"] = _quoted(column["name"], inspector.engine)
 
 
 def duck_types(connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader) -> dict[str, str]:

@@ -73,7 +73,8 @@ class SqlSink:
     """Rows of a SQL table (``table`` or ``schema.table``), made if it is not there. A known ``prediction_id`` is left
     alone.
 
-    Postgres and SQLite. Columns as ``ParquetSink``'s; ``event_time`` is a timestamp with time zone.
+    Postgres and SQLite. Columns as ``ParquetSink``'s; ``event_time`` is a timestamp with time zone. SQLite has no NaN: it
+    keeps null.
     """
 
     def __init__(self, url: str, table: str, batch: int = 1000) -> None:
@@ -119,8 +120,12 @@ class SqlSink:
                 sa.Column("event_time", sa.DateTime(timezone=True), nullable=False),
                 sa.Column("model_version", sa.Text),
             ]
-            columns += [sa.Column(c.name, sa.Double if c.kind == "numerical" else sa.Text) for c in schema.columns]
-            table = sa.Table(bare, sa.MetaData(), *columns, sa.Column("input_errors", sa.Text), schema=space or None)
+            for c in schema.columns:  # quoted always: not every reserved word is known to SQLAlchemy as one
+                kind = sa.Double if c.kind == "numerical" else sa.Text
+                columns.append(sa.Column(sa.quoted_name(c.name, True), kind))
+            columns.append(sa.Column("input_errors", sa.Text))
+            where = sa.quoted_name(space, True) if space else None
+            table = sa.Table(sa.quoted_name(bare, True), sa.MetaData(), *columns, schema=where)
             table.create(self._engine, checkfirst=True)
             self._tables[schema] = table
         return self._tables[schema]

@@ -73,8 +73,8 @@ class SqlSink:
     """Rows of a SQL table (``table`` or ``schema.table``), made if it is not there. A known ``prediction_id`` is left
     alone.
 
-    Postgres and SQLite. Columns as ``ParquetSink``'s; ``event_time`` is a timestamp with time zone. SQLite has no NaN: it
-    keeps null.
+    Postgres and SQLite. Columns as ``ParquetSink``'s; ``event_time`` is a timestamp with time zone. SQLite has no
+    NaN: it keeps null.
     """
 
     def __init__(self, url: str, table: str, batch: int = 1000) -> None:

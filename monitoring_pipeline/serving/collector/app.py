@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Annotated, Any, Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -38,6 +40,8 @@ and may be sent again as often as it takes: records are told apart by `predictio
 Keys: `monitoring-pipeline collector-key create MONITOR`; send as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 """
 LANDING = "collected"
+READING = 4  # batches that are parsed and checked at once: one takes many times its size in memory
+WAITING = 32  # batches that wait for the disk, in threads of their own: /healthz and /metrics do not stand behind them
 __all__ = ["LANDING", "create_app"]
 
 
@@ -79,6 +83,8 @@ class Collector:
         self.catalog, self.keys, self.limits, self.clock = catalog, keys, limits, clock
         self.telemetry = telemetry.Telemetry()
         self._log: RecordLog | None = None
+        self._waiting = CapacityLimiter(WAITING)
+        self._reading = BoundedSemaphore(READING)
 
     def open(self, log: RecordLog) -> None:
         self._log = self.telemetry.log = log
@@ -102,7 +108,7 @@ class Collector:
                 monitor = await self._authorized(request, name, secret)
                 label = monitor.name
                 content = await body.read_body(request, self.limits)
-                accepted = await run_in_threadpool(self._take_in, monitor, kind, content)
+                accepted = await to_thread.run_sync(self._take_in, monitor, kind, content, limiter=self._waiting)
             except Refusal as refusal:
                 self.telemetry.answered(label, kind, refusal.status)
                 raise
@@ -142,7 +148,8 @@ class Collector:
             raise Refusal(503, "the collector cannot read its keys; its operator finds why in its log") from None
 
     def _take_in(self, monitor: Monitor, kind: Kind, content: body.Body) -> document.Accepted:
-        checked = self._checked(monitor, kind, body.records_of(content, self.limits))
+        with self._reading:
+            checked = self._checked(monitor, kind, body.records_of(content, self.limits))
         try:
             self.log.append(Batch(monitor.name, kind, checked.columns, checked.rows))
         except PredictionLogError as error:

@@ -6,8 +6,10 @@ import gzip
 import json
 import socket
 import stat
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import httpx
 import pytest
 
 from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.serving.collector import app as app_module
 from monitoring_pipeline.serving.collector.keys import KeyStore
+from monitoring_pipeline.serving.collector.landing import Batch, RecordLog
 from monitoring_pipeline.serving.collector.server import exposed
 from monitoring_pipeline_tests.serving.collector.conftest import Running, record
 from monitoring_pipeline_tests.toy import Toy
@@ -210,6 +214,38 @@ def test_the_openapi_page_describes_the_batch(shared: Running) -> None:
     assert example["records"][0]["features"]["carrier"] == "UA"
     assert {"202", "401", "403", "404", "413", "422", "503"} <= set(operation["responses"])
     assert operation["security"]
+
+
+def test_many_batches_at_once_wait_apart_from_health_and_are_read_few_at_a_time(
+    collector: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, reading, most = threading.Event(), [0], [0]
+    real = app_module.check
+
+    def check(*arguments: Any) -> Any:
+        reading[0] += 1
+        most[0] = max(most[0], reading[0])
+        time.sleep(0.01)
+        reading[0] -= 1
+        return real(*arguments)
+
+    def append(log: RecordLog, batch: Batch) -> None:
+        assert go.wait(20)
+        log._spool.append(batch.to_bytes(), len(batch.rows))
+
+    monkeypatch.setattr(app_module, "check", check)
+    monkeypatch.setattr(RecordLog, "append", append)
+    n = 60
+    with ThreadPoolExecutor(n) as pool:
+        posts = [pool.submit(collector.predictions, [record(i)]) for i in range(n)]
+        time.sleep(1.0)
+        start = time.monotonic()
+        assert httpx.get(f"{collector.url}/healthz", timeout=15).status_code == 200
+        assert time.monotonic() - start < 5, "it did not wait for the disk that the batches wait for"
+        assert not any(p.done() for p in posts)
+        go.set()
+        assert [p.result().status_code for p in posts] == [202] * n
+    assert 1 < most[0] <= app_module.READING
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -103,6 +104,28 @@ def test_the_sink_is_away_and_comes_back(make: Make, lake: Path, caplog: pytest.
     assert sorted(names(lake)) == sorted(f"p{i}" for i in range(1000))
     complaints = [r for r in caplog.records if "the lake is away" in r.getMessage()]
     assert 1 <= len(complaints) <= 2, "said, and not with every attempt"
+
+
+def test_a_sink_that_hangs_holds_up_no_request(make: Make, lake: Path) -> None:
+    mended = threading.Event()
+
+    class Hanging(ParquetSink):
+        def write(self, name: str, rows: Any) -> None:
+            assert mended.wait(30)
+            super().write(name, rows)
+
+    m = make(sink=Hanging(lake), max_age=0.1, segment_bytes=20_000)
+    durations, start = [], time.monotonic()
+    for i in range(300):  # over a second and a half, some ten segments
+        before = time.perf_counter()
+        put(m, 1, i)
+        durations.append(time.perf_counter() - before)
+        time.sleep(max(0.0, start + 0.005 * (i + 1) - time.monotonic()))
+    assert value(m, "model_log_shipped_total") in (None, 0)
+    assert sorted(durations)[int(0.99 * len(durations))] < 0.1, "no request waits for the sink"
+    mended.set()
+    eventually(lambda: value(m, "model_log_shipped_total") == 300)
+    assert sorted(names(lake)) == sorted(f"p{i}" for i in range(300))
 
 
 def test_what_is_shipped_twice_is_there_once(make: Make, lake: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -42,5 +43,5 @@ def decode_rows(schema: bytes, bodies: list[bytes]) -> Decoded[RowBatch]:
     """Packed rows, as ``serving.rows`` has them: all or none, since they share one width."""
     try:
         return Decoded(RowBatch.from_bodies(RowSchema.from_bytes(schema), bodies, POLITE))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, struct.error) as error:
         return Decoded(None, str(error))

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLogError, SqlSink
+from monitoring_pipeline.serving.log.decoding import decode_rows
 from monitoring_pipeline.serving.log.segment import Segment, SegmentContent
 from monitoring_pipeline_tests.serving.conftest import logged, value
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
@@ -354,6 +355,13 @@ def test_an_fsspec_url(make: Make) -> None:
     (found,) = fs.glob("/lake/flights/*.parquet")
     with fs.open(found) as file:
         assert pq.read_table(file).num_rows == 7
+
+
+@pytest.mark.parametrize("body", [b"short", b"\xff" * 40, b""])
+def test_an_intact_frame_that_is_no_row_is_not_laid_to_the_sink(make: Make, lake: Path, body: bytes) -> None:
+    schema = make().schema.to_bytes()
+    assert decode_rows(schema, [body]).rows is None and decode_rows(schema, [body]).unreadable
+    assert decode_rows(body, []).unreadable
 
 
 def test_sealing_that_fails_is_tried_again_and_touches_no_other_file(tmp_path: Path) -> None:

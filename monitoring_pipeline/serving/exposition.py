@@ -226,6 +226,9 @@ class LiveCollector(Collector):
             if k[0] == "log" and k[1].startswith("dropped:")
         ]
         yield self._counter("model_log_dropped", "Predictions given up by policy.", ("reason",), dropped)
+        yield self._counter(
+            "model_log_refused", "Predictions set aside that the sink would not take.", (), [((), total("refused"))]
+        )
         yield self._counter("model_log_corrupt", "Damaged stretches of spool files.", (), [((), total("corrupt"))])
         yield self._counter("model_log_sink_failures", "Segments the sink refused.", (), [((), total("sink_failures"))])
 

@@ -41,11 +41,6 @@ def spool(m: Monitoring) -> Path:
     return m.log.directory
 
 
-def counted(m: Monitoring, what: str) -> float:
-    """Of the log's own counts, whether or not they are published."""
-    return float(m.counters.totals().get(("log", what), [0.0])[0])
-
-
 def poisoned(make: Make, sink: Any) -> Monitoring:
     """One segment that is refused, and a segment a prediction behind it until it is set aside."""
     m = make(sink=sink, max_age=0.04)
@@ -68,7 +63,7 @@ def test_it_blocks_no_other_is_kept_and_said(make: Make, lake: Path, caplog: pyt
     m = poisoned(make, Picky(lake))
     found = names(lake)
     assert "poison" not in found and len(found) == len(set(found)) >= attempts.REFUSALS
-    assert counted(m, "refused") == 1
+    assert value(m, "model_log_refused_total") == 1
     assert value(m, "model_log_sink_up") == 1
     (file,) = spool(m).glob("*.refused")
     assert b"poison" in file.read_bytes()

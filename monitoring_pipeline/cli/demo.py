@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from monitoring_pipeline.cli.environment import dagster_environment
+from monitoring_pipeline.cli.processes import run_apart
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
 
@@ -84,28 +84,10 @@ def _register(warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepa
 
 
 def _run_all(monitors: Sequence[Monitor], prepared: Prepared) -> None:
-    """Each monitor's range in a process of its own: Python computes on one core, and most machines have two."""
     from monitoring_pipeline.resources import data_dir
 
-    last = prepared.end.fromordinal(prepared.end.toordinal() - 1)
-    period = ("--from", str(prepared.start), "--to", str(last))
-    children = {
-        monitor.name: subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "monitoring_pipeline.cli",
-                "--monitors",
-                str(data_dir("monitors")),
-                "run",
-                monitor.name,
-                *period,
-            ]
-        )
-        for monitor in monitors
-    }
-    codes = {name: child.wait() for name, child in children.items()}
-    failed = [name for name, code in codes.items() if code]
+    last = prepared.end - timedelta(days=1)
+    failed = run_apart([monitor.name for monitor in monitors], data_dir("monitors"), prepared.start, last)
     if failed:
         raise UserError(
             f"{', '.join(failed)} did not run to its end; the reason stands above. Running the demo again goes on"

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
 
 STOP_SECONDS = 20.0
 
@@ -42,15 +44,34 @@ def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> Non
         os.killpg(child.pid, number)
 
 
+def run_apart(monitors: Sequence[str], directory: Path, first: date, last: date) -> list[str]:
+    """``run`` of each monitor declared in ``directory``, all at once; the names of those that failed.
+
+    A process each: Python computes on one core, and most machines have two. And Dagster, which takes Ctrl-C for itself
+    while it runs, is ended like any other child.
+    """
+    command = ("-m", "monitoring_pipeline.cli", "--monitors", str(directory), "run")
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    with terminable():
+        try:
+            for name in monitors:
+                children[name] = spawn(*command, name, "--from", f"{first}", "--to", f"{last}")
+            return [name for name, child in children.items() if child.wait()]
+        finally:
+            stop(list(children.values()), signal.SIGTERM)
+
+
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Within the block SIGTERM stops everything in order, as Ctrl-C does."""
+    """Within the block SIGTERM, and the end of the terminal, stop everything in order, as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -264,7 +264,7 @@ def test_a_shift_is_pending_firing_delivered_resolved(
     service.send()
     eventually(lambda: value("min(model:column_values:30m >= 500)"))
     eventually(lambda: value('monitoring_drift_value{column="*"} == 0.1'))
-    assert (value("max(model:column_psi:30m)") or 1) < 0.1
+    assert (value("max(model:column_psi:30m)") or 1) < 0.2
     for alert in ("LiveDriftPSI", "LiveDriftBroad", "DriftFound", "PredictionServiceDown", "MonitoringExporterDown"):
         assert not states(prometheus, alert), alert
     delivered("/heartbeat", "Watchdog", "firing")
@@ -277,7 +277,8 @@ def test_a_shift_is_pending_firing_delivered_resolved(
     delivered("/ticket", "ColumnUnseenValues", "firing")
     delivered("/ticket", "DriftFound", "firing")
     assert inbox.summaries["DriftFound"] == "late15 v1: 40% of the features drifted against training"
-    assert value('model:column_unseen_share:30m{column="c0"}') == pytest.approx(1, abs=0.5)
+    # the whole of the longer window is shifted by now or soon
+    eventually(lambda: value('model:column_unseen_share:30m{column="c0"} == 1'))
 
     service.shift = 0.0
     verdict.becomes(0.1, False)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -42,6 +42,28 @@ def stop(children: Sequence[subprocess.Popen[bytes]], number: signal.Signals = s
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, number)
+
+
+@contextlib.contextmanager
+def noticing_interrupts() -> Iterator[Callable[[], bool]]:
+    """Tells whether Ctrl-C or SIGTERM came, whoever handled it: Dagster takes both while it runs, and may lose them."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    received = bytearray()
+
+    def came() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            received.extend(os.read(read, 4096))
+        return signal.SIGINT in received or signal.SIGTERM in received
+
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield came
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(read)
+        os.close(write)
 
 
 def run_apart(monitors: Sequence[str], directory: Path, first: date, last: date) -> list[str]:

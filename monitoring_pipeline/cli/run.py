@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from monitoring_pipeline.cli.environment import dagster_environment, monitor_named
+from monitoring_pipeline.cli.processes import noticing_interrupts
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.settings import Settings
 
@@ -40,19 +42,35 @@ def run(
     """Materialize a monitor's graph for these windows in this process; no daemon is needed.
 
     Windows without a change are not computed anew. A window that fails does not stop the others; exit code 1 names it.
+    Ctrl-C ends it with 130; what was committed stands, and the next run goes on from there.
     """
     settings = Settings()
     monitor = monitor_named(name, settings)
-    with dagster_environment(settings):
-        first, last = _range(monitor, settings, from_, to)
-        with progress_bar():
-            result = run_range(monitor, first, last)
-        unread = _unread(monitor, settings)
-    failures = [*([result] if result else []), *(error for error in unread if error not in (result or ""))]
+    os.environ["MONITORING_FOREGROUND"] = "1"
+    try:
+        done, failures = _materialize(monitor, settings, from_, to)
+    except KeyboardInterrupt:
+        typer.echo("stopped; what was committed stands, and the next run goes on from there", err=True)
+        raise typer.Exit(130) from None
     if failures:
         typer.secho("\n".join(failures), fg="red", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{monitor.name}: {first.key(monitor.window)} to {last.key(monitor.window)} done")
+    typer.echo(f"{monitor.name}: {done} done")
+
+
+def _materialize(
+    monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None
+) -> tuple[str, list[str]]:
+    """(the range in words, what failed). Raises KeyboardInterrupt whoever took Ctrl-C."""
+    with dagster_environment(settings), noticing_interrupts() as interrupted:
+        first, last = _range(monitor, settings, from_, to)
+        with progress_bar():
+            result = run_range(monitor, first, last)
+        if interrupted():
+            raise KeyboardInterrupt
+        unread = _unread(monitor, settings)
+    failures = [*([result] if result else []), *(error for error in unread if error not in (result or ""))]
+    return f"{first.key(monitor.window)} to {last.key(monitor.window)}", failures
 
 
 def run_range(monitor: Monitor, first: Window, last: Window, instance: DagsterInstance | None = None) -> str | None:
@@ -82,6 +100,8 @@ def run_range(monitor: Monitor, first: Window, last: Window, instance: DagsterIn
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )
+        except dg.DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
         except (DBAPIError, DagsterPostgresException) as error:
             # Dagster notes the run in a database beside the figures, and loses it when they do.
             raise WarehouseError(
@@ -133,6 +153,8 @@ def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: dat
     if to is not None and to.time() == time() and monitor.window == "hour":
         to = to + timedelta(hours=23)
     stop = to.replace(tzinfo=UTC) if to else _last_with_rows(monitor, settings)
+    if to is None and monitor.end:  # what was logged after the end is nobody's concern
+        stop = min(stop, datetime.combine(monitor.end, time(), UTC) - timedelta(seconds=1))
     if monitor.end and stop.date() >= monitor.end:
         raise UserError(f"--to {stop:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
     first, last = Window.at(start, monitor.window), Window.at(stop, monitor.window)

@@ -37,7 +37,7 @@ class Shell:
     def monitors(self) -> Path:
         return self.base / "monitors"
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, start_new_session: bool = False) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "monitoring_pipeline.cli", *arguments],
             env=self.environment,
@@ -46,6 +46,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=start_new_session,
         )
 
     def __call__(self, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:

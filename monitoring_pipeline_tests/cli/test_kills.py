@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -53,6 +55,26 @@ def test_killed_again_and_again_then_run_to_the_end(shell: Shell, other_shell: S
 
     assert other_shell(*RANGE).returncode == 0
     assert_same(shell.views(), other_shell.views())
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_at_once_and_the_next_goes_on(shell: Shell) -> None:
+    """At the terminal it reaches every process of the run; Dagster alone may lose it."""
+    ready(shell.base, DAYS)
+    for n_done in (0, 1, 2 * DAYS):
+        process = shell.start(*RANGE, start_new_session=True)
+        while process.poll() is None and n_done and done_stages(shell) < n_done:
+            time.sleep(0.01)
+        time.sleep(0.0 if n_done else 1.0)
+        os.killpg(process.pid, signal.SIGINT)
+        began = time.monotonic()
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, time.monotonic() - began < 15) == (130, True), said
+        assert "Traceback" not in said and "Dagster" not in said, said
+        assert said.splitlines()[-1:] == ["stopped; what was committed stands, and the next run goes on from there"]
+    last = shell(*RANGE)
+    assert last.returncode == 0, last.stderr
+    assert done_stages(shell) == DAYS * len(STAGES)
 
 
 @pytest.mark.slow

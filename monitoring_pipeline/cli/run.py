@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from monitoring_pipeline.cli.environment import dagster_environment, monitor_named
@@ -206,7 +207,7 @@ class progress_bar:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            transient=False,
+            console=Console(stderr=True),
         )
         self._progress.start()
         self._token = progress.set(self.advance)

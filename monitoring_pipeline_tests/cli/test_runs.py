@@ -54,6 +54,16 @@ def test_a_bad_day_ends_with_one_and_status_says_the_same(shell: Shell) -> None:
 
 
 @pytest.mark.slow
+def test_without_an_end_of_its_own_a_range_ends_with_the_monitor(shell: Shell) -> None:
+    """Rows that were logged later are nobody's mistake."""
+    ready(shell.base, 2, end="2024-03-02")
+    answer = shell("run", "toy")
+    assert (answer.returncode, answer.stdout) == (0, "toy: 2024-03-01 to 2024-03-01 done\n"), answer.stderr
+    asked = shell("run", "toy", "--to", "2024-03-02")
+    assert asked.returncode == 1 and "toy ends before 2024-03-02; change `end` or --to" in asked.stderr
+
+
+@pytest.mark.slow
 def test_a_last_day_that_cannot_be_read_is_not_passed_over(shell: Shell) -> None:
     """Without --to the range ends with the last row that could be read: silence would look like success."""
     it, _monitor = ready(shell.base, 2)

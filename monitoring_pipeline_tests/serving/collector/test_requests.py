@@ -124,7 +124,7 @@ BODIES: list[tuple[bytes, dict[str, str], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "headers", "status", "message"), BODIES)
+@pytest.mark.parametrize(("body", "headers", "status", "message"), BODIES, ids=[b[3] for b in BODIES])
 def test_bodies_that_cannot_be_read(
     shared: Running, body: bytes, headers: dict[str, str], status: int, message: str
 ) -> None:

@@ -46,7 +46,11 @@ def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> Non
 
 @contextlib.contextmanager
 def noticing_interrupts() -> Iterator[Callable[[], bool]]:
-    """Tells whether Ctrl-C or SIGTERM came, whoever handled it: Dagster takes both while it runs, and may lose them."""
+    """Tells whether Ctrl-C or SIGTERM came, whoever handled it: Dagster takes both while it runs, and may lose them.
+
+    One that is raised where nothing can be raised, while a generator is let go of, is noticed like any other: Python's
+    traceback of it is left out.
+    """
     read, write = os.pipe()
     os.set_blocking(read, False)
     os.set_blocking(write, False)
@@ -58,9 +62,12 @@ def noticing_interrupts() -> Iterator[Callable[[], bool]]:
         return signal.SIGINT in received or signal.SIGTERM in received
 
     before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    print_unraisable = sys.unraisablehook
+    sys.unraisablehook = lambda found: print_unraisable(found) if isinstance(found.exc_value, Exception) else None
     try:
         yield came
     finally:
+        sys.unraisablehook = print_unraisable
         signal.set_wakeup_fd(before)
         os.close(read)
         os.close(write)

@@ -61,11 +61,13 @@ def test_killed_again_and_again_then_run_to_the_end(shell: Shell, other_shell: S
 def test_ctrl_c_ends_a_run_at_once_and_the_next_goes_on(shell: Shell) -> None:
     """At the terminal it reaches every process of the run; Dagster alone may lose it."""
     ready(shell.base, DAYS)
-    for n_done in (0, 1, 2 * DAYS):
+    for _ in range(2):
+        before = done_stages(shell)
+        if before == DAYS * len(STAGES):
+            break  # Dagster lost the first one; it was said all the same
         process = shell.start(*RANGE, start_new_session=True)
-        while process.poll() is None and n_done and done_stages(shell) < n_done:
+        while process.poll() is None and done_stages(shell) == before:
             time.sleep(0.01)
-        time.sleep(0.0 if n_done else 1.0)
         os.killpg(process.pid, signal.SIGINT)
         began = time.monotonic()
         _, said = process.communicate(timeout=60)

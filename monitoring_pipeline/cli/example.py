@@ -55,7 +55,7 @@ def replay(
     with progress_of("flights", len(requests)) as advance:
         result = send(url, requests, pace, advance)
     typer.echo(summary(result))
-    if result.n_failed or result.n_labels_failed:
+    if result.n_not_taken:
         raise typer.Exit(1)
 
 
@@ -70,8 +70,8 @@ def progress_of(what: str, total: int) -> Iterator[Advance]:
 
 def summary(result: Replayed) -> str:
     """What the client was answered, in one line."""
-    n_failed = result.n_failed + result.n_labels_failed
-    failed = f", {n_failed:,} requests or outcomes failed (first: {result.first_failure})" if n_failed else ""
+    n, first = result.n_not_taken, result.first_failure
+    failed = f", {n:,} requests or outcomes failed (first: {first})" if n else ""
     p50, p99 = (f"{result.latency(q) * 1e3:.1f} ms" for q in (0.5, 0.99))
     answered = f"{result.n_answered:,} answered in {result.seconds:.0f} s{failed}"
     return f"{answered}; latency p50 {p50}, p99 {p99}; {result.n_labels:,} outcomes sent"

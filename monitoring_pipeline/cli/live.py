@@ -135,8 +135,7 @@ def _phase(url: str, title: str, day: date, requests: Sequence[Request], seconds
         advance = stack.enter_context(progress_of(title, len(requests)))
         result = replay(url, requests, Pace(rate=len(requests) / seconds, seconds=LONGEST_PHASE), advance)
         typer.echo(summary(result), err=True)
-        if result.n_failed or result.n_labels_failed:
-            n = result.n_failed + result.n_labels_failed
+        if n := result.n_not_taken:
             raise UserError(f"the service did not take {n} flights or outcomes, first: {result.first_failure}")
         if result.n_answered < len(requests):
             raise UserError(

@@ -47,7 +47,6 @@ def run(
     """
     settings = Settings()
     monitor = monitor_named(name, settings)
-    os.environ["MONITORING_FOREGROUND"] = "1"
     try:
         done, failures = _materialize(monitor, settings, from_, to)
     except KeyboardInterrupt:
@@ -63,6 +62,9 @@ def _materialize(
     monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None
 ) -> tuple[str, list[str]]:
     """(the range in words, what failed). Raises KeyboardInterrupt whoever took Ctrl-C."""
+    from monitoring_pipeline.graph.step_logs import FOREGROUND
+
+    os.environ[FOREGROUND] = "1"
     with dagster_environment(settings), noticing_interrupts() as interrupted:
         first, last = _range(monitor, settings, from_, to)
         with progress_bar():

@@ -58,6 +58,11 @@ class Replayed:
     latencies: list[float] = field(default_factory=list)
     first_failure: str = ""
 
+    @property
+    def n_not_taken(self) -> int:
+        """Requests and outcomes that failed."""
+        return self.n_failed + self.n_labels_failed
+
     def latency(self, quantile: float) -> float:
         """Seconds; NaN when nothing was answered."""
         return float(np.quantile(self.latencies, quantile)) if self.latencies else float("nan")

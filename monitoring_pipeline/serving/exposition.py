@@ -14,13 +14,13 @@ from prometheus_client.utils import floatToGoString
 
 from monitoring_pipeline.serving.counters import GAUGE, Cells, Key
 from monitoring_pipeline.serving.reference import LABELS, reference_families
+from monitoring_pipeline.serving.tally import COLUMNS
 
 if TYPE_CHECKING:
     from monitoring_pipeline.serving.monitoring import Monitoring
 
 Totals = dict[Key, Cells]
 UNSEEN = "__unseen__"
-COLUMNS = ("columns",)
 
 
 class Exposition:

@@ -28,7 +28,7 @@ from monitoring_pipeline.serving.output import Answer, Answers, Output, OutputFo
 from monitoring_pipeline.serving.reference import load_reference
 from monitoring_pipeline.serving.rows import HEAD, RowSchema, id_sequence, id_text, pack_rows
 from monitoring_pipeline.serving.saturation import Saturation
-from monitoring_pipeline.serving.tally import ColumnCells, Tally
+from monitoring_pipeline.serving.tally import COLUMNS, ColumnCells, Tally
 from monitoring_pipeline.serving.values import as_id, as_microseconds
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Monitoring:
         model = f"{self.schema.monitor}\0{self.schema.model_version}\0{self.reference.layout.layout_id}"
         self.counters = counters_for(hashlib.sha256(model.encode()).hexdigest()[:12])
         self._pending: deque[bytes] = deque()
-        self._columns = self.counters.block(("columns",), self._tally.size)
+        self._columns = self.counters.block(COLUMNS, self._tally.size)
         self._durations = self.counters.block(("durations",), len(DURATION_EDGES) + 2)
         self._rows = self.counters.block(("predictions",), 1)
         self._spooled = self.counters.block(("log", "spooled"), 1)

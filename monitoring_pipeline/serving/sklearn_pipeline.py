@@ -36,7 +36,7 @@ class MonitoredPipeline:
 
     def __init__(self, monitoring: Monitoring, pipeline: Any, output: OutputForm) -> None:
         self._features = monitoring.schema.features
-        self._pipeline = instrumented(pipeline, monitoring.note_imputed, self._features)
+        self._pipeline = monitoring.instrument(pipeline)
         self._fitted_names = getattr(pipeline, "feature_names_in_", None)
         for name in ("predict", "predict_proba"):
             method = getattr(self._pipeline, name, None)

@@ -224,7 +224,7 @@ def _service(place: Place) -> Iterator[tuple[str, Callable[[], None]]]:
 
     What it logged has landed when the block is left.
     """
-    from monitoring_pipeline.example.prometheus import free_port
+    from monitoring_pipeline.warehouse.embedded import free_port
 
     port = free_port()
     command = ("-m", "monitoring_pipeline.cli", "--home", str(place.home), "example", "serve", "--port", str(port))

@@ -63,9 +63,8 @@ class Place:
                 self.root.mkdir(parents=True, exist_ok=True)
                 lock = held.enter_context((self.root / "lock").open("w"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(
-                    self.counters, ignore_errors=True
-                )  # of an earlier run: Prometheus takes a fall for a restart
+                # Counts of an earlier run go: Prometheus takes a fall for a restart.
+                shutil.rmtree(self.counters, ignore_errors=True)
                 for directory in (self.spool, self.landed, self.counters):
                     directory.mkdir(parents=True, exist_ok=True)
             except BlockingIOError as error:

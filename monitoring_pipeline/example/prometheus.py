@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ import httpx
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.example.figures import Figures
 from monitoring_pipeline.resources import data_dir
+from monitoring_pipeline.warehouse.embedded import free_port
 
 SERIES = {"psi": "model:column_psi:5m", "kolmogorov_smirnov": "model:column_ks:5m"}
 CONFIG = """
@@ -105,10 +105,3 @@ class Prometheus:
             self._child.kill()
             self._child.wait()
             shutil.rmtree(self._place, ignore_errors=True)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

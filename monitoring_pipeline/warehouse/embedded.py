@@ -245,7 +245,7 @@ class EmbeddedPostgres:
         log = self._open_log(place)
         stale = _postmaster_pid(place / "data")
         endpoint = _read_endpoint(place) or Endpoint(0, "")
-        port = endpoint.port or _free_port()
+        port = endpoint.port or free_port()
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline:
             written = log.stat().st_size
@@ -255,7 +255,7 @@ class EmbeddedPostgres:
                 return
             said = _tail(log, written)
             if "Address already in use" in said:
-                port = _free_port()
+                port = free_port()
             elif "pre-existing shared memory block" in said:
                 time.sleep(0.5)  # children of a killed server are still leaving
             else:
@@ -435,7 +435,8 @@ def _write_private(path: Path, text: str) -> None:
     half.rename(path)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

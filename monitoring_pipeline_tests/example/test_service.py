@@ -19,10 +19,10 @@ from monitoring_pipeline.demo.service_model import Answer
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.example import service
 from monitoring_pipeline.example.place import Place
-from monitoring_pipeline.example.prometheus import free_port
 from monitoring_pipeline.example.replay import Pace, replay
 from monitoring_pipeline.example.traffic import Request, moved
 from monitoring_pipeline.serving import PredictionLogError
+from monitoring_pipeline.warehouse.embedded import free_port
 from monitoring_pipeline_tests.serving.collector.conftest import rows
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
 

@@ -28,8 +28,8 @@ from ruamel.yaml import YAML
 from sqlalchemy import text
 
 from monitoring_pipeline import exporter
-from monitoring_pipeline.example.prometheus import free_port
 from monitoring_pipeline.warehouse.database import Warehouse
+from monitoring_pipeline.warehouse.embedded import free_port
 from monitoring_pipeline_tests.exporter.rows import Ledger
 
 SHIPPED = Path(__file__).resolve().parents[2] / "prometheus"

@@ -131,11 +131,11 @@ def measure(warehouse: Warehouse, times: int = 7) -> dict[str, object]:
         urllib.request.urlopen(address).read()
         cached = scrapes(times, address)
     found = {
-        "rows": len(snapshot.rows),
+        "groups": len(snapshot.groups),
         "samples": sum(1 for line in body.splitlines() if not line.startswith(b"#")),
         "bytes": len(body),
         "statement_seconds": timed(times, collector.snapshot),
-        "text_seconds": timed(times, lambda: render(snapshot.rows)),
+        "text_seconds": timed(times, lambda: render(snapshot.groups)),
         "scrape_seconds": scrape,
         "cached_scrape_seconds": cached,
         "stale_windows_seconds": timed(2, collector.stale_windows.refresh),  # in the background, every five minutes

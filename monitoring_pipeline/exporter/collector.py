@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from monitoring_pipeline.exporter import exposition
 from monitoring_pipeline.exporter.slow import SlowReading
 from monitoring_pipeline.warehouse.database import Warehouse, normalized
-from monitoring_pipeline.warehouse.exposition import Row, Selection, newest_figures, stale_windows
+from monitoring_pipeline.warehouse.exposition import Group, Selection, newest_figures, stale_windows
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +31,9 @@ STATEMENT_TIMEOUT = 8  # seconds; below Prometheus' own scrape timeout of 10
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one reading found: ``rows``, or ``error`` and no rows. It took ``seconds``; ``read_at`` is monotonic."""
+    """What one reading found: ``groups``, or ``error`` and no groups. It took ``seconds``; ``read_at`` is monotonic."""
 
-    rows: Sequence[Row]
+    groups: Sequence[Group]
     seconds: float
     read_at: float
     error: str | None = None
@@ -44,7 +44,7 @@ class Snapshot:
 
     @cached_property
     def _text(self) -> bytes:
-        return (_own_text(self) + (exposition.render(self.rows) if self.rows else "")).encode()
+        return (_own_text(self) + (exposition.render(self.groups) if self.groups else "")).encode()
 
 
 class Collector(RegistryCollector):
@@ -91,7 +91,7 @@ class Collector(RegistryCollector):
         snapshot = self.snapshot()
         for name, help_, value in _own(snapshot):
             yield GaugeMetricFamily(name, help_, value=value)
-        yield from exposition.families(snapshot.rows)
+        yield from exposition.families(snapshot.groups)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Nothing, so that registering does not wait for a database."""
@@ -102,15 +102,16 @@ class Collector(RegistryCollector):
 
     def _read(self) -> Snapshot:
         begun = time.monotonic()
-        rows: Sequence[Row]
+        groups: Sequence[Group]
         error: str | None
         try:
             with self._engine.connect() as connection:
-                rows, error = [*newest_figures(connection, self._selection), *self.stale_windows.rows()], None
+                groups = [*newest_figures(connection, self._selection), *self.stale_windows.groups()]
+                error = None
         except SQLAlchemyError as failure:
-            rows, error = [], _reason(failure)
+            groups, error = [], _reason(failure)
         now = time.monotonic()
-        return Snapshot(rows, now - begun, now, error)
+        return Snapshot(groups, now - begun, now, error)
 
 
 def _reason(failure: SQLAlchemyError) -> str:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
+from typing import Literal, cast
 
 from prometheus_client.core import GaugeMetricFamily
 
-from monitoring_pipeline.warehouse.exposition import FAMILIES, Row
+from monitoring_pipeline.warehouse.exposition import FAMILIES, Group
 
-VALUE, FLAG = 6, 7  # places in a row
-NO_FIGURES: Row = (None,) * 8
 ESCAPES = {"\\": "\\\\", "\n": "\\n", '"': '\\"'}  # the backslash first
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """One metric made of the rows of one family; ``figure`` picks the rows of family ``health``."""
+    """One metric made of the groups of one family; ``figure`` picks the members of family ``health``."""
 
     name: str
     family: str
     help: str
-    place: int = VALUE
+    of: Literal["values", "flags"] = "values"
     figure: str | None = None
 
     @property
@@ -37,13 +34,15 @@ def _health(figure: str, help: str) -> Gauge:
 
 GAUGES = (
     Gauge("monitoring_drift_value", "drift", "How far a column of the newest window is from a baseline, by method."),
-    Gauge("monitoring_drift_drifted", "drift", "1 where that is drift, else 0; absent where undecided.", FLAG),
+    Gauge("monitoring_drift_drifted", "drift", "1 where that is drift, else 0; absent where undecided.", "flags"),
     Gauge("monitoring_quality_value", "quality", "Data-quality figures of the newest window that have a threshold."),
-    Gauge("monitoring_quality_violated", "quality", "1 where the figure breaks its threshold, else 0.", FLAG),
+    Gauge("monitoring_quality_violated", "quality", "1 where the figure breaks its threshold, else 0.", "flags"),
     Gauge(
         "monitoring_performance_value", "performance", "Performance over the newest window that has the kind of figure."
     ),
-    Gauge("monitoring_performance_degraded", "performance", "1 where that is worse than its threshold, else 0.", FLAG),
+    Gauge(
+        "monitoring_performance_degraded", "performance", "1 where that is worse than its threshold, else 0.", "flags"
+    ),
     Gauge(
         "monitoring_label_coverage", "coverage", "Labelled share of the newest window with realized figures, in [0, 1]."
     ),
@@ -60,62 +59,63 @@ GAUGES = (
 )
 
 
-def render(rows: Sequence[Row]) -> str:
+def render(groups: Sequence[Group]) -> str:
     """The text format 0.0.4. Some ten times faster than by way of metric objects, which matters at 10⁵ samples."""
-    lines: list[str] = []
-    by_family = _by_family(_escaped(rows))
-    labelled = {family: _label_sets(family, found) for family, found in by_family.items()}
+    by_family = _by_family([_escaped(group) for group in groups])
+    parts: list[str] = []
     for gauge in GAUGES:
-        found = by_family.get(gauge.family, ())
-        if gauge.figure:
-            found = [row if row[2] == gauge.figure else NO_FIGURES for row in found]
-        values = map(itemgetter(gauge.place), found)
-        samples = [
-            f"{gauge.name}{labels} {value}"
-            for labels, value in zip(labelled.get(gauge.family, ()), values, strict=True)
-            if value is not None
-        ]
+        samples = "".join([_samples(gauge, group) for group in by_family.get(gauge.family, ())])
         if samples:
-            lines += (f"# HELP {gauge.name} {gauge.help}", f"# TYPE {gauge.name} gauge", *samples)
-    return "\n".join(lines) + "\n"
+            parts += (f"# HELP {gauge.name} {gauge.help}\n# TYPE {gauge.name} gauge\n", samples)
+    return "".join(parts)
 
 
-def families(rows: Sequence[Row]) -> Iterator[GaugeMetricFamily]:
+def families(groups: Sequence[Group]) -> Iterator[GaugeMetricFamily]:
     """The same as metric objects, for a registry."""
-    by_family = _by_family(rows)
+    by_family = _by_family(groups)
     for gauge in GAUGES:
         family = GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
-        for row in by_family.get(gauge.family, ()):
-            value = row[gauge.place]
-            if value is not None and gauge.figure in (None, row[2]):
-                family.add_metric([str(label) for label in row[1 : 1 + len(gauge.labels)]], float(value))
+        for group in by_family.get(gauge.family, ()):
+            for member, value in _figures(gauge, group):
+                family.add_metric([*group.labels, member][: len(gauge.labels)], float(value))
         if family.samples:
             yield family
 
 
-def _by_family(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
-    for family, group in groupby(rows, key=itemgetter(0)):  # the rows of a family come in a few runs
-        found.setdefault(str(family), []).extend(group)
+def _samples(gauge: Gauge, group: Group) -> str:
+    """The lines of a group whose labels are escaped, each ended; as few steps a line as Python knows."""
+    names, figures = gauge.labels, _figures(gauge, group)
+    shared = [f'{name}="{label}"' for name, label in zip(names, group.labels, strict=False)]
+    if len(names) == len(group.labels):  # the members are figures of their own, not values of a label
+        head = gauge.name + ("{" + ",".join(shared) + "}" if shared else "")
+        return "".join(f"{head} {value}\n" for _, value in figures)
+    head = gauge.name + "{" + ",".join([*shared, f'{names[-1]}="'])
+    lines = map('"} '.join, figures)
+    return head + ("\n" + head).join(lines) + "\n" if figures else ""
+
+
+def _figures(gauge: Gauge, group: Group) -> list[tuple[str, str]]:
+    """Members and what they are worth, where that is known."""
+    values: Sequence[str | None] = getattr(group, gauge.of)
+    if gauge.figure is None and None not in values:
+        return list(zip(group.members, cast(Sequence[str], values), strict=True))
+    found = zip(group.members, values, strict=True)
+    return [(member, value) for member, value in found if value is not None and gauge.figure in (None, member)]
+
+
+def _by_family(groups: Sequence[Group]) -> dict[str, list[Group]]:
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(group.family, []).append(group)
     return found
 
 
-def _label_sets(family: str, rows: Iterable[Row]) -> list[str]:
-    """``{monitor="…",…}`` of each row, whose labels are escaped."""
-    labels = ("monitor",) if family == "health" else FAMILIES[family]
-    if not labels:
-        return ["" for _ in rows]
-    template = "{" + ",".join(f'{label}="%s"' for label in labels) + "}"
-    return list(map(template.__mod__, map(itemgetter(*range(1, 1 + len(labels))), rows)))
-
-
-def _escaped(rows: Sequence[Row]) -> Sequence[Row]:
-    """Rows whose labels can stand between quotes. Each distinct label is looked at once; hardly any is awkward."""
-    distinct = {label for place in range(1, VALUE) for label in set(map(itemgetter(place), rows)) if label}
-    escaped = {label: _escape(label) for label in distinct if any(awkward in label for awkward in ESCAPES)}
-    if not escaped:
-        return rows
-    return [(row[0], *(escaped.get(label or "", label) for label in row[1:VALUE]), *row[VALUE:]) for row in rows]
+def _escaped(group: Group) -> Group:
+    """A group whose labels can stand between quotes; hardly any is awkward, so all are looked at together."""
+    together = "".join((*group.labels, *group.members))
+    if not any(awkward in together for awkward in ESCAPES):
+        return group
+    return group._replace(labels=tuple(map(_escape, group.labels)), members=list(map(_escape, group.members)))
 
 
 def _escape(label: str) -> str:

@@ -1,26 +1,37 @@
 """What the exporter reads: newest figures of each monitor and its health in one statement; apart, what takes longer.
 
-Each row is (family, five label values, value, flag); which labels they are is ``FAMILIES``. Only windows that ended
-within ``stale_after`` windows are looked at (for performance also within the label delay), so a scrape costs the same
-whatever the history, and figures of what no longer runs are absent rather than frozen.
+Figures come in groups that differ in one label only — a monitor's columns, under one baseline and method — for there
+are tens of thousands of figures and each row costs Postgres, the driver and the reader more than a figure does. Only
+windows that ended within ``stale_after`` windows are looked at (for performance also within the label delay), so a
+scrape costs the same whatever the history, and figures of what no longer runs are absent rather than frozen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, CursorResult, text
 
-# (family, five labels or None, value or None, flag or None), all texts as the driver makes them: the figures are
-# published as texts again, and there are tens of thousands of them.
-Row = tuple[str | None, ...]
 
-# family -> the labels its rows carry, in order
+class Group(NamedTuple):
+    """Figures of one family under the same ``labels``; ``members``, ``values`` and ``flags`` are of one length.
+
+    Values and flags are texts as Postgres writes them, for they are published as texts again.
+    """
+
+    family: str
+    labels: tuple[str, ...]
+    members: Sequence[str]
+    values: Sequence[str | None]
+    flags: Sequence[str | None]
+
+
+# family -> the labels of its figures, in order: those of the group, then the one that members differ in
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "drift": ("monitor", "model_version", "baseline", "column", "method"),
-    "quality": ("monitor", "model_version", "column", "metric"),
+    "drift": ("monitor", "model_version", "baseline", "method", "column"),
+    "quality": ("monitor", "model_version", "metric", "column"),
     "performance": ("monitor", "model_version", "metric", "kind", "segment"),
     "coverage": ("monitor", "model_version"),
     "window": ("monitor", "model_version", "figures"),
@@ -56,95 +67,105 @@ with clock as (
     where s.monitor = m.monitor and s.stage = 'profile' and s.completed_at is not null
     order by s.window_start desc limit 1
   ) newest on true
-), active as materialized (
-  select c.monitor, v.model_version, p.window_start, p.window_end, p.window_end >= c.oldest as fresh
-  from clock c
-  join monitoring.prediction_window p
-    on p.monitor = c.monitor and p.window_start >= c.oldest - c.label_max_delay - c.length
-  cross join lateral jsonb_object_keys(p.versions) v (model_version)
-  where p.window_end >= c.oldest - c.label_max_delay
-), version as materialized (
-  select monitor, model_version, array_agg(window_start order by window_start desc) as windows,
-         array_agg(window_start order by window_start desc) filter (where fresh) as fresh_windows
-  from active group by monitor, model_version
 ), measured as materialized (
-  select v.monitor, v.model_version, k.stage, w.window_start, w.window_start + c.length as window_end
-  from version v
-  join clock c using (monitor)
+  select c.monitor, v.model_version, k.stage, w.window_start, w.window_end
+  from clock c
+  join monitoring.known_version v on v.monitor = c.monitor
   cross join (values ('drift'), ('quality')) k (stage)
   cross join lateral (
-    select u.window_start
-    from unnest(v.fresh_windows) with ordinality u (window_start, place)
-    where exists (
-      select from monitoring.window_stage s
-      where s.monitor = v.monitor and s.window_start = u.window_start and s.stage = k.stage
-        and s.completed_at is not null)
-    limit 1  -- unnest keeps the order, newest first
+    select p.window_start, p.window_end
+    from monitoring.prediction_window p
+    where p.monitor = c.monitor and p.window_start >= c.oldest - c.length and p.window_end >= c.oldest
+      and p.versions -> v.model_version is not null  -- not by "?", which the planner takes for so rare that it sorts
+      and exists (
+        select from monitoring.window_stage s
+        where s.monitor = p.monitor and s.window_start = p.window_start and s.stage = k.stage
+          and s.completed_at is not null)
+    order by p.window_start desc limit 1
   ) w
 ), judged as materialized (
-  select v.monitor, v.model_version, k.kind, w.window_start, w.window_start + c.length as window_end
-  from version v
-  join clock c using (monitor)
-  cross join (values ('realized'), ('estimated')) k (kind)
+  select c.monitor, v.model_version, k.kind, w.window_start, w.window_end
+  from clock c
+  join monitoring.known_version v on v.monitor = c.monitor
+  cross join lateral (values ('realized', c.oldest - c.label_max_delay), ('estimated', c.oldest)) k (kind, oldest)
   cross join lateral (
-    select u.window_start
-    from unnest(case k.kind when 'realized' then v.windows else v.fresh_windows end)
-         with ordinality u (window_start, place)
-    where exists (
-      select from monitoring.performance_current p
-      where p.monitor = v.monitor and p.window_start = u.window_start and p.window_end = u.window_start + c.length
-        and p.model_version = v.model_version and p.segment = '*' and p.kind = k.kind and p.value is not null)
-    limit 1
+    select p.window_start, p.window_end
+    from monitoring.prediction_window p
+    where p.monitor = c.monitor and p.window_start >= k.oldest - c.length and p.window_end >= k.oldest
+      and p.versions -> v.model_version is not null
+      and exists (
+        select from monitoring.performance_current f
+        where f.monitor = p.monitor and f.window_start = p.window_start and f.window_end = p.window_end
+          and f.model_version = v.model_version and f.segment = '*' and f.kind = k.kind and f.value is not null)
+    order by p.window_start desc limit 1
   ) w
-), newest_performance as materialized (
-  select j.monitor, j.model_version, p.metric, j.kind, p.segment, p.value, p.degraded, p.coverage
-  from judged j
-  cross join lateral (
-    select p.metric, p.segment, p.value, p.degraded, p.coverage from monitoring.performance_current p
-    where p.monitor = j.monitor and p.window_start = j.window_start and p.window_end = j.window_end
-      and p.model_version = j.model_version and p.kind = j.kind
-      and p.value is not null and (p.segment = '*' or p.degraded is not null)
-    offset 0
-  ) p
 )
-select family, label_1, label_2, label_3, label_4, label_5, value::text, flag::int::text
-from (
-select 'drift', n.monitor, n.model_version, b.baseline, d.column_name, d.method, d.value, d.drifted
+select 'drift' as family, array[n.monitor, n.model_version, b.baseline, d.method] as labels, d.members, d.values,
+       d.flags
 from measured n
 join clock c on c.monitor = n.monitor
 cross join lateral unnest(c.baselines) b (baseline)
 cross join lateral (
-  select d.column_name, d.method, d.value, d.drifted from monitoring.drift_current d
+  select d.method, array_agg(d.column_name) as members, array_agg(d.value::text) as values,
+         array_agg(case d.drifted when true then '1' when false then '0' end) as flags
+  from monitoring.drift_current d
   where d.monitor = n.monitor and d.window_start = n.window_start and d.window_end = n.window_end
     and d.model_version = n.model_version and d.baseline = b.baseline and d.segment = '*'
     and d.method = any (:methods) and d.value is not null
-  offset 0  -- keeps the planner, who knows little of how few windows there are, from reading the whole table
+  group by d.method
 ) d
 where n.stage = 'drift'
 union all
-select 'quality', n.monitor, n.model_version, q.column_name, q.metric, null, q.value, q.violated
+select 'quality', array[n.monitor, n.model_version, q.metric], q.members, q.values, q.flags
 from measured n
 cross join lateral (
-  select q.column_name, q.metric, q.value, q.violated from monitoring.quality_current q
+  select q.metric, array_agg(q.column_name) as members, array_agg(q.value::text) as values,
+         array_agg(case q.violated when true then '1' when false then '0' end) as flags
+  from monitoring.quality_current q
   where q.monitor = n.monitor and q.window_start = n.window_start and q.window_end = n.window_end
     and q.model_version = n.model_version and q.segment = '*' and q.violated is not null
-  offset 0
+  group by q.metric
 ) q
 where n.stage = 'quality'
 union all
-select 'performance', monitor, model_version, metric, kind, segment, value, degraded
-from newest_performance where metric not like '%[bin=%'
+select 'performance', array[j.monitor, j.model_version, f.metric, j.kind], f.members, f.values, f.flags
+from judged j
+cross join lateral (
+  select f.metric, array_agg(f.segment) as members, array_agg(f.value::text) as values,
+         array_agg(case f.degraded when true then '1' when false then '0' end) as flags
+  from monitoring.performance_current f
+  where f.monitor = j.monitor and f.window_start = j.window_start and f.window_end = j.window_end
+    and f.model_version = j.model_version and f.kind = j.kind and f.metric not like '%[bin=%'
+    and f.value is not null and (f.segment = '*' or f.degraded is not null)
+  group by f.metric
+) f
 union all
-select 'coverage', monitor, model_version, null, null, null, max(coverage), null
-from newest_performance where segment = '*' and kind = 'realized' group by monitor, model_version
+select 'coverage', array[j.monitor], array[j.model_version], array[f.coverage::text], array[null]
+from judged j
+cross join lateral (
+  select max(f.coverage) as coverage from monitoring.performance_current f
+  where f.monitor = j.monitor and f.window_start = j.window_start and f.window_end = j.window_end
+    and f.model_version = j.model_version and f.kind = j.kind and f.segment = '*' and f.value is not null
+) f
+where j.kind = 'realized'
 union all
-select 'window', monitor, model_version, stage, null, null, extract(epoch from window_end)::float8, null from measured
+select 'window', array[monitor, model_version], array[stage], array[extract(epoch from window_end)::float8::text],
+       array[null]
+from measured
 union all
-select 'window', monitor, model_version, kind || '_performance', null, null, extract(epoch from window_end)::float8,
-       null
+select 'window', array[monitor, model_version], array[kind || '_performance'],
+       array[extract(epoch from window_end)::float8::text], array[null]
 from judged
 union all
-select 'health', c.monitor, f.figure, null, null, null, f.value, null
+select 'health', array[c.monitor],
+       array['lag_seconds', 'window_seconds', 'last_success_timestamp_seconds', 'failed_windows',
+             'run_duration_seconds'],
+       array[extract(epoch from now() - coalesce(c.window_end, c.starts_on at time zone 'UTC'))::float8::text,
+             extract(epoch from c.length)::float8::text,
+             extract(epoch from success.at)::float8::text,
+             failure.n::float8::text,
+             extract(epoch from run.took)::float8::text],
+       array[null, null, null, null, null]
 from clock c
 left join lateral (
   select max(completed_at) as at from monitoring.window_stage w
@@ -161,47 +182,42 @@ left join lateral (
     and w.run_id = (select x.run_id from monitoring.window_stage x
                     where x.monitor = c.monitor and x.window_start = c.window_end - c.length and x.stage = 'profile')
 ) run on true
-cross join lateral (values
-  ('lag_seconds', extract(epoch from now() - coalesce(c.window_end, c.starts_on at time zone 'UTC'))::float8),
-  ('window_seconds', extract(epoch from c.length)::float8),
-  ('last_success_timestamp_seconds', extract(epoch from success.at)::float8),
-  ('failed_windows', failure.n::float8),
-  ('run_duration_seconds', extract(epoch from run.took)::float8)
-) f (figure, value)
-where f.value is not null
 union all
-select 'incidents', m.monitor, s.severity, null, null, null, count(i.incident_id)::float8, null
+select 'incidents', array[m.monitor], array[s.severity], array[count(i.incident_id)::text], array[null]
 from monitoring.monitor m
 cross join (values ('info'), ('warning'), ('critical')) s (severity)
 left join monitoring.incident_current i on i.monitor = m.monitor and i.severity = s.severity and i.state = 'open'
 group by m.monitor, s.severity
 union all
-select 'role', monitor, model_version, role, null, null, 1, null from monitoring.model_version_current
+select 'role', array[monitor, model_version], array[role], array['1'], array[null]
+from monitoring.model_version_current
 union all
-select 'database', null, null, null, null, null, pg_database_size(current_database())::float8, null
-) newest (family, label_1, label_2, label_3, label_4, label_5, value, flag)
+select 'database', array[]::text[], array['database'],
+       array[pg_database_size(current_database())::float8::text], array[null]
 """)
 
 # Reads the whole ledger, for any old window may have become stale: too much for a scrape.
 STALE_WINDOWS = text("""
-select 'health', m.monitor, 'stale_windows', null, null, null, count(distinct s.window_start)::text, null
+select 'health', array[m.monitor], array['stale_windows'], array[count(distinct s.window_start)::text], array[null]
 from monitoring.monitor m
 left join monitoring.stale_window s using (monitor)
 group by m.monitor
 """)
 
 
-def newest_figures(connection: Connection, selection: Selection) -> Sequence[Row]:
-    """All rows of one scrape. Times are seconds since the epoch (UTC), shares lie in [0, 1], verdicts are 0 and 1."""
+def newest_figures(connection: Connection, selection: Selection) -> Sequence[Group]:
+    """All figures of one scrape. Times are seconds since the epoch (UTC), shares lie in [0, 1], flags are 0 and 1."""
     asked = {"methods": list(selection.methods), "stale_after": selection.stale_after, "replay": selection.replay}
-    return _plain(connection.execute(NEWEST_FIGURES, asked))
+    return _groups(connection.execute(NEWEST_FIGURES, asked))
 
 
-def stale_windows(connection: Connection) -> Sequence[Row]:
+def stale_windows(connection: Connection) -> Sequence[Group]:
     """How many windows of each monitor rest on older rows, labels or declarations than there are. Seconds at 10⁵."""
-    return _plain(connection.execute(STALE_WINDOWS))
+    return _groups(connection.execute(STALE_WINDOWS))
 
 
-def _plain(result: CursorResult[Any]) -> Sequence[Row]:
-    """The driver's own tuples."""
-    return result.cursor.fetchall()
+def _groups(result: CursorResult[Any]) -> Sequence[Group]:
+    return [
+        Group(family, tuple(labels), members, values, flags)
+        for family, labels, members, values, flags in result.cursor.fetchall()
+    ]

@@ -264,7 +264,7 @@ def test_a_database_without_the_schema_is_an_error_not_a_crash(warehouse_url: st
     collector = Collector(warehouse_url, ttl=0)
     snapshot = collector.snapshot()
     assert snapshot.error and "monitoring.monitor" in snapshot.error
-    assert snapshot.rows == []
+    assert snapshot.groups == []
     collector.close()
 
 

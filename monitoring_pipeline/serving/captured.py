@@ -38,13 +38,15 @@ class FeatureColumns:
         self.numerical = [c.name for c in schema.numerical if c.role == "feature"]
         categorical = [c for c in schema.categorical if c.role == "feature"]
         self.categorical = [c.name for c in categorical]
+        self.categories = [c.categories for c in categorical]
         self.lookups = [category_codes(c) for c in categorical]
         self.note = note
 
     def empty(self, n: int) -> Captured:
-        """All missing."""
+        """All missing; in memory column after column, for so they are filled."""
         return Captured(
-            np.full((n, len(self.numerical)), MISSING), np.full((n, len(self.categorical)), MISSING_CODE, np.uint16)
+            np.full((n, len(self.numerical)), MISSING, order="F"),
+            np.full((n, len(self.categorical)), MISSING_CODE, np.uint16, order="F"),
         )
 
     def absent(self, into: Captured, name: str) -> None:
@@ -67,7 +69,7 @@ class FeatureColumns:
         """Any objects as the ``j``-th categorical feature; all at once where the reference knows each."""
         name, lookup = self.categorical[j], self.lookups[j]
         try:
-            into.codes[:, j] = list(map(lookup.__getitem__, values))
+            into.codes[:, j] = np.fromiter(map(lookup.__getitem__, values), np.uint16, len(values))
             return
         except (KeyError, TypeError):
             pass

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring_pipeline.serving.captured import EXTRA, Captured, FeatureColumns
-from monitoring_pipeline.serving.rows import MISSING
+from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE
 
 _TEXT_DTYPES = frozenset({"str", "string"})  # pandas' own names of its text columns, whatever holds them
 
@@ -34,6 +34,8 @@ class FrameCapture:
         """``known``: names that are no extra columns."""
         self._features, self._known = features, known
         self._plan: FramePlan | None = None
+        self._known_texts: dict[Any, Any] = {}  # (categorical feature, Arrow type) -> the reference's categories so
+        self._known_categories: dict[int, tuple[Any, NDArray[Any]]] = {}  # feature -> its last categories, their codes
 
     def capture(self, frame: Any) -> Captured:
         """Features of a frame's rows. Never raises for the rows' sake."""
@@ -54,6 +56,8 @@ class FrameCapture:
         for j, at in enumerate(plan.categorical):
             if at is None:
                 features.absent(captured, features.categorical[j])
+            elif (codes := self._known_codes(j, held[at])) is not None:
+                captured.codes[:, j] = codes
             elif (found := _categories(held[at])) is not None:
                 features.read_categories(captured, j, *found)
             else:
@@ -72,6 +76,46 @@ class FrameCapture:
             )
             self._plan = plan = FramePlan(columns, numerical, categorical, len(at.keys() - self._known))
         return plan
+
+    # Codes of a column at once, where the reference knows each of its texts or categories; else None.
+
+    def _known_codes(self, j: int, held: Any) -> NDArray[Any] | None:
+        if hasattr(held, "codes") and hasattr(held, "categories"):
+            return self._codes_of_categories(j, held)
+        if getattr(held.dtype, "storage", None) == "pyarrow" or hasattr(held.dtype, "pyarrow_dtype"):
+            return self._codes_of_arrow_texts(j, held)
+        return None
+
+    def _codes_of_categories(self, j: int, held: Any) -> NDArray[Any] | None:
+        """The categories are looked up again only when another object holds them."""
+        categories = held.categories
+        if len(categories) > max(len(held), 16):
+            return None
+        known = self._known_categories.get(j)
+        if known is None or known[0] is not categories:
+            lookup = self._features.lookups[j]
+            try:
+                codes = np.array([*map(lookup.__getitem__, categories.tolist()), MISSING_CODE], np.uint16)
+            except (KeyError, TypeError):
+                return None
+            self._known_categories[j] = known = (categories, codes)
+        return known[1][held.codes]
+
+    def _codes_of_arrow_texts(self, j: int, held: Any) -> NDArray[Any] | None:
+        """By the reference's order of categories, which is that of the codes."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        texts = held.__arrow_array__()
+        if not (pa.types.is_large_string(texts.type) or pa.types.is_string(texts.type)):
+            return None
+        known = self._known_texts.get((j, texts.type))
+        if known is None:
+            known = self._known_texts[j, texts.type] = pa.array(self._features.categories[j], texts.type)
+        found = compute.index_in(texts, value_set=known)
+        if found.null_count != texts.null_count:
+            return None
+        return np.asarray((found.fill_null(MISSING_CODE) if found.null_count else found).to_numpy())
 
 
 def _columns(frame: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.serving.capture import Capture, Captured
@@ -273,9 +274,9 @@ class Monitoring:
     def _many(self, captured: Captured, answers: Answers, ids: Any, times: Any, duration: float) -> None:
         n = len(captured.numbers)
         rows = np.empty(n, self.schema.dtype)
-        k, c = captured.numbers.shape[1], captured.codes.shape[1]
-        rows["numbers"][:, :k], rows["numbers"][:, k:] = captured.numbers, answers.numbers
-        rows["codes"][:, :c], rows["codes"][:, c:] = captured.codes, answers.codes
+        numbers = _by_column(captured.numbers, answers.numbers)
+        codes = _by_column(captured.codes, answers.codes)
+        rows["numbers"], rows["codes"] = numbers.T, codes.T
         rows["duration"] = duration
         rows["time"] = self._moments(times, n)
         for row, odd in answers.oddities.items():
@@ -283,7 +284,7 @@ class Monitoring:
         if self.log is not None:
             self._log_many(rows, captured, ids)
         with self.counters.lock:
-            self._tally.add(self._columns, rows["numbers"], rows["codes"])
+            self._tally.add(self._columns, numbers, codes)
             self._count_durations([duration])
             self._rows[0] += n
             self._spooled[0] += n if self.log is not None else 0
@@ -328,7 +329,7 @@ class Monitoring:
             if not n:
                 return
             rows = np.frombuffer(b"".join([pending.popleft() for _ in range(n)]), self._single)
-            self._tally.add(self._columns, rows["numbers"], rows["codes"])
+            self._tally.add(self._columns, np.array(rows["numbers"].T, order="C"), rows["codes"].T)
             self._count_durations(rows["duration"].tolist())
             self._rows[0] += n
             self._spooled[0] += n if self.log is not None else 0
@@ -418,6 +419,14 @@ def _close_if_alive(found: weakref.ref[Monitoring]) -> None:
     monitoring = found()
     if monitoring is not None:
         monitoring.close()
+
+
+def _by_column(features: NDArray[Any], outputs: NDArray[Any]) -> NDArray[Any]:
+    """(columns, rows), column after column in memory, of (rows, features) and (rows, outputs)."""
+    n, k = features.shape
+    both = np.empty((k + outputs.shape[1], n), features.dtype)
+    both[:k], both[k:] = features.T, outputs.T
+    return both
 
 
 def _is_batch(rows: Any) -> bool:

@@ -175,7 +175,9 @@ class Output:
         codes = none
         if self._has_class:
             codes = np.asarray(self._code_by_position, np.uint16)[position].reshape(n, 1)
-            codes[np.isnan(answers.reshape(n, -1)).any(axis=1)] = MISSING_CODE
+            nan = np.isnan(answers)
+            if nan.any():
+                codes[nan.reshape(n, -1).any(axis=1)] = MISSING_CODE
         return Answers(scores.astype(np.float64), codes)
 
 

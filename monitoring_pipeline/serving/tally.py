@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -70,31 +69,30 @@ class Tally:
         self._coded = _places(cells)
 
     def add(self, cells: Cells, numbers: NDArray[np.float64], codes: NDArray[np.uint16]) -> None:
-        """``numbers`` (rows, numerical columns), ``codes`` (rows, categorical columns).
+        """``numbers`` (numerical columns, rows), which are sorted in place; ``codes`` (categorical columns, rows).
 
-        Numbers are sorted, then the few edges are looked up in them: with NumPy's vector sort that is several times
-        cheaper than looking up every number in the edges.
+        Few edges are looked up in sorted numbers: with NumPy's vector sort that is several times cheaper than looking
+        up every number in the edges.
         """
         if self._numerical:
             with np.errstate(all="ignore"):  # of sums that overflow or are of what is not finite
                 self._add_numbers(cells, numbers)
         if len(self._offsets):
-            by_column = np.ascontiguousarray(codes.T) + _PAST_UNSEEN
-            place = by_column + self._offsets[:, np.newaxis]
+            place = (codes + _PAST_UNSEEN) + self._offsets[:, np.newaxis]
             cells[self._coded] += np.bincount(place.ravel(), minlength=len(self._coded))
 
     def _add_numbers(self, cells: Cells, numbers: NDArray[np.float64]) -> None:
-        by_column = np.array(numbers.T, order="C")  # a copy, for it is sorted in place
-        totals = by_column.sum(axis=1)  # finite only if every value is
-        by_column.sort(axis=1)
-        rows = np.full(len(totals), len(numbers))
-        below = []
-        for i, (column, edges) in enumerate(self._numerical):
-            values = by_column[i]
-            if not math.isfinite(totals[i]):
-                values = self._finite(cells, column, numbers[:, i])  # sorting may lose the mark of a missing one
-                totals[i], rows[i] = values.sum(), len(values)
-            below.append(values.searchsorted(edges, "right"))
+        totals = numbers.sum(axis=1)  # finite only if every value is
+        rows = np.full(len(totals), numbers.shape[1])
+        finite: dict[int, NDArray[np.float64]] = {}
+        for i in np.flatnonzero(~np.isfinite(totals)).tolist():  # before they are sorted, which may unmark the missing
+            finite[i] = values = self._finite(cells, self._numerical[i][0], numbers[i])
+            totals[i], rows[i] = values.sum(), len(values)
+        numbers.sort(axis=1)
+        below = [
+            finite.get(i, values).searchsorted(edges, "right")
+            for i, (values, (_, edges)) in enumerate(zip(numbers, self._numerical, strict=True))
+        ]
         cells[self._below] += np.concatenate(below)
         cells[self._last] += rows
         cells[self._total] += totals

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -205,6 +206,32 @@ def test_unseen_and_missing_among_pandas_categories(make: Make, lake: Path) -> N
     assert value(m, "model_column_missing_total", column="x0") == 1, "in a frame NaN is missing"
     m.close()
     assert [(r["c0"], r["x0"]) for r in logged(lake)] == [("AA", 0.0), ("new", None), (None, 0.5), ("new", 0.75)]
+
+
+TEXT_DTYPES = ("str", "string[python]", "string[pyarrow]", "large_string[pyarrow]", "category", "object")
+
+
+@pytest.mark.parametrize("dtype", TEXT_DTYPES)
+@pytest.mark.parametrize("given", [["AA", "B6", "AA"], ["B6", None, "AA"], ["AA", "new", "B6"], [None, "new", "new"]])
+def test_texts_of_every_dtype_known_missing_and_unseen(
+    make: Make, lake: Path, dtype: str, given: list[str | None]
+) -> None:
+    m = make()
+    frame = pd.DataFrame([good_row(i) for i in range(3)])
+    predict = m.wrap(lambda given: [0.5] * len(given))
+    for texts in (given, given[::-1], ["B6", "B6", "B6"]):  # what was learnt of one frame does not mislead the next
+        frame["c0"] = pd.Series(texts, dtype=_dtype(dtype))
+        predict(frame)
+    seen = [*given, *given[::-1], "B6", "B6", "B6"]
+    assert value(m, "model_column_missing_total", column="c0") == seen.count(None)
+    counted = {c: value(m, "model_column_category_total", column="c0", category=c) for c in ("AA", "B6", "__unseen__")}
+    assert counted == {"AA": seen.count("AA"), "B6": seen.count("B6"), "__unseen__": seen.count("new")}
+    m.close()
+    assert [r["c0"] for r in logged(lake)] == seen
+
+
+def _dtype(name: str) -> Any:
+    return pd.ArrowDtype(pa.large_string()) if name == "large_string[pyarrow]" else name
 
 
 def test_more_categories_than_rows_and_a_column_twice(make: Make, lake: Path) -> None:

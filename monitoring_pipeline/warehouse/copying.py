@@ -24,11 +24,8 @@ def copy_rows(
 
     ``table`` and ``columns`` are names of ours, never a user's. Raises SQLAlchemy's errors, as ``execute``.
     """
-    fields = _field  # a local name: the loop runs millions of times a year of windows
-    end = "".join([f"\t{fields(v)}" for v in shared]) + "\n"
-    lines = "".join(
-        ["\t".join([array_literal(v) if type(v) is np.ndarray else fields(v) for v in row]) + end for row in rows]
-    )
+    end = "".join([f"\t{_field(v)}" for v in shared]) + "\n"
+    lines = "".join(["\t".join(_fields(row)) + end for row in rows])
     if lines:
         statement = f"copy {table} ({', '.join(columns)}) from stdin"
         cursor = conn.connection.cursor()
@@ -52,9 +49,14 @@ def _translated(conn: Connection, statement: str, error: psycopg2.Error) -> DBAP
     return found
 
 
+def _fields(row: Sequence[Any]) -> list[str]:
+    """Figures hardly ever come again; the rest does, and is looked up."""
+    return [repr(v) if type(v) is float else array_literal(v) if type(v) is np.ndarray else _field(v) for v in row]
+
+
 @lru_cache(maxsize=1 << 16, typed=True)
 def _field(value: Any) -> str:
-    """One value as COPY reads it. Names, thresholds and zeros come again and again; ``typed`` keeps 1, 1.0 and True
+    """One value as COPY reads it. Names and counts come again and again; ``typed`` keeps 1, 1.0 and True
     apart.
     """
     if value is None:

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from monitoring_pipeline import __version__
 from monitoring_pipeline.errors import UserError
@@ -69,8 +70,12 @@ def create_app(
         yield
         await run_in_threadpool(collector.close)
 
-    app = FastAPI(title="Collector", version=__version__, description=DESCRIPTION, lifespan=running, redoc_url=None)
+    app = FastAPI(
+        title="Collector", version=__version__, description=DESCRIPTION, lifespan=running, redoc_url=None,
+        redirect_slashes=False,  # behind a proxy that ends TLS it would send the client, and its key, to http://
+    )  # fmt: skip
     app.add_exception_handler(Refusal, _answer)
+    app.add_exception_handler(HTTPException, _answer_elsewhere)
     _add_records(app, collector)
     _add_health(app, collector)
     return app
@@ -112,6 +117,10 @@ class Collector:
             except Refusal as refusal:
                 self.telemetry.answered(label, kind, refusal.status)
                 raise
+            except Exception:
+                logger.exception("%s: a request failed", label)
+                self.telemetry.answered(label, kind, 500)
+                raise Refusal(500, "the collector failed; its operator finds why in its log") from None
         self.telemetry.answered(label, kind, 202)
         return accepted
 
@@ -171,8 +180,7 @@ class Collector:
             fields = declared
         checked = check(records, fields, self.limits, now)
         if checked.n_errors:
-            wrong = len({e.index for e in checked.errors})
-            self.telemetry.refused(monitor.name, kind, wrong)
+            self.telemetry.refused(monitor.name, kind, checked.n_wrong)
             raise Refusal(
                 422, f"the whole batch of {len(records):,} records is refused: {checked.n_errors:,} mistakes",
                 checked.errors, checked.n_errors,
@@ -195,7 +203,7 @@ def _add_records(app: FastAPI, collector: Collector) -> None:
 
 
 def _add_health(app: FastAPI, collector: Collector) -> None:
-    @app.get("/healthz", tags=["health"])
+    @app.get("/healthz", tags=["health"], responses=document.HEALTH)
     def healthz() -> JSONResponse:
         """200 while records can be accepted; `degraded` names what needs a person all the same."""
         trouble = collector.log.trouble()
@@ -211,7 +219,7 @@ def _add_health(app: FastAPI, collector: Collector) -> None:
         figures = {"spool_bytes": collector.log.spool_bytes, "oldest_seconds": round(collector.log.oldest_seconds, 1)}
         return JSONResponse(found | figures, 503 if trouble else 200)
 
-    @app.get("/metrics", tags=["health"])
+    @app.get("/metrics", tags=["health"], responses=document.METRICS, response_class=PlainTextResponse)
     def metrics(request: Request, bearer: Bearer, key: Header) -> Response:
         """For Prometheus. From another machine it needs a key, of any monitor: the page names the monitors."""
         if not _is_local(request) and collector.owner(_secret(bearer, key)) is None:
@@ -228,6 +236,15 @@ def _is_local(request: Request) -> bool:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:
         return False
+
+
+async def _answer_elsewhere(request: Request, error: Exception) -> JSONResponse:
+    """A path or method that there is not, in the shape of every refusal."""
+    assert isinstance(error, HTTPException)
+    message = (
+        f"{request.method} {request.url.path}: {error.detail}; post to /v1/MONITOR/predictions or .../ground-truth"
+    )
+    return await _answer(request, Refusal(error.status_code, message, headers=dict(error.headers or {})))
 
 
 async def _answer(request: Request, refusal: Exception) -> JSONResponse:

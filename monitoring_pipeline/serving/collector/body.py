@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -18,6 +19,7 @@ from monitoring_pipeline.serving.collector.values import shown
 JSON = "application/json"
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
 
+T = TypeVar("T")
 CLOSE = {"Connection": "close"}  # else the server goes on reading what it throws away
 
 
@@ -103,7 +105,14 @@ def records_of(body: Body, limits: Limits) -> list[Any]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Refusal(400, f"the body is not UTF-8 (byte {error.start}); send UTF-8") from None
-    records = _lines(text) if body.media in LINES else _document(text)
+    if body.media not in LINES:
+        return _counted(_document(text), limits)
+    lines = _counted([n_line for n_line in enumerate(text.split("\n"), 1) if n_line[1].strip()], limits)
+    return [_line(number, line) for number, line in lines]
+
+
+def _counted(records: list[T], limits: Limits) -> list[T]:
+    """The records, if there are any and not too many: lines are counted before they are read."""
     if not records:
         raise Refusal(400, 'the batch is empty; send {"records": [...]} with at least one record')
     if len(records) > limits.records:
@@ -125,24 +134,35 @@ def _document(text: str) -> list[Any]:
     raise Refusal(400, f'the body is {shown(found)}; send {{"records": [...]}} or a list of records')
 
 
-def _lines(text: str) -> list[Any]:
-    records: list[Any] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                records.append(_parsed(line))
-            except ValueError as error:
-                records.append(Broken(f"line {number} is not JSON: {error}"))
-    return records
+def _line(number: int, line: str) -> Any:
+    try:
+        return _parsed(line)
+    except ValueError as error:
+        return Broken(f"line {number} is not JSON: {error}")
 
 
 def _parsed(text: str) -> Any:
-    """Raises ValueError, for values nested too deep as well."""
+    """Raises ValueError, for values nested too deep and for a key that stands twice in an object as well."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("values are nested too deep; a record has one level of features") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise ValueError(f"{error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}") from None
+    except RepeatedKey:
+        raise
     except ValueError:
         raise ValueError("a number has thousands of digits") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Which of two values was meant cannot be known."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+        raise RepeatedKey(f"the key {shown(name)} stands twice in one object; write it once")
+    return found
+
+
+class RepeatedKey(ValueError):
+    """An object names a key twice."""

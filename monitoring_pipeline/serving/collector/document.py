@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-Scalar = str | float | bool | None
+from monitoring_pipeline.serving.collector.limits import Limits
+
+Id = str | int
+Scalar = str | float | bool
 
 
 class Accepted(BaseModel):
@@ -32,19 +36,25 @@ class Refused(BaseModel):
 
 
 class Prediction(BaseModel):
-    prediction_id: str = Field(description="tells predictions apart; the same record sent again counts once")
+    model_config = ConfigDict(extra="forbid")
+
+    prediction_id: Id = Field(description="tells predictions apart; the same record sent again counts once")
     event_time: str | float = Field(description="ISO 8601 with a zone, or seconds since 1970 UTC")
     model_version: str | None = Field(None, description="where the monitor declares `schema.model_version`")
-    features: dict[str, Scalar] = Field(
+    features: dict[str, Scalar | None] = Field(
         default_factory=dict, description="declared features by name; absent or null is missing"
     )
-    prediction: Scalar = Field(None, description="class or number; required where `schema.prediction` is declared")
+    prediction: Scalar | None = Field(
+        None, description="class or number; required where `schema.prediction` is declared"
+    )
     score: float | None = Field(None, description="binary: score of the positive class in [0, 1]")
     scores: dict[str, float] | None = Field(None, description="multiclass: class -> score in [0, 1]")
 
 
 class Label(BaseModel):
-    prediction_id: str
+    model_config = ConfigDict(extra="forbid")
+
+    prediction_id: Id
     outcome: Scalar = Field(description="the true class or number")
     label_time: str | float | None = Field(
         None, description="when it became known, as event_time; the time of arrival when absent. The latest wins"
@@ -53,14 +63,16 @@ class Label(BaseModel):
 
 def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     """The body of an operation: a batch, a list or lines of ``model``."""
-    record = model.model_json_schema()
-    batch = {"type": "object", "required": ["records"], "properties": {"records": {"type": "array", "items": record}}}
+    records = {"type": "array", "items": model.model_json_schema(), "minItems": 1, "maxItems": Limits.records}
+    batch = {
+        "type": "object", "required": ["records"], "properties": {"records": records}, "additionalProperties": False,
+    }  # fmt: skip
     content = {
-        "application/json": {
-            "schema": {"anyOf": [batch, {"type": "array", "items": record}]},
-            "example": {"records": [example]},
+        "application/json": {"schema": {"anyOf": [batch, records]}, "example": {"records": [example]}},
+        "application/x-ndjson": {
+            "schema": {"type": "string", "description": "one record a line"},
+            "example": json.dumps(example) + "\n",
         },
-        "application/x-ndjson": {"schema": {"type": "string", "description": "one record a line"}},
     }
     return {"requestBody": {"required": True, "content": content}}
 
@@ -69,7 +81,7 @@ PREDICTION = {
     "prediction_id": "2013-04-01-UA-1545-EWR-0515",
     "event_time": "2013-04-01T09:15:00Z",
     "model_version": "2013-q1",
-    "features": {"distance": 1400, "carrier": "UA", "peak": False, "wind_gust": None},
+    "features": {"distance": 1400, "carrier": "UA", "peak": False},
     "prediction": 0,
     "score": 0.21,
 }
@@ -84,5 +96,15 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     413: {"model": Refused, "description": "The body is too large, or holds too many records."},
     415: {"model": Refused, "description": "Neither JSON nor lines of JSON, or packed otherwise than by gzip."},
     422: {"model": Refused, "description": "Records are wrong; the whole batch is refused."},
-    503: {"model": Refused, "description": "The log is full or the keys cannot be read; send the batch again."},
+    500: {"model": Refused, "description": "The collector failed; its log says how."},
+    503: {
+        "model": Refused,
+        "description": "The log is full, the keys cannot be read, or (in plain text) there are too many connections; "
+        "send the batch again.",
+    },
+}
+HEALTH: dict[int | str, dict[str, Any]] = {503: {"description": "Records cannot be accepted; the body says why."}}
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    401: {"model": Refused, "description": "From another machine, without a key."},
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -28,6 +29,7 @@ from monitoring_pipeline.serving.log.spool import Spool, SpoolPolicy
 if TYPE_CHECKING:
     import pyarrow as pa
 
+logger = logging.getLogger(__name__)
 Count = Callable[[str, int], None]
 Columns = tuple[tuple[str, ColumnType], ...]
 FORMAT = b'{"format": "collected records", "version": 1}'
@@ -146,7 +148,12 @@ class RecordLog:
     ) -> None:
         self.directory, self.root = directory, os.fspath(root)
         self.policy = SpoolPolicy(segment_bytes, max_age, max_spool_bytes, "block", 1.0, durability)
-        self._spool = Spool(directory, FORMAT, self.policy, lambda reason, n: count(f"dropped:{reason}", n))
+
+        def dropped(reason: str, n: int) -> None:
+            count(f"dropped:{reason}", n)
+            logger.error("%s: %d records were accepted and are lost (%s)", directory, n, reason)
+
+        self._spool = Spool(directory, FORMAT, self.policy, dropped)
         self._shipper = Shipper(directory, self._spool, LandingSink(root), decode_batches, max_age, count)
 
     def append(self, batch: Batch) -> None:

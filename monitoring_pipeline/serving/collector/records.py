@@ -42,13 +42,15 @@ class RecordError:
 
 @dataclass(frozen=True)
 class Checked:
-    """Rows in the order of ``columns``, or why there are none. ``n_repeated``: equal records of one id, kept once."""
+    """Rows in the order of ``columns``, or why there are none. ``n_repeated``: equal records of one id, kept once.
+    ``n_wrong``: records in which a mistake stands; ``errors``: the first of ``n_errors`` mistakes."""
 
     columns: tuple[tuple[str, ColumnType], ...]
     rows: list[list[Any]]
     n_repeated: int
     errors: list[RecordError]
     n_errors: int
+    n_wrong: int
 
 
 def prediction_fields(monitor: Monitor, limits: Limits, now: datetime) -> list[Field]:
@@ -112,7 +114,7 @@ def check(records: Sequence[Any], fields: Sequence[Field], limits: Limits, now: 
     _stamp(rows, fields, now)
     if reading.n_errors:
         rows, n_repeated = [], 0
-    return Checked(columns, rows, n_repeated, reading.errors, reading.n_errors)
+    return Checked(columns, rows, n_repeated, reading.errors, reading.n_errors, reading.n_wrong)
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -136,10 +138,13 @@ class _Reading:
         self._nested = {t: {inner for _, top, inner in self._fields if top == t} for t in self._top & NESTED}
         self._told = told
         self.errors: list[RecordError] = []
-        self.n_errors = 0
+        self.n_errors = self.n_wrong = 0
+        self._wrong = -1
 
     def refuse(self, index: int, field: str | None, message: str) -> None:
         self.n_errors += 1
+        if index != self._wrong:  # records come in order
+            self.n_wrong, self._wrong = self.n_wrong + 1, index
         if len(self.errors) < self._told:
             self.errors.append(RecordError(index, field, message))
 
@@ -175,9 +180,12 @@ class _Reading:
         if found.keys() <= known:
             return
         for name in [n for n in found if n not in known]:
+            if len(self.errors) == self._told:  # counted only: to look for what was meant takes its time
+                self.refuse(index, None, "")
+                continue
             close = difflib.get_close_matches(name[:100], known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "leave it out, or declare it in the monitor's schema"
-            self.refuse(index, f"{prefix}{name[:100]}", f"is not declared; {hint}")
+            self.refuse(index, f"{prefix}{_printed(name)}", f"is not declared; {hint}")
 
     def _value(self, index: int, field: Field, found: dict[str, Any], name: str) -> Any:
         value = found.get(name)
@@ -190,6 +198,11 @@ class _Reading:
         except Refused as error:
             self.refuse(index, field.name, str(error))
             return None
+
+
+def _printed(name: str) -> str:
+    """A name as the client wrote it, abridged; half of a surrogate pair, which no answer can hold, as its escape."""
+    return name[:100].encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from monitoring_pipeline.errors import UserError
 
 logger = logging.getLogger(__name__)
-CONCURRENT_REQUESTS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
+CONNECTIONS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
 
 
 def serve(
@@ -29,6 +29,7 @@ def serve(
     import uvicorn
 
     from monitoring_pipeline.serving.collector.app import create_app
+    from monitoring_pipeline.serving.collector.connection import Connection
     from monitoring_pipeline.serving.log.parquet import check_target
 
     if landing is not None:
@@ -52,7 +53,9 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
-        limit_concurrency=CONCURRENT_REQUESTS,
+        http=Connection,
+        ws="none",
+        limit_concurrency=CONNECTIONS,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         ssl_certfile=tls_cert,

@@ -86,6 +86,7 @@ class _SpoolFigures(Collector):
             family = CounterMetricFamily(f"model_log_{name}", text, labels=tuple(SPOOL))
             family.add_metric(list(SPOOL.values()), counts.get(what, 0))
             yield family
+        yield self._dropped(counts)
         for name, text, value in (
             ("spool_bytes", "Bytes held in the spool.", float(log.spool_bytes)),
             ("oldest_seconds", "Age of the oldest record that has not landed.", log.oldest_seconds),
@@ -96,3 +97,9 @@ class _SpoolFigures(Collector):
             yield gauge
         accepting = float(log.trouble() is None)
         yield GaugeMetricFamily("collector_accepting", "1 while the log takes records, 0 while it cannot.", accepting)
+
+    def _dropped(self, counts: dict[str, int]) -> Metric:
+        family = CounterMetricFamily("model_log_dropped", "Records given up for good.", labels=(*SPOOL, "reason"))
+        for reason in {"deleted", *(what.partition(":")[2] for what in list(counts) if what.startswith("dropped:"))}:
+            family.add_metric([*SPOOL.values(), reason], counts.get(f"dropped:{reason}", 0))
+        return family

@@ -51,6 +51,8 @@ def number(value: Any) -> float:
 
 def finite(value: Any) -> float:
     """A prediction of a regression."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(f"must be a finite number, not {shown(value)}")
     found = number(value)
     if not math.isfinite(found):
         raise Refused(f"must be a finite number, not {found}")
@@ -92,9 +94,11 @@ def id_of(longest: int) -> Reader:
 
     def read(value: Any) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value) if value.bit_length() < 256 else ""
+            if value.bit_length() >= 256:
+                raise Refused("is too large an integer for an id; write it as text")
+            value = str(value)
         if not isinstance(value, str) or not value.strip():
-            raise Refused(f"must be text that is not empty, not {shown(value)}")
+            raise Refused(f"must be text that is not empty, or an integer, not {shown(value)}")
         if not value.isprintable():
             raise Refused("holds control or unprintable characters; write an id of printable ones")
         return _plain(value, longest)

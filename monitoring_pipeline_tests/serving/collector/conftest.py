@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 
 from monitoring_pipeline.serving.collector.app import create_app
+from monitoring_pipeline.serving.collector.connection import Connection
 from monitoring_pipeline.serving.collector.keys import KeyStore
 from monitoring_pipeline.serving.collector.limits import Limits
 from monitoring_pipeline_tests.toy import Toy
@@ -83,7 +84,8 @@ def record(number: int = 0, **changes: Any) -> dict[str, Any]:
 def serving(home: Path, base: Path, **options: Any) -> Iterator[Running]:
     clock = [NOW]
     app = create_app(home, base / "monitors", ship_every=0.2, clock=lambda: clock[0], **options)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=2,
+                            http=Connection, ws="none")  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -81,7 +81,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"prediction_id": ["a"]}, "prediction_id", "a list of 1"),
     ({"prediction_id": "a\nb"}, "prediction_id", "unprintable"),
     ({"prediction_id": "é" * 257}, "prediction_id", "257 characters; 256"),
-    ({"prediction_id": 10**400}, "prediction_id", "must be text"),
+    ({"prediction_id": 10**400}, "prediction_id", "too large an integer"),
     ({"event_time": "2024-03-05T10:00:00"}, "event_time", "carries no zone; write Z"),
     ({"event_time": "yesterday"}, "event_time", "not ISO 8601"),
     ({"event_time": 1709632800000}, "event_time", "milliseconds"),
@@ -91,8 +91,8 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"event_time": "2024-03-05T12:06:00Z"}, "event_time", "0:06:00 ahead of the collector's clock"),
     ({"model_version": {"v": 1}}, "model_version", "an object of 1"),
     ({"score": 1.5}, "score", "must lie in [0, 1], not 1.5"),
-    ({"score": "NaN"}, "score", "finite"),
-    ({"score": "0.5"}, "score", "must be a number"),
+    ({"score": "NaN"}, "score", "must be a finite number"),
+    ({"score": "0.5"}, "score", "must be a finite number"),
     ({"prediction": []}, "prediction", "must be one value"),
     ({"features": [1, 2]}, "features", "must be an object"),
     ({"features": {"x": "12"}}, "features.x", "must be a number"),
@@ -108,6 +108,9 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"scroe": 0.5}, "scroe", "did you mean 'score'?"),
     ({"scores": {"1": 0.5}}, "scores", "is not declared"),
     ({"id": "a"}, "id", "is not declared"),
+    ({"a\ud800": 1}, "a\\ud800", "is not declared"),
+    ({"features": {"x\ud800": 1}}, "features.x\\ud800", "did you mean 'x'?"),
+    ({"prediction_id": 1.5}, "prediction_id", "or an integer, not 1.5"),
 ]
 
 
@@ -162,6 +165,12 @@ def test_clock_skew_is_tolerated_as_ingestion_tolerates_it(collector: Running) -
 def test_only_some_mistakes_are_told_and_all_counted(limited: Running) -> None:
     found = limited.predictions([record(i, score=-1) for i in range(5)]).json()
     assert (found["n_errors"], len(found["errors"])) == (5, 3)
+    assert limited.metric('collector_refused_records_total{kind="predictions",monitor="toy"}') == 5
+    found = limited.predictions([record(i, **dict.fromkeys("abcd", 1)) for i in range(4)] + [record(4)]).json()
+    assert (found["n_errors"], [(e["index"], e["field"]) for e in found["errors"]]) == (
+        16, [(0, "a"), (0, "b"), (0, "c")],
+    )  # fmt: skip
+    assert limited.metric('collector_refused_records_total{kind="predictions",monitor="toy"}') == 5 + 4
 
 
 def test_other_tasks(collector: Running) -> None:

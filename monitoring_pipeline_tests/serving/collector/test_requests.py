@@ -18,6 +18,7 @@ import pytest
 
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.serving.collector import app as app_module
+from monitoring_pipeline.serving.collector.connection import Connection
 from monitoring_pipeline.serving.collector.keys import KeyStore
 from monitoring_pipeline.serving.collector.landing import Batch, RecordLog
 from monitoring_pipeline.serving.collector.server import exposed
@@ -114,6 +115,8 @@ BODIES: list[tuple[bytes, dict[str, str], int, str]] = [
     (b"[" * 50_000, JSON, 400, "nested too deep"),
     (b'[{"features": ' + b'{"a":' * 30_000 + b"1" + b"}" * 30_001 + b"]", JSON, 400, "nested too deep"),
     (b"[" + b"1" * 5000 + b"]", JSON, 400, "thousands of digits"),
+    (b'{"records": [], "records": [{}]}', JSON, 400, "'records' stands twice"),
+    (b'[{"features": {"x": 1, "amount": 2, "x": 3}}]', JSON, 400, "'x' stands twice"),
     (b"a=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "send application/json"),
     (b"[]", JSON | {"Content-Encoding": "br"}, 415, "send gzip"),
     (b"[]", JSON | {"Content-Encoding": "gzip"}, 400, "not gzip"),
@@ -145,6 +148,8 @@ def test_too_many_records_and_too_many_bytes(limited: Running) -> None:
     assert limited.predictions([record(i) for i in range(5)]).status_code == 202
     many = limited.predictions([record(i) for i in range(6)])
     assert (many.status_code, "5 are the most" in many.text) == (413, True)
+    broken = limited.post("/v1/toy/predictions", content=b"{\n" * 6, headers={"Content-Type": "application/jsonl"})
+    assert (broken.status_code, "5 are the most" in broken.text) == (413, True), "counted before they are read"
     large = limited.predictions([record(0, prediction_id="x" * 30_000)])
     assert (large.status_code, "20,000 bytes" in large.text) == (413, True)
 
@@ -187,6 +192,49 @@ def connection(running: Running) -> socket.socket:
     return socket.create_connection((url.host, url.port or 0), timeout=20)
 
 
+def test_an_offer_of_http_2_is_passed_over(shared: Running) -> None:
+    """Java's client makes it with every request without TLS, as long as nobody tells it otherwise."""
+    body = b'{"records": []}'
+    offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk"
+    with connection(shared) as found:
+        for _ in range(2):
+            found.sendall(head(shared, f"{offer}\r\nContent-Length: {len(body)}") + body)
+            assert b"the batch is empty" in found.recv(65536), "the body was read"
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/toy/predictions HT"], ids=["nothing", "half a head"])
+def test_a_connection_on_which_no_request_comes_is_closed(
+    shared: Running, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "idle_seconds", 0.2)
+    with connection(shared) as found:
+        found.sendall(sent)
+        assert found.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/toy/predictions", 405), ("POST", "/v1/toy/predictions/", 404), ("POST", "/v1/toy%2F/labels", 404)],
+)
+def test_a_wrong_address_is_answered_as_every_refusal(shared: Running, method: str, path: str, status: int) -> None:
+    answer = shared.client.request(method, path)
+    assert (answer.status_code, answer.json()["accepted"]) == (status, 0)
+    assert "/v1/MONITOR/predictions" in answer.json()["error"]
+
+
+def test_a_failure_of_the_collectors_own_is_counted(
+    collector: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def check(*arguments: Any) -> Any:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(app_module, "check", check)
+    answer = collector.predictions([record()])
+    assert (answer.status_code, answer.json()["accepted"]) == (500, 0)
+    assert "nobody thought of this" in caplog.text and "nobody" not in answer.text
+    assert collector.metric('collector_requests_total{kind="predictions",monitor="toy",status="500"}') == 1
+
+
 def test_what_it_says_of_itself(collector: Running) -> None:
     collector.predictions([record(0), record(1)])
     collector.predictions([record(0, score=7)])
@@ -210,8 +258,15 @@ def test_the_openapi_page_describes_the_batch(shared: Running) -> None:
     assert shared.client.get("/docs").status_code == 200
     paths = shared.client.get("/openapi.json").json()["paths"]
     operation = paths["/v1/{monitor}/predictions"]["post"]
-    example = operation["requestBody"]["content"]["application/json"]["example"]
+    content = operation["requestBody"]["content"]
+    example = content["application/json"]["example"]
     assert example["records"][0]["features"]["carrier"] == "UA"
+    assert json.loads(content["application/x-ndjson"]["example"]) == example["records"][0]
+    (names, _) = content["application/json"]["schema"]["anyOf"]
+    declared = names["properties"]["records"]["items"]["properties"]
+    assert {"type": "integer"} in declared["prediction_id"]["anyOf"], "a client made from this page can send numbers"
+    assert list(paths["/metrics"]["get"]["responses"]["200"]["content"]) == ["text/plain"]
+    assert "503" in paths["/healthz"]["get"]["responses"]
     assert {"202", "401", "403", "404", "413", "422", "503"} <= set(operation["responses"])
     assert operation["security"]
 

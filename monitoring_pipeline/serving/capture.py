@@ -1,13 +1,14 @@
 """Capture: what a service sends and answers, as rows. Fast when the input is as declared, careful when it is not.
 
-Accepted: one mapping (or object with fields), a list of them, a 1-d or 2-d array in the reference's feature order, a
-frame (anything with ``columns`` that gives a column by name). In a frame NaN is missing, as pandas means it; elsewhere
-it is NaN.
+Accepted: one mapping (or object with fields), a list of them, a structured array, a 1-d or 2-d array in the reference's
+feature order, a frame (anything with ``columns`` that gives a column by name) or Arrow table. In a frame NaN is missing,
+as pandas means it; elsewhere it is NaN.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import starmap
@@ -22,6 +23,8 @@ from monitoring_pipeline.serving.frame_capture import FrameCapture
 from monitoring_pipeline.serving.output import Answer
 from monitoring_pipeline.serving.rows import RowSchema
 from monitoring_pipeline.serving.values import ABSENT, as_code, as_mapping, as_number, truncated
+
+logger = logging.getLogger(__name__)
 
 _NOT_A_NUMBER = (struct.error, OverflowError, TypeError, ValueError)
 # What the fast way raises for a row that is not as declared.
@@ -57,7 +60,9 @@ class Capture:
         self._numerical_at = [order[n] for n in self._numerical]
         self._categorical_at = [order[n] for n in self._categorical]
 
-    def one(self, row: Any, answer: Answer, prediction_id: bytes, time: int, duration: float) -> tuple[bytes, bytes]:
+    def one(
+        self, row: dict[str, Any], answer: Answer, prediction_id: bytes, time: int, duration: float
+    ) -> tuple[bytes, bytes]:
         """(the packed row with its head, the whole frame body) of one row. Never raises for the row's sake."""
         try:
             packed = self._pack(
@@ -71,31 +76,32 @@ class Capture:
         return self._carefully(row, answer, prediction_id, time, duration)
 
     def _carefully(
-        self, row: Any, answer: Answer, prediction_id: bytes, time: int, duration: float
+        self, row: dict[str, Any], answer: Answer, prediction_id: bytes, time: int, duration: float
     ) -> tuple[bytes, bytes]:
-        mapping = self._mapping(row)
         odd: dict[str, Any] = dict(answer.oddities)
-        numbers, codes = self._row(mapping, odd)
+        numbers, codes = self._row(row, odd)
         tail = json.dumps({"0": odd}).encode() if odd else b""
         packed = self._pack(
             1, len(prediction_id), len(tail), time, duration, *numbers, *answer.numbers, *codes, *answer.codes
         )
         return packed, packed + prediction_id + tail
 
-    def _mapping(self, row: Any) -> Mapping[str, Any]:
-        """The row by feature name; an empty one, and an error noted, when there is no telling."""
+    def row(self, row: Any) -> dict[str, Any]:
+        """A copy of one row by feature name; an empty one, and an error noted, when there is no telling."""
+        if type(row) is dict:
+            return row.copy()
         try:
             mapping = as_mapping(row)
-            if mapping is None and hasattr(row, "__len__") and not isinstance(row, str | bytes):
+            if mapping is not None:
+                return dict(mapping)
+            in_order = hasattr(row, "__len__") and not isinstance(row, str | bytes) and not hasattr(row, "columns")
+            if in_order and len(row) == self._n_features:
                 values = row.tolist() if hasattr(row, "tolist") else list(row)
-                if len(values) == self._n_features:
-                    return dict(zip(self.schema.features, values, strict=True))
-        except Exception:  # noqa: BLE001 — any object may come; it is counted below and logged as a row without features
-            mapping = None
-        if mapping is None:
-            self._note(ROW, "type", 1)
-            return {}
-        return mapping
+                return dict(zip(self.schema.features, values, strict=True))
+        except Exception as error:  # noqa: BLE001 — any object may come; it is counted and logged as an empty row
+            logger.debug("a row could not be read: %s: %s", type(error).__name__, error)
+        self._note(ROW, "type", 1)
+        return {}
 
     def _row(self, row: Mapping[str, Any], odd: dict[str, Any]) -> tuple[list[float], list[int]]:
         """One row value by value; what is odd about it goes into ``odd``, what is wrong is noted."""
@@ -138,14 +144,33 @@ class Capture:
     # Batches.
 
     def many(self, rows: Any) -> Captured:
-        """Features of a batch. Never raises for the rows' sake."""
+        """Features of a batch, copied. Never raises for the rows' sake: what cannot be read is noted, a row each."""
+        try:
+            return self._many(rows)
+        except Exception as error:  # noqa: BLE001 — any object may look like a batch; it is counted and logged as read
+            logger.debug("a batch could not be read: %s: %s", type(error).__name__, error)
+        n = _length(rows)
+        self._note(ROW, "type", n)
+        captured = self._columns.empty(n)
+        for i in range(n):
+            captured.odd(i, ROW, ["type", truncated(type(rows).__name__)])
+        return captured
+
+    def _many(self, rows: Any) -> Captured:
+        if hasattr(rows, "column_names") and hasattr(rows, "to_pandas"):  # a table of Arrow's
+            rows = rows.to_pandas()
         if hasattr(rows, "columns") and hasattr(rows, "__getitem__"):
             return self._frames.capture(rows)
+        if getattr(getattr(rows, "dtype", None), "names", None):
+            return self._mappings([self.row(row) for row in rows])
         if hasattr(rows, "dtype") and getattr(rows, "ndim", 0) == 2:
-            return self._array(np.asarray(rows))
-        return self._mappings(list(rows))
+            sparse = hasattr(rows, "toarray")
+            if sparse and rows.shape[1] != self._n_features:  # too wide to be spread out, maybe
+                return self._array(np.broadcast_to(np.float64(0), rows.shape))
+            return self._array(rows.toarray() if sparse else np.asarray(rows))
+        return self._mappings([row if type(row) is dict else self.row(row) for row in rows])
 
-    def _mappings(self, rows: list[Any]) -> Captured:
+    def _mappings(self, rows: list[dict[str, Any]]) -> Captured:
         """All rows at once where each has every feature, else row by row."""
         try:
             numbers = list(map(self._numbers_of, rows))
@@ -180,11 +205,11 @@ class Capture:
                 into.oddities[str(i)] = odd
             return self._pack_numbers(*numbers)
 
-    def _one_by_one(self, rows: list[Any]) -> Captured:
+    def _one_by_one(self, rows: list[dict[str, Any]]) -> Captured:
         captured = self._columns.empty(len(rows))
         for i, row in enumerate(rows):
             odd: dict[str, Any] = {}
-            captured.numbers[i], captured.codes[i] = self._row(self._mapping(row), odd)
+            captured.numbers[i], captured.codes[i] = self._row(row, odd)
             if odd:
                 captured.oddities[str(i)] = odd
         return captured
@@ -192,7 +217,7 @@ class Capture:
     def _array(self, array: NDArray[Any]) -> Captured:
         """A matrix in the order of the reference's features."""
         if array.dtype.kind in "fiub" and array.shape[1] == self._n_features == len(self._numerical):
-            return Captured(np.asarray(array, np.float64), np.empty((len(array), 0), np.uint16))
+            return Captured(np.array(array, np.float64), np.empty((len(array), 0), np.uint16))
         captured = self._columns.empty(len(array))
         if array.shape[1] != self._n_features:
             self._note(ROW, "width", len(array))
@@ -207,6 +232,15 @@ class Capture:
         for j, at in enumerate(self._categorical_at):
             self._columns.read_codes(captured, j, array[:, at].tolist())
         return captured
+
+
+def _length(rows: Any) -> int:
+    """How many rows something is that cannot be read; 1 when it does not say."""
+    shape = getattr(rows, "shape", None)
+    try:
+        return int(shape[0]) if shape else len(rows)
+    except Exception:  # noqa: BLE001 — an object's own __len__ may raise anything; it is counted as one row
+        return 1
 
 
 __all__ = ["Capture", "Captured"]

@@ -13,8 +13,11 @@ import weakref
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import NoneType
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +33,7 @@ from monitoring_pipeline.serving.reference import load_reference
 from monitoring_pipeline.serving.rows import HEAD, RowSchema, id_sequence, id_text, pack_rows
 from monitoring_pipeline.serving.saturation import Saturation
 from monitoring_pipeline.serving.tally import COLUMNS, ColumnCells, Tally
-from monitoring_pipeline.serving.values import as_id, as_microseconds
+from monitoring_pipeline.serving.values import as_id, as_microseconds, is_null
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -75,7 +78,7 @@ class Monitoring:
         self.log = log
         self.ids = IdSource()
         self._capture = Capture(self.schema, frozenset(ignore), self.note_input_error)
-        self._outputs: dict[tuple[Any, ...], Output] = {}
+        self._output = Output(self.reference.layout, self.schema)
         self._tally = Tally(self.schema)
         self._active: list[None] = []
         self._error_names: set[str] = set()
@@ -126,58 +129,66 @@ class Monitoring:
     ) -> Callable[..., Any]:
         """``predict`` with the same arguments and answers, counted and logged. ``async`` callables stay so.
 
-        The first argument holds the features: one row or a batch (see ``serving.capture``). Two keyword arguments are
+        The first argument (after ``self``), by position or by name, holds the features: one row or a batch (see
+        ``serving.capture``). They are logged as they were before the call. Two keyword arguments are
         taken out: ``prediction_id`` (text, or one a row) and ``event_time`` (datetime, seconds since 1970 UTC, or one
         a row; now when absent). ``output`` and ``classes`` say how answers are read (see ``serving.output.Output``); by
         default the classes come from the model the callable is a method of. Raises what ``predict`` raises, and
         PredictionLogError when the log's policy is ``block`` and the spool is full.
         """
-        model = getattr(predict, "__self__", None)
-        if classes is None:
-            classes = getattr(model, "classes_", None)
-        if output == "auto" and classes is not None and getattr(predict, "__name__", "") == "predict":
+        name = getattr(predict, "__name__", "")
+        of_model = getattr(getattr(predict, "__self__", None), "classes_", None)
+        if output == "auto" and of_model is not None and name == "predict":
             output = "prediction"
-        reader = Output(self.reference.layout, self.schema, output, classes)
-        if inspect.iscoroutinefunction(predict):
+        threshold = 0.0 if name == "decision_function" else 0.5
+        reader = Output(self.reference.layout, self.schema, output, of_model if classes is None else classes, threshold)
+        if inspect.iscoroutinefunction(predict) or inspect.iscoroutinefunction(getattr(predict, "__call__", None)):  # noqa: B004 — an object whose calls are awaited
             return self._wrap_async(predict, reader)
+        at, features = _first_argument(predict)
 
         @functools.wraps(predict)
-        def monitored(rows: Any, *args: Any, prediction_id: Any = None, event_time: Any = None, **kwargs: Any) -> Any:
+        def monitored(*args: Any, prediction_id: Any = None, event_time: Any = None, **kwargs: Any) -> Any:
+            rows = args[at] if len(args) > at else kwargs.get(features)
+            given: Any = rows.copy() if type(rows) is dict else self._before(rows)
             active = self._active
             active.append(None)
             start = time.perf_counter()
             try:
-                answer = predict(rows, *args, **kwargs)
+                answer = predict(*args, **kwargs)
                 duration = time.perf_counter() - start
             except BaseException as error:
                 self.note_error(type(error).__name__)
                 raise
             finally:
                 active.pop()
-            if type(rows) is dict:
-                self._one(rows, self._read(reader, answer), prediction_id, event_time, duration)
+            if type(given) is dict:
+                self._one(given, self._read(reader, answer), prediction_id, event_time, duration)
             else:
-                self._any(rows, answer, reader, prediction_id, event_time, duration)
+                self._batch(given, answer, reader, prediction_id, event_time, duration)
             return answer
 
         return monitored
 
     def _wrap_async(self, predict: Callable[..., Any], reader: Output) -> Callable[..., Any]:
+        at, features = _first_argument(predict)
+
         @functools.wraps(predict)
-        async def monitored(
-            rows: Any, *args: Any, prediction_id: Any = None, event_time: Any = None, **kwargs: Any
-        ) -> Any:
+        async def monitored(*args: Any, prediction_id: Any = None, event_time: Any = None, **kwargs: Any) -> Any:
+            given = self._before(args[at] if len(args) > at else kwargs.get(features))
             self._active.append(None)
             start = time.perf_counter()
             try:
-                answer = await predict(rows, *args, **kwargs)
+                answer = await predict(*args, **kwargs)
                 duration = time.perf_counter() - start
             except BaseException as error:
                 self.note_error(type(error).__name__)
                 raise
             finally:
                 self._active.pop()
-            self._any(rows, answer, reader, prediction_id, event_time, duration)
+            if type(given) is dict:
+                self._one(given, self._read(reader, answer), prediction_id, event_time, duration)
+            else:
+                self._batch(given, answer, reader, prediction_id, event_time, duration)
             return answer
 
         return monitored
@@ -208,19 +219,20 @@ class Monitoring:
 
         Raises PredictionLogError as ``wrap``.
         """
-        reader = self._outputs.setdefault((), Output(self.reference.layout, self.schema))
-        return self._one(features, reader.given(prediction, score), prediction_id, event_time, duration)
+        answer = self._output.given(prediction, score)
+        return self._one(self._capture.row(features), answer, prediction_id, event_time, duration)
 
     # Recording.
 
-    def _any(self, rows: Any, answer: Any, reader: Output, ids: Any, times: Any, duration: float) -> None:
-        if _is_batch(rows):
-            captured = self._capture.many(rows)
-            n = len(captured.numbers)
-            if n:
-                self._many(captured, self._read_many(reader, answer, n), ids, times, duration)
-            return
-        self._one(rows, self._read(reader, answer), ids, times, duration)
+    def _before(self, rows: Any) -> Any:
+        """What there is to record of the rows, taken before the model is called, which may change them: a dict of one
+        row, or a batch's ``Captured``."""
+        return self._capture.many(rows) if _is_batch(rows) else self._capture.row(rows)
+
+    def _batch(self, captured: Captured, answer: Any, reader: Output, ids: Any, times: Any, duration: float) -> None:
+        n = len(captured.numbers)
+        if n:
+            self._many(captured, self._read_many(reader, answer, n), self._names(ids, n), times, duration)
 
     def _read(self, reader: Output, answer: Any) -> Answer:
         """What the model answered; nothing, and an error noted, when it is of a kind that cannot be read."""
@@ -251,8 +263,8 @@ class Monitoring:
         logger.debug("an answer could not be read: %s: %s", type(error).__name__, error)
         self.note_input_error("__row__", "answer", n)
 
-    def _one(self, row: Any, answer: Answer, prediction_id: Any, event_time: Any, duration: float) -> str:
-        name = self.ids.one() if prediction_id is None else as_id(prediction_id)
+    def _one(self, row: dict[str, Any], answer: Answer, prediction_id: Any, event_time: Any, duration: float) -> str:
+        name = self.ids.one() if prediction_id is None else self._name(prediction_id)
         moment = time.time_ns() // 1000 if event_time is None else self._moment(event_time)
         packed, body = self._capture.one(row, answer, b"T" + name.encode("utf-8", "replace"), moment, duration)
         if self.log is not None:
@@ -263,6 +275,21 @@ class Monitoring:
             self.count_pending()
         return name
 
+    def _name(self, prediction_id: Any) -> str:
+        """An id as text; made up for none and for an empty one, which would tell nothing apart."""
+        return self.ids.one() if is_null(prediction_id) or prediction_id == "" else as_id(prediction_id)
+
+    def _names(self, ids: Any, n: int) -> list[str] | None:
+        """The ids of a batch's rows; None when they are to be made up, an error noted when they are not one a row."""
+        if ids is None:
+            return None
+        alone = isinstance(ids, str | bytes) or not hasattr(ids, "__iter__") or getattr(ids, "ndim", 1) == 0
+        given = [ids] if alone else list(ids)
+        if len(given) != n:
+            self.note_input_error("__row__", "prediction_id", n)
+            return None
+        return [self._name(i) for i in given]
+
     def _append(self, body: bytes, n: int) -> None:
         assert self.log is not None
         try:
@@ -271,7 +298,7 @@ class Monitoring:
             self.note_error("PredictionLogError")
             raise
 
-    def _many(self, captured: Captured, answers: Answers, ids: Any, times: Any, duration: float) -> None:
+    def _many(self, captured: Captured, answers: Answers, names: list[str] | None, times: Any, duration: float) -> None:
         n = len(captured.numbers)
         rows = np.empty(n, self.schema.dtype)
         numbers = _by_column(captured.numbers, answers.numbers)
@@ -282,23 +309,22 @@ class Monitoring:
         for row, odd in answers.oddities.items():
             captured.oddities.setdefault(str(row), {}).update(odd)
         if self.log is not None:
-            self._log_many(rows, captured, ids)
+            self._log_many(rows, captured, names)
         with self.counters.lock:
             self._tally.add(self._columns, numbers, codes)
             self._count_durations([duration])
             self._rows[0] += n
             self._spooled[0] += n if self.log is not None else 0
 
-    def _log_many(self, rows: Any, captured: Captured, ids: Any) -> None:
+    def _log_many(self, rows: Any, captured: Captured, names: list[str] | None) -> None:
         """In frames of a quarter of a segment at most."""
         assert self.log is not None
         n = len(rows)
-        prefix = None if ids is not None and not isinstance(ids, str) and len(ids) == n else self.ids.prefix()
-        names = [as_id(i) for i in ids] if prefix is None else []
+        prefix = self.ids.prefix() if names is None else ""
         step = max(1, self.log.policy.segment_bytes // 4 // rows.dtype.itemsize)
         for start in range(0, n, step):
             part = rows[start : start + step]
-            blob = id_text(names[start : start + step]) if prefix is None else id_sequence(prefix, start)
+            blob = id_sequence(prefix, start) if names is None else id_text(names[start : start + step])
             odd = captured.oddities
             if odd and n > step:
                 odd = {str(int(i) - start): o for i, o in odd.items() if start <= int(i) < start + len(part)}
@@ -429,10 +455,35 @@ def _by_column(features: NDArray[Any], outputs: NDArray[Any]) -> NDArray[Any]:
     return both
 
 
+_SCALARS = (int, float, complex, str, bytes, date, timedelta, Decimal, Enum, UUID)
+
+
 def _is_batch(rows: Any) -> bool:
     if isinstance(rows, list | tuple):
-        return not rows or not isinstance(rows[0], int | float | str | NoneType)
-    return hasattr(rows, "columns") or getattr(rows, "ndim", 1) == 2
+        if not rows:
+            return True
+        first = rows[0]
+        return not (hasattr(rows, "_fields") or isinstance(first, _SCALARS) or is_null(first) or _is_scalar(first))
+    n_dimensions = getattr(rows, "ndim", 1)
+    if n_dimensions == 1 and getattr(getattr(rows, "dtype", None), "names", None):
+        return True  # a structured array
+    return hasattr(rows, "column_names") or hasattr(rows, "columns") or n_dimensions == 2
+
+
+def _is_scalar(value: Any) -> bool:
+    """A number or text of NumPy's; a row of a structured array is none."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and getattr(value, "ndim", None) == 0 and not getattr(dtype, "names", None)
+
+
+def _first_argument(predict: Callable[..., Any]) -> tuple[int, str]:
+    """Position and name of the argument that holds the features: the first, after ``self`` of a method not bound."""
+    try:
+        names = list(inspect.signature(predict).parameters)
+    except (TypeError, ValueError):  # some that are written in C have none
+        names = []
+    at = 1 if names[:1] == ["self"] else 0
+    return at, names[at] if len(names) > at else ""
 
 
 __all__ = ["DURATION_EDGES", "Monitoring"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -41,13 +41,19 @@ class Output:
 
     ``auto``: regression — the number is the prediction. Classification — as many numbers as classes are the scores in
     the order of ``classes`` (the model's ``classes_``; else the reference's); a float is the positive class's score;
-    anything else is the predicted class. ``{"prediction": …, "score": …}`` is taken as it stands. A class that is not
-    given follows from the scores: the greatest, binary at 0.5.
+    anything else is the predicted class. ``{"prediction": …, "score": …}`` is taken as it stands, of a batch each as
+    many as rows. A class that is not given follows from the scores: the greatest, of one score at ``threshold``.
     """
 
     def __init__(
-        self, layout: Layout, schema: RowSchema, form: OutputForm = "auto", classes: Sequence[Any] | None = None
+        self,
+        layout: Layout,
+        schema: RowSchema,
+        form: OutputForm = "auto",
+        classes: Sequence[Any] | None = None,
+        threshold: float = 0.5,
     ) -> None:
+        self._threshold = threshold
         outcome = layout.outcome
         self._regression = outcome.task == "regression"
         self._form = form
@@ -115,7 +121,7 @@ class Output:
         if score is None:
             return (MISSING,) * n, None
         if isinstance(score, Mapping):
-            score = [score.get(c, 0.0 if len(self._labels) > 2 else MISSING) for c in self._order]
+            score = self._in_order(score)
         elif not isinstance(score, list):
             score = _unwrapped(score)
         values = [as_number(v)[0] for v in score] if isinstance(score, list) else [as_number(score)[0]]
@@ -124,29 +130,56 @@ class Output:
         if len(values) != self._n_classes:
             odd["__row__"] = ["scores", truncated(score)]
             return (MISSING,) * n, None
-        position = max(range(len(values)), key=values.__getitem__)
+        position = None if any(v != v for v in values) else max(range(len(values)), key=values.__getitem__)
         return tuple(values[i] for i in self._picks)[:n], position
+
+    def _in_order(self, scores: Mapping[Any, Any]) -> list[Any]:
+        """Scores that were given by class, in the order of the classes; of none of them when no class is known."""
+        by_class = {as_category(c)[0]: score for c, score in scores.items()}
+        if by_class.keys().isdisjoint(self._order):
+            return []
+        if self._n_classes == 2:  # the other class's score follows
+            for one, other in (self._order, self._order[::-1]):
+                number, reason = as_number(by_class.get(one))
+                if other not in by_class and not reason:
+                    by_class[other] = 1.0 - number
+        return [by_class.get(c, 0.0) for c in self._order]
 
     def _binary_position(self, score: float) -> int | None:
         if score != score or not self._picks:
             return None
-        return self._picks[0] if score >= 0.5 else self._n_classes - 1 - self._picks[0]
+        return self._picks[0] if score >= self._threshold else self._n_classes - 1 - self._picks[0]
 
     def many(self, answers: Any, n: int) -> Answers | None:
-        """Of a batch of ``n``; None when the answer is not one of ``n``."""
+        """Of a batch of ``n``; None when the answer is not one of ``n``. A batch of one may be answered as a row is."""
+        if isinstance(answers, Mapping):
+            return self._by_name(answers, n)
         if hasattr(answers, "to_numpy"):
             answers = answers.to_numpy()
-        if isinstance(answers, np.ndarray) and answers.dtype.kind == "f" and len(answers) == n:
+        if isinstance(answers, np.ndarray) and answers.dtype.kind == "f" and answers.ndim and len(answers) == n:
             fast = self._array(answers)
             if fast is not None:
                 return fast
-        try:
-            listed = answers.tolist() if hasattr(answers, "tolist") else list(answers)
-        except TypeError:
-            return None
-        if len(listed) != n:
-            return None
-        each = [self.one(a) for a in listed]
+        listed = _listed(answers)
+        if listed is None or len(listed) != n:
+            return self._gathered([self.one(answers)]) if n == 1 and _is_readable(answers) else None
+        return self._gathered([self.one(a) for a in listed])
+
+    def _by_name(self, answers: Mapping[str, Any], n: int) -> Answers | None:
+        """``{"prediction": …, "score": …}`` of as many each as there are rows."""
+        columns = []
+        for name in ("prediction", "score"):
+            column = answers.get(name)
+            listed = [None] * n if column is None else _listed(column)
+            if listed is None or len(listed) != n:
+                listed = [column] if n == 1 else None
+            if listed is None:
+                return None
+            columns.append(listed)
+        return self._gathered([self.given(p, s) for p, s in zip(*columns, strict=True)])
+
+    def _gathered(self, each: Sequence[Answer]) -> Answers:
+        n = len(each)
         return Answers(
             np.array([a.numbers for a in each], np.float64).reshape(n, len(self._outputs)),
             np.array([a.codes for a in each], np.uint16).reshape(n, int(self._has_class)),
@@ -169,7 +202,7 @@ class Output:
         elif answers.size == n and len(self._scored) == 1 and self._picks:
             scores = answers.reshape(n, 1)[:, : self._n_scores]
             other = self._n_classes - 1 - self._picks[0]
-            position = np.where(answers.reshape(n) >= 0.5, self._picks[0], other)
+            position = np.where(answers.reshape(n) >= self._threshold, self._picks[0], other)
         else:
             return None
         codes = none
@@ -192,6 +225,22 @@ def _order(given: Sequence[Any] | None, known: tuple[str, ...]) -> list[str]:
         "the model's classes are %s, the reference's %s: scores are taken in the reference's order", order, known
     )
     return list(known)
+
+
+def _is_readable(answers: Any) -> bool:
+    """Whether it may be looked at more than once: what an iterator gives is the caller's."""
+    return not hasattr(answers, "__next__")
+
+
+def _listed(answers: Any) -> list[Any] | None:
+    """Answers one by one; None of what holds none, or may not be looked at."""
+    if isinstance(answers, str | bytes | Mapping | Set) or not _is_readable(answers):
+        return None
+    try:
+        listed = answers.tolist() if hasattr(answers, "tolist") else list(answers)
+    except TypeError:
+        return None
+    return listed if isinstance(listed, list) else None
 
 
 def _unwrapped(answer: Any) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 import reprlib
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from monitoring_pipeline.profiles.layout import ColumnLayout
@@ -48,8 +51,10 @@ def as_category(value: Any) -> tuple[str | None, Reason]:
     """Canonical text of a category (integers without ``.0``, ``true``/``false``), None when missing; why if wrong."""
     if value is ABSENT:
         return None, "absent"
+    if isinstance(value, Enum):  # before texts: str() of a member that is a text is its name
+        value = value.value
     if isinstance(value, str):
-        return str(value), None
+        return str.__str__(value), None
     if hasattr(value, "item") and hasattr(value, "dtype"):
         value = _item(value)
     name = type(value).__name__
@@ -63,7 +68,7 @@ def as_category(value: Any) -> tuple[str | None, Reason]:
         if math.isnan(value):
             return None, None
         return (str(int(value)) if value.is_integer() else repr(value)), None
-    if name in ("Decimal", "UUID", "date", "datetime", "str_", "Enum"):
+    if name in ("Decimal", "UUID", "date", "datetime", "str_"):
         return str(value), None
     return None, "type"
 
@@ -75,16 +80,24 @@ def _item(value: Any) -> Any:
         return value
 
 
+_INTEGER = re.compile(r"-?[1-9][0-9]{0,17}")
+_BOOLEANS = {"true": (True, "1"), "false": (False, "0")}
+
+
 def category_codes(layout: ColumnLayout) -> dict[Any, int]:
-    """Code by value as callers send it. Integers stand beside their text, but 0 and 1, which equal booleans."""
+    """Code by value as callers send it. Integers stand beside their text, but 0 and 1, which equal booleans.
+
+    Where the categories are false and true, 0 and 1 mean them too, as they do to ingestion.
+    """
     codes: dict[Any, int] = {None: MISSING_CODE}
     for code, text in enumerate(layout.categories):
         codes[text] = code
-        if text.lstrip("-").isdecimal() and text == str(int(text)) and text not in ("0", "1"):
+        if text != "1" and _INTEGER.fullmatch(text):
             codes[int(text)] = code
-    for value, text in ((True, "true"), (False, "false")):
-        if text in codes and "0" not in codes and "1" not in codes:
-            codes[value] = codes[text]
+    if not codes.keys() - {None, *_BOOLEANS}:
+        for text, others in _BOOLEANS.items():
+            if text in codes:
+                codes |= dict.fromkeys(others, codes[text])
     return codes
 
 
@@ -98,38 +111,65 @@ def as_code(value: Any, codes: Mapping[Any, int]) -> tuple[int, str | None, Reas
 
 
 def as_mapping(row: Any) -> Mapping[str, Any] | None:
-    """A row as a mapping: dict, pydantic model, dataclass or plain object; None when it is nothing of the kind."""
+    """A row as a mapping: dict, pydantic model, dataclass, record or plain object; None when it is none of these."""
     if isinstance(row, Mapping):
         return row
+    names = _field_names(row)
+    if names is not None:
+        return {name: getattr(row, name) for name in names}
+    names = getattr(getattr(row, "dtype", None), "names", None)
+    if names is not None:  # one of a structured array
+        return dict(zip(names, row.tolist(), strict=True))
+    if hasattr(row, "keys") and hasattr(row, "__getitem__") and not hasattr(row, "columns"):
+        return {name: row[name] for name in row.keys()}  # noqa: SIM118 — no mapping: a database driver's row, a Series
     dump: Callable[[], Any] | None = getattr(row, "model_dump", None) or getattr(row, "_asdict", None)
     if dump is not None:
         return dict(dump())
-    if hasattr(row, "to_dict") and hasattr(row, "index") and not hasattr(row, "columns"):
-        return dict(row.to_dict())  # pandas Series
     found = getattr(row, "__dict__", None)
     return found if isinstance(found, dict) and not hasattr(row, "__array__") else None
 
 
+def _field_names(row: Any) -> Sequence[str] | None:
+    """Of a dataclass or a struct, which may keep its fields in slots."""
+    if is_dataclass(row):
+        return [field.name for field in fields(row)]
+    return getattr(type(row), "__struct_fields__", None)
+
+
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 EARLIEST = int(datetime(1970, 1, 1, tzinfo=UTC).timestamp() * 1e6)
 LATEST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1e6)
 
 
 def as_microseconds(moment: Any) -> int | None:
-    """Since 1970 in UTC, from a datetime (naive: UTC), seconds since 1970 or ISO 8601; None when it is no moment."""
+    """Since 1970 in UTC, from a datetime (Python's, pandas', NumPy's; naive: UTC), seconds since 1970 or ISO 8601.
+
+    None when it is no moment.
+    """
     try:
         if isinstance(moment, str):
             moment = datetime.fromisoformat(moment)
         if isinstance(moment, datetime):
-            moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        microseconds = int(float(moment) * 1e6)
+            microseconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
+        elif getattr(getattr(moment, "dtype", None), "kind", None) == "M":
+            microseconds = int(moment.astype("datetime64[us]").astype("int64"))
+        else:
+            microseconds = round(float(moment) * 1e6)
     except (ValueError, TypeError, OverflowError):
         return None
     return microseconds if EARLIEST <= microseconds < LATEST else None
 
 
+def is_null(value: Any) -> bool:
+    """None, NaN, pandas' NA and NaT."""
+    return type(value).__name__ in _NULL_TYPES or (isinstance(value, float) and value != value)
+
+
 def as_id(value: Any) -> str:
-    """A prediction id as one line of text; a long one keeps its beginning and gains a digest of the whole."""
-    text = value if isinstance(value, str) else truncated(value)
+    """A prediction id as one line of text, 7 for 7.0; a long one keeps its beginning and gains a digest of it all."""
+    text = as_category(value)[0]
+    if text is None:
+        text = truncated(value)
     if len(text) > MAX_TEXT or not text.isprintable():
         import hashlib
 

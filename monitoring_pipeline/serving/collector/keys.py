@@ -10,7 +10,9 @@ import fcntl
 import hashlib
 import hmac
 import json
+import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +22,9 @@ from pathlib import Path
 
 from monitoring_pipeline.errors import UserError
 
+logger = logging.getLogger(__name__)
 PREFIX = "mpc"
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -64,19 +68,18 @@ class KeyStore:
         """Raises UserError when the file is there but cannot be read: then no key is valid."""
         try:
             stat = self.path.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if seen != self._seen:
+                self._keys, self._seen = _keys_in(self.path.read_text()), seen
+                if stat.st_mode & 0o022:
+                    logger.warning("%s: others may write to it, and so make keys; `chmod 600` it", self.path)
         except FileNotFoundError:
             self._keys, self._seen = (), None
-            return ()
-        seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if seen != self._seen:
-            try:
-                self._keys = tuple(Key(**entry) for entry in json.loads(self.path.read_text())["keys"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    f"{self.path}: the keys cannot be read ({type(error).__name__}: {error}); restore the file, or "
-                    "remove it and create the keys anew"
-                ) from error
-            self._seen = seen
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.path}: the keys cannot be read ({type(error).__name__}: {error}); restore the file, or "
+                "remove it and create the keys anew"
+            ) from error
         return self._keys
 
     def monitor_of(self, secret: str) -> str | None:
@@ -105,13 +108,30 @@ class KeyStore:
             os.close(fd)
 
     def _write(self, keys: tuple[Key, ...]) -> None:
+        """Raises UserError; then the file is as it was."""
         temporary = self.path.with_suffix(".tmp")
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as out:
-            json.dump({"keys": [asdict(key) for key in keys]}, out, indent=1)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(self.path)
+        try:
+            temporary.unlink(missing_ok=True)  # another's may be readable to all
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "w") as out:
+                json.dump({"keys": [asdict(key) for key in keys]}, out, indent=1)
+                out.flush()
+                os.fsync(out.fileno())
+            temporary.replace(self.path)
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror}); nothing was changed") from error
+
+
+def _keys_in(text: str) -> tuple[Key, ...]:
+    """Raises ValueError, KeyError, TypeError."""
+    entries = json.loads(text)["keys"]
+    if not isinstance(entries, list):
+        raise TypeError(f"`keys` must be a list, not {type(entries).__name__}")
+    keys = tuple(Key(**entry) for entry in entries)
+    for number, key in enumerate(keys, 1):
+        if not all(isinstance(value, str) for value in asdict(key).values()) or not _SHA256.fullmatch(key.sha256):
+            raise ValueError(f"entry {number} is not as it was written")
+    return keys
 
 
 def _digest(secret: str) -> str:

@@ -76,9 +76,49 @@ def test_keys_are_kept_hashed_and_private(tmp_path: Path) -> None:
     assert store.monitor_of("") is store.monitor_of(json.loads(text)["keys"][0]["sha256"]) is None
     assert len(store.revoke("toy")) == 3 and store.revoke("toy") == []
     assert [k.monitor for k in KeyStore(tmp_path).all()] == ["other"]
-    store.path.write_text('{"keys": [{"key_id": 1}]}')
-    with pytest.raises(UserError, match="create the keys anew"):
-        KeyStore(tmp_path).all()
+
+
+ENTRY = {"key_id": "a", "monitor": "toy", "sha256": "0" * 64, "created_at": ""}
+
+
+@pytest.mark.parametrize(
+    "keys", [[{"key_id": 1}], {}, [ENTRY | {"sha256": "é"}], [ENTRY | {"monitor": 5}], [ENTRY | {"role": "b"}]], ids=str
+)
+def test_a_file_of_keys_that_somebody_spoilt_is_no_file_without_keys(tmp_path: Path, keys: Any) -> None:
+    store = KeyStore(tmp_path)
+    store.create("toy")
+    store.path.write_text(json.dumps({"keys": keys}))
+    for wanted in (store.all, KeyStore(tmp_path).all, lambda: store.monitor_of("mpc_x")):
+        with pytest.raises(UserError, match="create the keys anew"):
+            wanted()
+
+
+def test_a_file_of_keys_that_others_may_write_to_is_warned_of_and_mended_by_the_next_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = KeyStore(tmp_path)
+    store.create("toy")
+    store.path.chmod(0o666)
+    store.path.with_suffix(".tmp").write_text("of one that was killed, readable to all")
+    assert len(KeyStore(tmp_path).all()) == 1
+    assert "others may write to it" in caplog.text
+    store.create("toy")
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+
+
+def test_keys_that_cannot_be_written_stay_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = KeyStore(tmp_path)
+    _, secret = store.create("toy")
+
+    def fsync(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with pytest.raises(UserError, match=r"No space left on device.*nothing was changed"):
+        store.create("toy")
+    with pytest.raises(UserError, match="nothing was changed"):
+        store.revoke("toy")
+    assert store.monitor_of(secret) == "toy"
 
 
 def test_a_monitor_that_is_declared_no_longer(collector: Running) -> None:

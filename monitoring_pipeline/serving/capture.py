@@ -1,8 +1,8 @@
 """Capture: what a service sends and answers, as rows. Fast when the input is as declared, careful when it is not.
 
 Accepted: one mapping (or object with fields), a list of them, a structured array, a 1-d or 2-d array in the reference's
-feature order, a frame (anything with ``columns`` that gives a column by name) or Arrow table. In a frame NaN is missing,
-as pandas means it; elsewhere it is NaN.
+feature order, a frame (anything with ``columns`` that gives a column by name), an Arrow table. In a frame NaN is
+missing, as pandas means it; elsewhere it is NaN.
 """
 
 from __future__ import annotations

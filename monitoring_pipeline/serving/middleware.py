@@ -16,18 +16,20 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HTTP_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNMATCHED = "__unmatched__"
+UNMATCHED, OTHER = "__unmatched__", "__other__"
+MAX_ROUTES = 300
 
 
 class MonitoringMiddleware:
     """``app.add_middleware(MonitoringMiddleware, monitoring=monitoring)``, or around any ASGI application.
 
     Counts requests, errors (exceptions and answers of 500 and above), durations and requests in flight. Paths that no
-    route takes are one route, so that a scan of the server adds no series.
+    route takes are one route, so that a scan of the server adds no series; so are routes beyond ``MAX_ROUTES``.
     """
 
     def __init__(self, app: Application, monitoring: Monitoring) -> None:
         self._app, self._monitoring = app, monitoring
+        self._routes: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,6 +45,7 @@ class MonitoringMiddleware:
 
         active = self._monitoring.http_active
         active.append(None)
+        root = scope.get("root_path", "")
         start = time.perf_counter()
         error: str | None = None
         try:
@@ -52,11 +55,19 @@ class MonitoringMiddleware:
             raise
         finally:
             active.pop()
-            self._count(scope, status or 500, error, time.perf_counter() - start)
+            route = self._bounded(route_template(scope, root))
+            self._count(scope, route, status or 500, error, time.perf_counter() - start)
 
-    def _count(self, scope: Scope, status: int, error: str | None, duration: float) -> None:
+    def _bounded(self, route: str) -> str:
+        """Whatever an application's router tells of its routes."""
+        if route not in self._routes:
+            if len(self._routes) >= MAX_ROUTES:
+                return OTHER
+            self._routes.add(route)
+        return route
+
+    def _count(self, scope: Scope, route: str, status: int, error: str | None, duration: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        route = route_template(scope)
         counters = self._monitoring.counters
         requests = counters.block(("http", method, route, str(status)), 1)
         durations = counters.block(("http_duration", route), len(HTTP_EDGES) + 2)
@@ -70,13 +81,36 @@ class MonitoringMiddleware:
                 failures[0] += 1
 
 
-def route_template(scope: Scope) -> str:
-    """``/items/{item_id}`` rather than ``/items/7``; ``__unmatched__`` where no route took the request."""
-    path = getattr(scope.get("route"), "path", None)
+def route_template(scope: Scope, root: str = "") -> str:
+    """``/items/{item_id}`` rather than ``/items/7``; ``__unmatched__`` where no route took the request.
+
+    ``root`` is the ``root_path`` the request came with: what the application added to it is the path of its mounts. Of
+    what a mounted application does not tell, as of static files, the mount is the route.
+    """
+    route = scope.get("route") or _by_endpoint(scope)
+    path = getattr(route, "path", None)
+    mounts = _templated(scope.get("root_path", "").removeprefix(root), scope)
     if isinstance(path, str):
-        return path
+        return (mounts or path) if hasattr(route, "routes") else mounts + path
     if scope.get("endpoint") is None:
         return UNMATCHED
+    return mounts or _templated(scope["path"], scope)
+
+
+def _by_endpoint(scope: Scope) -> Any:
+    """The route, where the router names but the endpoint it leads to."""
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return None
+    routes = [r for r in getattr(scope.get("app"), "routes", ())
+              if endpoint in (getattr(r, "endpoint", None), getattr(r, "app", None))]  # fmt: skip
+    if len(routes) > 1:  # several lead to it: the first that takes the path, as the router has it
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        routes = [r for r in routes if hasattr(r, "path_regex") and r.path_regex.match(path)]
+    return routes[0] if routes else None
+
+
+def _templated(path: str, scope: Scope) -> str:
+    """Parameters of the path by name, as far as their values stand in it as they were read."""
     by_value = {str(value): name for name, value in (scope.get("path_params") or {}).items()}
-    parts = (f"{{{by_value[p]}}}" if p in by_value else p for p in scope["path"].split("/"))
-    return "/".join(parts)
+    return "/".join(f"{{{by_value[p]}}}" if p in by_value else p for p in path.split("/"))

@@ -16,8 +16,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
-from monitoring_pipeline.serving import Monitoring, MonitoringMiddleware
+from monitoring_pipeline.serving import Monitoring, MonitoringMiddleware, middleware
 from monitoring_pipeline_tests.serving.conftest import logged, samples, value
 from monitoring_pipeline_tests.serving.reference import reference_document
 
@@ -150,6 +155,60 @@ def test_routes_are_templates(monitoring: Monitoring, scope: dict[str, Any], rou
 
     assert run(MonitoringMiddleware(app, monitoring), **scope)[0]["status"] == 204
     assert value(monitoring, "model_http_requests_total", method="GET", route=route, code="204") == 1
+
+
+def _answer(request: Any) -> PlainTextResponse:
+    return PlainTextResponse("x")
+
+
+def _application(framework: str, files: Path) -> Any:
+    """Routes, two mounts of one application, files; in FastAPI routes of its own besides."""
+    inner = Starlette(routes=[Route("/predict/{id}", _answer)])
+    routes = [
+        Route("/items/{id:int}", _answer),
+        Route("/tree/{path:path}", _answer),
+        Route("/share/{x:float}", lambda request: PlainTextResponse("x")),
+        Mount("/static", StaticFiles(directory=files)),
+        Mount("/v1", inner),
+        Mount("/v2", inner),
+    ]
+    if framework == "starlette":
+        return Starlette(routes=routes)
+    app = FastAPI()
+    app.router.routes.extend(routes)
+    return app
+
+
+@pytest.mark.parametrize("framework", ["starlette", "fastapi"])
+def test_no_path_is_a_new_series(monitoring: Monitoring, tmp_path: Path, framework: str) -> None:
+    """Converted parameters, parameters with slashes, what mounts do with the rest of a path."""
+    app = _application(framework, tmp_path)
+    app.add_middleware(MonitoringMiddleware, monitoring=monitoring)
+    each = ("/items/00{}", "/tree/{}/b/c", "/share/{}.50", "/static/{}", "/v1/predict/{}", "/v2/predict/{}",
+            "/v1/none/{}", "/none/{}")  # fmt: skip
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+            for i in range(3):
+                for path in each:
+                    await client.get(path.format(i))
+
+    asyncio.run(ask())
+    found = {dict(k[1])["route"]: v for k, v in samples(monitoring.metrics()).items()
+             if k[0] == "model_http_requests_total"}  # fmt: skip
+    routes = ("/items/{id:int}", "/tree/{path:path}", "/share/{x:float}", "/static", "/v1/predict/{id}",
+              "/v2/predict/{id}", "/v1", "__unmatched__")  # fmt: skip
+    assert found == dict.fromkeys(routes, 3)
+
+
+def test_a_router_that_names_no_routes_is_bounded(monitoring: Monitoring) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    served = MonitoringMiddleware(app, monitoring)
+    for i in range(middleware.MAX_ROUTES + 20):
+        run(served, path=f"/{i}", endpoint=app)
+    assert value(monitoring, "model_http_requests_total", method="GET", route="__other__", code="204") == 20
 
 
 def test_an_invented_method_is_no_new_series(monitoring: Monitoring) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,15 @@ class Rows(Protocol):
     def ids(self) -> Sequence[str]:
         """Of every row, in order."""
         ...
+
+
+def owner_of(schema: bytes) -> str | None:
+    """Whose rows a segment holds: the monitor its schema names, or the format; None when that cannot be read."""
+    try:
+        named = json.loads(schema)
+        return str(named.get("monitor") or named["format"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 R = TypeVar("R", bound=Rows)

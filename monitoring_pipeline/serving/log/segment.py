@@ -7,6 +7,7 @@ death of the process. The magic goes in last, in one store: a kill before it lea
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from monitoring_pipeline.serving.log.frames import HEADER, MAGIC, frames, measure
 
 FILE_MAGIC = b"MPSPOOL1"
+LONGEST_SCHEMA = 64 << 20
 BY_CALL = 16_384  # bytes from which one system call is cheaper than a page fault for every 4 KB of the mapping
 
 
@@ -63,9 +65,17 @@ class Segment:
                 self.first_at = time.monotonic()
 
     def sync(self) -> None:
-        """Waits until what was written is on the device. Releases the interpreter lock meanwhile. Raises OSError."""
+        """Waits until what was written is on the device. Releases the interpreter lock meanwhile. Raises OSError, also
+        when the file was deleted."""
         if self.fd >= 0:
             getattr(os, "fdatasync", os.fsync)(self.fd)
+            if self.deleted:
+                raise FileNotFoundError(errno.ENOENT, "the spool file was deleted", str(self.path))
+
+    @property
+    def deleted(self) -> bool:
+        """Whether somebody deleted the file: what is written to it goes with this process."""
+        return self.fd >= 0 and os.fstat(self.fd).st_nlink == 0
 
     def seal(self, sync: bool) -> Path:
         """Cuts the file to what was written and renames it ``.sealed``; the path it has then.
@@ -101,6 +111,16 @@ def write_at(fd: int, body: bytes, offset: int) -> None:
     while left:
         written = os.pwrite(fd, left, offset)
         left, offset = left[written:], offset + written
+
+
+def schema_of(path: Path) -> bytes:
+    """The schema a segment begins with; empty when it is damaged or the file is gone. Reads no further."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        start = file.read(len(FILE_MAGIC) + HEADER.size)
+        if start.startswith(FILE_MAGIC) and len(start) == len(FILE_MAGIC) + HEADER.size:
+            body = file.read(min(HEADER.unpack_from(start, len(FILE_MAGIC))[1], LONGEST_SCHEMA))
+            return next((f.body for f in frames(start + body, len(FILE_MAGIC)) if f.intact), b"")
+    return b""
 
 
 class SegmentContent:

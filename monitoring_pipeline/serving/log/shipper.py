@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Generic, Literal
 
 from monitoring_pipeline.serving.log.attempts import Attempts
-from monitoring_pipeline.serving.log.decoding import POLITE, Decode, Decoded, R
-from monitoring_pipeline.serving.log.segment import SegmentContent
+from monitoring_pipeline.serving.log.decoding import POLITE, Decode, Decoded, R, owner_of
+from monitoring_pipeline.serving.log.segment import SegmentContent, schema_of
 from monitoring_pipeline.serving.log.sinks import Sink
 from monitoring_pipeline.serving.log.spool import Spool, adopt, as_refused, bury, set_aside
 
@@ -30,6 +30,7 @@ class ShipperReport:
     shipped: int = 0
     damaged: int = 0
     adopted: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
 
 
 class Shipper(Generic[R]):
@@ -80,6 +81,7 @@ class Shipper(Generic[R]):
                 self._stop.wait(tick)
 
     def _keep_house(self) -> None:
+        self._spool.notice_deletion()
         self._spool.rotate_by_age(self._max_age)
         self._spool.prepare_spare()
         self._spool.seal_retired()
@@ -117,10 +119,18 @@ class Shipper(Generic[R]):
         return outcome
 
     def ship_orphans(self) -> None:
-        """Takes back files that were set aside and renamed; adopts and ships those of dead workers. Raises OSError."""
+        """Takes back files that were set aside and renamed; adopts and ships those of dead workers. Raises OSError.
+
+        Not those of another monitor, which may share the spool: their rows belong into another sink.
+        """
         self._attempts.keep_only_existing()
         self._spool.take_back()
-        for worker, fd, paths in adopt(self._directory, self._spool.worker):
+        for worker, fd, found in adopt(self._directory, self._spool.worker):
+            paths = [p for p in found if self._is_ours(p)]
+            if len(paths) < len(found) and worker not in self.report.foreign:
+                self.report.foreign.append(worker)
+                logger.warning("%s: what worker %s left behind is of another monitor; a worker of that one ships it",
+                               self._directory, worker)  # fmt: skip
             if paths and worker not in self.report.adopted:
                 self.report.adopted.append(worker)
                 logger.warning(
@@ -130,6 +140,10 @@ class Shipper(Generic[R]):
                 self._ship_all(paths)
             finally:
                 bury(self._directory, worker, fd)
+
+    def _is_ours(self, orphan: Path) -> bool:
+        """What cannot be read is: to be set aside, and said."""
+        return owner_of(schema_of(orphan)) in (None, owner_of(self._spool.schema))
 
     def _ship_all(self, orphans: list[Path]) -> None:
         waiting = set(orphans)

@@ -55,7 +55,8 @@ class Spool:
         self, directory: Path, schema: bytes, policy: SpoolPolicy, dropped: Callable[[str, int], None]
     ) -> None:
         """``dropped(reason, rows)`` hears of rows given up. Raises PredictionLogError if nothing can be written."""
-        self._directory, self._schema, self._policy, self._dropped = directory, schema, policy, dropped
+        self._directory, self._policy, self._dropped = directory, policy, dropped
+        self.schema = schema
         self.worker = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
@@ -69,9 +70,9 @@ class Spool:
         self._refused: dict[Path, Waiting] = {}
         self.bytes_on_disk = 0
         self._sizes = threading.Lock()
+        self._lock_fd = -1
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._lock_fd = self._hold_lock()
+            self._hold_lock()
         except OSError as error:
             raise PredictionLogError(
                 f"{directory}: the spool cannot be opened ({error}); give a writable directory on a local disk"
@@ -82,13 +83,28 @@ class Spool:
             self._active = None  # the first append meets the policy
         self._sync = GroupCommit(self._unsynced) if policy.durability == "power" else None
 
-    def _hold_lock(self) -> int:
-        """Locked under another name first: a lock file that can be seen is held, or its owner is dead."""
+    def _hold_lock(self) -> None:
+        """Makes the directory and the lock file, unless they are there. Raises OSError.
+
+        Locked under another name first: a lock file that can be seen is held, or its owner is dead.
+        """
         path = self._directory / f"{self.worker}.lock"
-        fd = os.open(path.with_suffix(".starting"), os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.with_suffix(".starting").rename(path)
-        return fd
+        if self._lock_fd >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(self._lock_fd).st_ino:
+                    return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        starting = path.with_suffix(".starting")
+        while True:
+            fd = os.open(starting, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX)  # another that clears up may have it for an instant, and the file with it
+            if os.fstat(fd).st_nlink:
+                break
+            os.close(fd)
+        starting.rename(path)
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+        self._lock_fd = fd
 
     def append(self, body: bytes, n_rows: int) -> None:
         """Returns when the frame survives what the policy promises. Raises PredictionLogError (``block``: timeout)."""
@@ -130,12 +146,13 @@ class Spool:
         return remaining > 0
 
     def _allocate(self, need: int = 0) -> Segment:
-        size = max(self._policy.segment_bytes, need + len(self._schema) + 4096)
+        size = max(self._policy.segment_bytes, need + len(self.schema) + 4096)
         self._number += 1
         try:
+            self._hold_lock()
             if self.bytes_on_disk + size > self._policy.max_bytes:
                 raise OSError(errno.ENOSPC, f"the spool's budget of {self._policy.max_bytes} bytes is spent")
-            segment = Segment(self._directory / f"{self.worker}-{self._number:08d}.open", size, self._schema)
+            segment = Segment(self._directory / f"{self.worker}-{self._number:08d}.open", size, self.schema)
         except OSError as error:
             self._failure = error
             raise
@@ -150,7 +167,7 @@ class Spool:
 
     def _take_spare(self, need: int) -> Segment | None:
         spare = self._spare
-        if spare is None or need > self._policy.segment_bytes - len(self._schema) - 4096:
+        if spare is None or need > self._policy.segment_bytes - len(self.schema) - 4096:
             return None
         self._spare = None
         return spare
@@ -191,6 +208,20 @@ class Spool:
             finally:
                 self._lock.release()
 
+    def notice_deletion(self) -> None:
+        """Gives up segments that somebody deleted, and holds a lock anew that was: the next append makes both again.
+
+        Without it another worker would take this one for dead. Raises OSError.
+        """
+        with self._lock:
+            if self._active is not None and self._active.deleted:
+                self._retire()
+            if self._spare is not None and self._spare.deleted:
+                self._account(-self._spare.size)
+                self._spare.discard()
+                self._spare = None
+            self._hold_lock()
+
     def rotate_by_age(self, max_age: float) -> None:
         """Retires the active segment once its first row is ``max_age`` seconds old. An empty one stays."""
         with self._lock:
@@ -210,7 +241,8 @@ class Spool:
                 except FileNotFoundError:
                     self._retired.pop(0)
                     self._account(-segment.size)
-                    self._dropped("deleted", segment.n_rows)
+                    if segment.n_rows:
+                        self._dropped("deleted", segment.n_rows)
                     continue
                 self._retired.pop(0)
                 self._account(segment.used - segment.size)
@@ -371,6 +403,8 @@ def adopt(directory: Path, own: str) -> list[tuple[str, int, list[Path]]]:
             workers.setdefault(path.stem.rsplit("-", 1)[0], []).append(path)
         elif path.suffix == ".lock":
             workers.setdefault(path.stem, [])
+        elif path.suffix == ".starting":
+            _clear(path)
     found = []
     for worker, paths in workers.items():
         fd = None if worker == own else _lock_of_the_dead(directory / f"{worker}.lock")
@@ -389,10 +423,18 @@ def bury(directory: Path, worker: str, fd: int) -> None:
     os.close(fd)
 
 
-def _lock_of_the_dead(path: Path) -> int | None:
+def _clear(starting: Path) -> None:
+    """Deletes what a worker left behind that was killed before it had its lock."""
+    fd = _lock_of_the_dead(starting, os.O_RDWR)
+    if fd is not None:
+        starting.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def _lock_of_the_dead(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
     """A descriptor that holds the lock, or None while its owner lives."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        fd = os.open(path, flags, 0o600)
     except OSError:
         return None
     try:

@@ -380,3 +380,23 @@ def test_sealing_that_fails_is_tried_again_and_touches_no_other_file(tmp_path: P
         os.fstat(other.fileno())
     assert (tmp_path / "other").stat().st_size == 50_000
     assert SegmentContent(tmp_path / "a" / "w-1.sealed").bodies == [b"body"]
+
+
+def test_what_another_monitors_worker_left_is_not_shipped_to_this_ones_sink(
+    make: Make, lake: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = Moody(lake)
+    sink.down = True
+    other = make(reference_document() | {"monitor": "other"}, sink=sink)
+    put(other, 2)
+    other.close(0.0)
+    (left,) = other.log.directory.glob("*.sealed")  # type: ignore[union-attr]
+    mine = make()
+    eventually(lambda: "is of another monitor" in caplog.text)
+    put(mine, 1, 10)
+    mine.close()
+    assert names(lake) == ["p10"] and left.exists()
+    elsewhere = tmp_path / "its own lake"
+    make(reference_document() | {"monitor": "other", "model_version": "next"}, sink=ParquetSink(elsewhere))
+    eventually(lambda: names(elsewhere) == ["p0", "p1"])
+    eventually(lambda: not left.exists())

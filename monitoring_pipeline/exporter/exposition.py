@@ -47,7 +47,10 @@ GAUGES = (
         "monitoring_label_coverage", "coverage", "Labelled share of the newest window with realized figures, in [0, 1]."
     ),
     Gauge("monitoring_window_timestamp_seconds", "window", "End of the newest window with such figures."),
-    _health("lag_seconds", "Now minus the end of the newest profiled window (of the start of monitoring, before any)."),
+    _health(
+        "lag_seconds",
+        "From the end of the newest profiled window (before any, the start of monitoring) to now or the monitor's end.",
+    ),
     _health("window_seconds", "Length of the monitor's window."),
     _health("last_success_timestamp_seconds", "When a stage of any window was last completed."),
     _health("failed_windows", "Windows with a stage whose last attempt failed."),

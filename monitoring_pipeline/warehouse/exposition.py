@@ -56,7 +56,7 @@ class Selection:
 
 NEWEST_FIGURES = text("""
 with clock as (
-  select m.monitor, m.baselines, m.label_max_delay, m.starts_on, l.length, newest.window_end,
+  select m.monitor, m.baselines, m.label_max_delay, m.starts_on, l.length, newest.window_end, due.at as due,
          case when :replay then coalesce(newest.window_end, now()) else now() end - :stale_after * l.length as oldest
   from monitoring.monitor m
   cross join lateral (
@@ -67,6 +67,10 @@ with clock as (
     where s.monitor = m.monitor and s.stage = 'profile' and s.completed_at is not null
     order by s.window_start desc limit 1
   ) newest on true
+  cross join lateral (  -- least() passes over the null of a monitor without an end
+    select least(now(), (select (d.declaration ->> 'end')::date from monitoring.monitor_declaration d
+                         where d.monitor = m.monitor and d.config_version = m.config_version) at time zone 'UTC') as at
+  ) due
 ), measured as materialized (
   select c.monitor, v.model_version, k.stage, w.window_start, w.window_end
   from clock c
@@ -160,7 +164,8 @@ union all
 select 'health', array[c.monitor],
        array['lag_seconds', 'window_seconds', 'last_success_timestamp_seconds', 'failed_windows',
              'run_duration_seconds'],
-       array[extract(epoch from now() - coalesce(c.window_end, c.starts_on at time zone 'UTC'))::float8::text,
+       array[greatest(
+               extract(epoch from c.due - coalesce(c.window_end, c.starts_on at time zone 'UTC')), 0)::float8::text,
              extract(epoch from c.length)::float8::text,
              extract(epoch from success.at)::float8::text,
              failure.n::float8::text,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -192,6 +193,20 @@ def test_a_monitor_that_never_ran_lags_since_its_start(warehouse: Warehouse) -> 
     since = datetime.now(UTC) - datetime(2020, 1, 1, tzinfo=UTC)
     assert get(samples, "monitoring_lag_seconds", monitor="m") == pytest.approx(since.total_seconds(), abs=60)
     assert get(samples, "monitoring_last_success_timestamp_seconds", monitor="m") is None
+
+
+@pytest.mark.parametrize(("ends", "lag_days"), [(None, 3), (1, 2), (3, 0), (9, 0)])
+def test_a_monitor_that_has_an_end_lags_up_to_it(warehouse: Warehouse, ends: int | None, lag_days: int) -> None:
+    """``ends``: so many windows back."""
+    ledger = Ledger(warehouse, "m")
+    ledger.version("1")
+    ledger.window(3, "1")
+    end = ledger.end(ends).date().isoformat() if ends is not None else None
+    ledger.insert("monitor_declaration", config_version="earlier", declaration=json.dumps({"end": "2021-01-01"}))
+    ledger.insert("monitor_declaration", config_version="c", declaration=json.dumps({"end": end}))
+    since_midnight = 0.0 if ends is not None else (datetime.now(UTC) - ledger.end(0)).total_seconds()
+    lag = get(scraped(warehouse), "monitoring_lag_seconds", monitor="m")
+    assert lag == pytest.approx(lag_days * 86400 + since_midnight, abs=5)
 
 
 def test_an_empty_warehouse_is_up(warehouse: Warehouse) -> None:

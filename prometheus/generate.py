@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes ``rules/columns.yml``: the recording rules of live drift, the same for each window.
 
-    python prometheus/generate.py [--scrape-interval 15] [--out prometheus/rules/columns.yml]
+    python prometheus/generate.py [--scrape-interval 15] [--windows 30m,12h] [--out prometheus/rules/columns.yml]
 
 Only the 5-minute rules read what the services export; the longer windows add up whole 5-minute pieces (a day's counts
 are the sum of its hours' counts), so their cost does not grow with the number of replicas.
@@ -15,6 +15,8 @@ them. A replica that restarted within the piece is counted by ``increase``, whic
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +39,47 @@ class Group:
     rules: tuple[Rule, ...]
 
 
-# window, range of the subquery (a millisecond short, as ranges are closed at both ends), evaluation
-# interval (below 5m, after which Prometheus takes a figure for stale)
-LONGER = (("30m", "29m59s999ms", "2m"), ("12h", "11h59m59s999ms", "4m"))
+PIECE = 5  # minutes
+UNITS = {"m": 1, "h": 60, "d": 24 * 60}
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window longer than a piece, by its name: ``30m``, ``12h``, ``2d``."""
+
+    name: str
+    minutes: int
+
+    @property
+    def range(self) -> str:
+        """Of the subquery; a millisecond short, as ranges are closed at both ends."""
+        hours, minutes = divmod(self.minutes - 1, 60)
+        return f"{f'{hours}h' if hours else ''}{minutes}m59s999ms"
+
+    @property
+    def every(self) -> str:
+        """Evaluation interval; below 5m, after which Prometheus takes a figure for stale."""
+        return "2m" if self.minutes <= 60 else "4m"
+
+
+def window(name: str) -> Window:
+    """Raises ArgumentTypeError."""
+    found = re.fullmatch(r"([1-9]\d*)([mhd])", name)
+    minutes = int(found[1]) * UNITS[found[2]] if found else 0
+    if minutes <= PIECE or minutes % PIECE:
+        raise argparse.ArgumentTypeError(f"{name!r} is no window: write a multiple of 5 minutes, as 30m, 12h, 2d")
+    return Window(name, minutes)
+
+
+def windows(names: str) -> tuple[Window, ...]:
+    """Raises ArgumentTypeError."""
+    found = tuple(window(name.strip()) for name in names.split(","))
+    if len({one.minutes for one in found}) < len(found):
+        raise argparse.ArgumentTypeError(f"{names!r} names a window twice")
+    return found
+
+
+LONGER = windows("30m,12h")
 
 
 def gain(metric: str, by: str, scrape_interval: int, whole: str = "", ignoring: str = "") -> str:
@@ -73,8 +113,17 @@ def filled(share: str, least: str, among: str = "") -> str:
 def reference_rules() -> tuple[Rule, ...]:
     return (
         Rule(
+            "model:reference_ambiguous",
+            f"count by ({COLUMN}) (count by ({COLUMN}, prev_le) (\n"
+            f"  group by ({COLUMN}, le, prev_le) (model_reference_value_bucket)) > 1)\n"
+            f"or max by ({COLUMN}) (count by ({COLUMN}, category) (model_reference_category))\n"
+            f"  > min by ({COLUMN}) (count by ({COLUMN}, category) (model_reference_category))",
+            "columns that replicas publish with different bins; joined, edges would fail the rules of every monitor",
+        ),
+        Rule(
             "model:reference_cumulative",
-            f"max by ({COLUMN}, le, prev_le) (model_reference_value_bucket)",
+            f"max by ({COLUMN}, le, prev_le) (model_reference_value_bucket)\n"
+            f"  unless on ({COLUMN}) model:reference_ambiguous",
             "every replica publishes the reference; it counts once",
         ),
         Rule(
@@ -84,9 +133,10 @@ def reference_rules() -> tuple[Rule, ...]:
         ),
         Rule(
             "model:reference_bin",
-            f"max by ({BIN}) (model_reference_category)\n"
-            f"or sum by ({COLUMN}, category) (label_replace(\n"
-            f'    max by ({COLUMN}) (model_reference_category) * 0, "category", "__unseen__", "", ""))\n'
+            f"(max by ({BIN}) (model_reference_category)\n"
+            f"  or sum by ({COLUMN}, category) (label_replace(\n"
+            f'    max by ({COLUMN}) (model_reference_category) * 0, "category", "__unseen__", "", "")))\n'
+            f"  unless on ({COLUMN}) model:reference_ambiguous\n"
             f"or sum by ({COLUMN}, le) (\n"
             f'    (model:reference_cumulative{{prev_le!="-Inf"}} - on ({COLUMN}, prev_le) group_left ()\n'
             f'      label_replace(model:reference_cumulative, "prev_le", "$1", "le", "(.*)"))\n'
@@ -153,13 +203,22 @@ def figures(w: str) -> tuple[Rule, ...]:
             f"  + (model:column_nonfinite:{w} or model:column_values:{w} * 0)",
         ),
         Rule(
+            f"model:column_strange_bins:{w}",
+            f"count by ({COLUMN}) (\n"
+            f"  ({cumulative} > 0 unless on ({COLUMN}, le) model:reference_cumulative\n"
+            f"    or {category} > 0 unless on ({COLUMN}, category) model:reference_bin)\n"
+            f"  and on ({COLUMN}) model:reference_bin)",
+            "bins counted in the window that the reference does not have: it was published anew, with other bins",
+        ),
+        Rule(
             f"model:column_bin:{w}",
-            f"{category}\n"
+            f"({category}\n"
             f'or (model:reference_bin{{category!=""}} * 0 and on ({COLUMN}) {category})\n'
             f"or clamp_min({cumulative} - on ({COLUMN}, le) (\n"
             f'    (model:reference_cumulative{{prev_le!="-Inf"}} * 0 + on ({COLUMN}, prev_le) group_left ()\n'
             f'      label_replace({cumulative}, "prev_le", "$1", "le", "(.*)"))\n'
-            f'    or model:reference_cumulative{{prev_le="-Inf"}} * 0), 0)',
+            f'    or model:reference_cumulative{{prev_le="-Inf"}} * 0), 0))\n'
+            f"  unless on ({COLUMN}) model:column_strange_bins:{w}",
             "a category nobody sent yet counts 0, whether or not the service publishes it from its start",
         ),
         Rule(
@@ -187,7 +246,8 @@ def figures(w: str) -> tuple[Rule, ...]:
             f"model:column_ks:{w}",
             f"max by ({COLUMN}) (abs(\n"
             f'    {cumulative} / on ({COLUMN}) group_left () (sum by ({COLUMN}) ({cumulative}{{le="+Inf"}}) > 0)\n'
-            f"  - on ({COLUMN}, le) model:reference_cdf))",
+            f"  - on ({COLUMN}, le) model:reference_cdf))\n"
+            f"  unless on ({COLUMN}) model:column_strange_bins:{w}",
             "Kolmogorov-Smirnov over the reference's edges: a lower bound of the unbinned figure",
         ),
         Rule(
@@ -216,11 +276,14 @@ def figures(w: str) -> tuple[Rule, ...]:
     )
 
 
-def groups(scrape_interval: int = 15) -> list[Group]:
+def groups(scrape_interval: int = 15, longer: tuple[Window, ...] = LONGER) -> list[Group]:
     return [
         Group("model-reference", "2m", reference_rules()),
         Group("model-columns-5m", "1m", (*piece_counts(scrape_interval), *figures("5m"))),
-        *(Group(f"model-columns-{w}", every, (*added_counts(w, pieces), *figures(w))) for w, pieces, every in LONGER),
+        *(
+            Group(f"model-columns-{w.name}", w.every, (*added_counts(w.name, w.range), *figures(w.name)))
+            for w in longer
+        ),
     ]
 
 
@@ -242,11 +305,15 @@ def render(found: list[Group], scrape_interval: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scrape-interval", type=int, default=15, help="seconds between scrapes of the services")
+    parser.add_argument("--windows", type=windows, default=LONGER, help="besides 5m; whole 5 minutes, as 30m,12h,2d")
     parser.add_argument("--out", type=Path, default=HERE / "rules" / "columns.yml")
     options = parser.parse_args()
     if not 1 <= options.scrape_interval <= 60:
         parser.error("--scrape-interval: 1 to 60 seconds; a 5-minute piece needs several samples")
-    options.out.write_text(render(groups(options.scrape_interval), options.scrape_interval))
+    options.out.write_text(render(groups(options.scrape_interval, options.windows), options.scrape_interval))
+    alerts = (HERE / "rules" / "drift.yml").read_text()
+    for name in sorted(set(re.findall(r"model:column_\w+:(\w+)", alerts)) - {"5m", *(w.name for w in options.windows)}):
+        print(f"alerts in {HERE / 'rules' / 'drift.yml'} rest on {name}: they can no longer fire", file=sys.stderr)
 
 
 if __name__ == "__main__":

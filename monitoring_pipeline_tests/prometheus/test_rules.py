@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import re
 import subprocess
@@ -65,6 +66,31 @@ def test_rules_travel_in_the_wheel_to_where_they_are_looked_for() -> None:
 def test_column_rules_are_what_the_generator_writes() -> None:
     made = generator()
     assert (HERE / "rules" / "columns.yml").read_text() == made.render(made.groups(15), 15)
+
+
+def test_other_windows_may_be_chosen_and_lost_alerts_are_said(tmp_path: Path) -> None:
+    out = tmp_path / "columns.yml"
+    command = [sys.executable, HERE / "generate.py", "--out", out, "--windows"]
+    done = subprocess.run([*command, "30m,1h,2d"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "rest on 12h: they can no longer fire" in done.stderr
+    run("promtool", "check", "rules", "--lint-fatal", out)
+    assert "sum_over_time(model:column_missing:5m[47h59m59s999ms:5m])" in out.read_text()
+    records = {rule["record"] for group in load(out)["groups"] for rule in group["rules"]}
+    assert {"model:column_psi:5m", "model:column_psi:1h", "model:column_ks:2d"} <= records
+    assert "model:column_psi:12h" not in records
+
+
+@pytest.mark.parametrize("names", ["5m", "7m", "12", "30m,0h", "60m,1h", "30m,"])
+def test_a_window_that_is_not_whole_pieces_is_refused(names: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"no window|twice"):
+        generator().windows(names)
+
+
+def test_every_heartbeat_is_due_at_its_tick() -> None:
+    """Alertmanager repeats at the first tick of group_interval at which repeat_interval is over since it last sent."""
+    routes = load(HERE / "alertmanager.yml")["route"]["routes"]
+    (heartbeat,) = (route for route in routes if route["receiver"] == "heartbeat")
+    assert (heartbeat["group_interval"], heartbeat["repeat_interval"]) == ("1m", "50s")
 
 
 def test_scrape_interval_of_the_example_is_the_generators() -> None:

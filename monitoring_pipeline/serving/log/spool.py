@@ -115,8 +115,8 @@ class Spool:
                 if active is None:
                     return
             active.append(body, n_rows)
-            ticket = self._sync.ticket() if self._sync else 0
-        if self._sync:
+            ticket = self._sync.ticket() if self._sync else None
+        if self._sync and ticket:
             self._sync.wait(ticket)
 
     def _rotate(self, body: bytes, n_rows: int) -> Segment | None:
@@ -338,33 +338,41 @@ class Spool:
             os.close(self._lock_fd)
 
 
+@dataclass
+class _Round:
+    """Those who wait for one sync, and what came of it."""
+
+    wanted: bool = False
+    done: bool = False
+    failure: OSError | None = None
+
+
 class GroupCommit:
     """Many appends, one fsync: each waits for the first sync that began after its bytes were written."""
 
     def __init__(self, unsynced: Callable[[], list[Segment]]) -> None:
         self._unsynced = unsynced
         self._state = threading.Condition()
-        self._written = self._synced = 0
-        self._failure: OSError | None = None
+        self._next = _Round()
         self._stopped = False
         self.paused = threading.Lock()  # held while syncing: a segment is not closed meanwhile
         threading.Thread(target=self._run, name="prediction-log-sync", daemon=True).start()
 
-    def ticket(self) -> int:
+    def ticket(self) -> _Round:
         with self._state:
-            self._written += 1
+            self._next.wanted = True
             self._state.notify_all()
-            return self._written
+            return self._next
 
-    def wait(self, ticket: int) -> None:
-        """Raises PredictionLogError when the device refused."""
+    def wait(self, ticket: _Round) -> None:
+        """Raises PredictionLogError when the device refused this sync, whatever became of those before and after."""
         with self._state:
-            while self._synced < ticket and self._failure is None:
+            while not ticket.done:
                 self._state.wait()
-            if self._failure is not None:
-                raise PredictionLogError(
-                    f"the spool's device refuses to sync: {self._failure}; the prediction is not durable"
-                )
+        if ticket.failure is not None:
+            raise PredictionLogError(
+                f"the spool's device refuses to sync: {ticket.failure}; the prediction is not durable"
+            )
 
     def stop(self) -> None:
         with self._state:
@@ -374,15 +382,14 @@ class GroupCommit:
     def _run(self) -> None:
         while True:
             with self._state:
-                while self._written == self._synced and not self._stopped:
+                while not self._next.wanted and not self._stopped:
                     self._state.wait()
-                if self._written == self._synced:
+                if not self._next.wanted:
                     return
-                target = self._written
+                current, self._next = self._next, _Round()
             failure = self._sync_all()
             with self._state:
-                self._failure = failure
-                self._synced = target
+                current.failure, current.done = failure, True
                 self._state.notify_all()
 
     def _sync_all(self) -> OSError | None:

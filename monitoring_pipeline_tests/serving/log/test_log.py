@@ -20,6 +20,7 @@ import pytest
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLogError, SqlSink
 from monitoring_pipeline.serving.log.decoding import decode_rows
 from monitoring_pipeline.serving.log.segment import Segment, SegmentContent
+from monitoring_pipeline.serving.log.spool import GroupCommit
 from monitoring_pipeline_tests.serving.conftest import logged, value
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
 from monitoring_pipeline_tests.serving.small_disk import small_disk_at
@@ -311,6 +312,21 @@ def test_a_device_that_refuses_to_sync_is_not_hidden(make: Make, monkeypatch: py
     monkeypatch.setattr(Segment, "sync", sync)
     with pytest.raises(PredictionLogError, match="not durable"):
         put(make(durability="power"), 1)
+
+
+def test_a_sync_that_failed_is_told_to_those_who_waited_for_it_and_to_no_other() -> None:
+    """Neither to the next, nor forgotten by the next before the first has woken."""
+    failures: list[OSError | None] = [OSError(5, "Input/output error"), None]
+    commit = GroupCommit(lambda: [])
+    commit._sync_all = lambda: failures.pop(0)  # type: ignore[method-assign]
+    first = commit.ticket()
+    eventually(lambda: first.done)
+    second = commit.ticket()
+    eventually(lambda: second.done)
+    commit.wait(second)
+    with pytest.raises(PredictionLogError, match=r"Input/output error.*not durable"):
+        commit.wait(first)
+    commit.stop()
 
 
 def test_rows_of_a_sql_table(make: Make, tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ class LocalCounters:
 
 
 FOLDED_AT = 8  # dead workers' files
-INDEX_BYTES = 1 << 18
-CELLS = 1 << 15
+INDEX_BYTES = 1 << 20
+CELLS = 1 << 20  # ten thousand features of a hundred bins; what is not used takes no room on the disk
 ENTRY = struct.Struct("<II")  # bytes of the JSON that follows, cells; the length is written last
 
 

@@ -194,7 +194,8 @@ class Monitoring:
         return monitored
 
     def wrap_pipeline(self, pipeline: Any, output: OutputForm = "auto") -> Any:
-        """A scikit-learn pipeline with ``predict`` and ``predict_proba`` wrapped and imputed values counted."""
+        """A scikit-learn pipeline whose ``predict``, ``predict_proba`` and ``decision_function`` are wrapped; imputed
+        values are counted."""
         from monitoring_pipeline.serving.sklearn_pipeline import MonitoredPipeline
 
         return MonitoredPipeline(self, pipeline, output)

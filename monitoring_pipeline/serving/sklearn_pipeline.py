@@ -28,7 +28,8 @@ UNNAMED = "__unnamed__"  # a column made by an earlier step that cannot name wha
 
 
 class MonitoredPipeline:
-    """Predicts as the pipeline does; everything else is the copy's, whose ``steps`` are the instrumented ones.
+    """Predicts as the pipeline does, by ``predict``, ``predict_proba``, ``decision_function``; everything else is the
+    copy's, whose ``steps`` are the instrumented ones.
 
     A mapping, or a list of them, is turned into what the pipeline was fitted on: a frame if it knows feature names
     (pandas is then imported), else an array in the reference's order.
@@ -38,10 +39,14 @@ class MonitoredPipeline:
         self._features = monitoring.schema.features
         self._pipeline = monitoring.instrument(pipeline)
         self._fitted_names = getattr(pipeline, "feature_names_in_", None)
-        for name in ("predict", "predict_proba"):
+        classes = _classes(pipeline)
+        for name in ("predict", "predict_proba", "decision_function"):
             method = getattr(self._pipeline, name, None)
             if method is not None:
-                setattr(self, name, monitoring.wrap(self._accepting_mappings(method, name), output, _classes(pipeline)))
+                form: OutputForm = (
+                    "prediction" if (name, output) == ("predict", "auto") and classes is not None else output
+                )
+                setattr(self, name, monitoring.wrap(self._accepting_mappings(method, name), form, classes))
 
     def __getattr__(self, name: str) -> Any:
         if name == "_pipeline":
@@ -49,8 +54,8 @@ class MonitoredPipeline:
         return getattr(self._pipeline, name)
 
     def _accepting_mappings(self, method: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def predict(rows: Any, *args: Any, **kwargs: Any) -> Any:
-            return method(self._as_fitted(rows), *args, **kwargs)
+        def predict(X: Any, *args: Any, **kwargs: Any) -> Any:  # as scikit-learn calls it
+            return method(self._as_fitted(X), *args, **kwargs)
 
         predict.__name__ = name
         return predict
@@ -78,17 +83,30 @@ def _classes(pipeline: Any) -> Any:
 
 def instrumented(step: Any, note: NoteImputed, names: Names, path: str = "") -> Any:
     """A copy of a fitted step in which imputers and encoders count; ``names`` are those of the columns it is given."""
+    for chosen in ("best_estimator_", "regressor_"):  # a search, a regressor of a transformed target
+        if hasattr(step, chosen):
+            served = copy.copy(step)
+            setattr(served, chosen, instrumented(getattr(step, chosen), note, names, path))
+            return served
     if hasattr(step, "steps"):
         return _pipeline(step, note, names, path)
     if hasattr(step, "transformers_"):
         return _column_transformer(step, note, names, path)
     if hasattr(step, "transformer_list"):
-        union = copy.copy(step)
+        union = _in_this_process(step)
         parts = [(n, instrumented(t, note, names, _join(path, n))) for n, t in step.transformer_list]
         union.transformer_list = parts
         return union
     replaced = _replaced_by(step)
     return step if replaced is None else _counting(step, replaced, note, names, path or type(step).__name__)
+
+
+def _in_this_process(step: Any) -> Any:
+    """A copy that leaves nothing to other processes: what was counted there would not be known here."""
+    served = copy.copy(step)
+    if served.n_jobs is not None:
+        served.n_jobs = 1
+    return served
 
 
 def _pipeline(step: Any, note: NoteImputed, names: Names, path: str) -> Any:
@@ -101,7 +119,7 @@ def _pipeline(step: Any, note: NoteImputed, names: Names, path: str) -> Any:
 
 
 def _column_transformer(step: Any, note: NoteImputed, names: Names, path: str) -> Any:
-    served = copy.copy(step)
+    served = _in_this_process(step)
     known = getattr(step, "feature_names_in_", None)
     names = list(known) if known is not None else names
     served.transformers_ = []
@@ -146,7 +164,7 @@ def _replaced_by(step: Any) -> Replaced | None:
     if type(step).__name__.endswith("Imputer"):
         missing = getattr(step, "missing_values", np.nan)
         return lambda given: _is(given, missing)
-    if hasattr(step, "categories_") and hasattr(step, "handle_unknown"):
+    if hasattr(step, "categories_") and (hasattr(step, "handle_unknown") or hasattr(step, "encodings_")):
         categories = [set(c.tolist()) for c in step.categories_]
         return lambda given: _unknown(given, categories)
     return None

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monitoring_pipeline.serving import Monitoring
 from monitoring_pipeline.serving import counters as module
 from monitoring_pipeline.serving.counters import GAUGE, LocalCounters, SharedCounters
 from monitoring_pipeline.serving.folded_counters import Folded
 from monitoring_pipeline_tests.serving.counting import SHARE, WORKERS
-from monitoring_pipeline_tests.serving.reference import SEED
+from monitoring_pipeline_tests.serving.reference import SEED, reference_document
 
 
 def nursery(*arguments: str) -> Any:
@@ -139,6 +140,29 @@ def test_a_worker_is_not_seen_before_it_is_whole(tmp_path: Path, monkeypatch: py
     assert seen == [{}, {}]
     worker.block(("n",), 1)[0] = 3
     assert reader.totals()["n",] == [3], "not remembered as dead and empty"
+
+
+def test_a_wide_model_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand features, and errors in long names of another script."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    document = reference_document(n_numerical=1000, bins=1)
+    for column, counted in list(zip(document["layout"]["columns"], document["columns"], strict=True))[:1000]:
+        column["edges"], counted["counts"] = np.linspace(-3, 3, 40).tolist(), [0] * 41
+    names = [f"x{i}" if i >= 30 else chr(0x4E00 + i) * 500 for i in range(1000)]
+    for columns in (document["layout"]["columns"], document["columns"]):
+        for column, name in zip(columns, names, strict=False):
+            column["name"] = name
+    m = Monitoring(document)
+    try:
+        m.wrap(lambda row: 0.5)(dict.fromkeys(names[:30], "text"))
+        m.count_pending()
+        totals = m.counters.totals()
+    finally:
+        m.close()
+    assert sum(key[0] == "input_error" for key in totals) == 1003
+    missing = [totals["columns",][column.missing] for column in m.columns if column.layout.role == "feature"]
+    assert missing == [1] * 1003
+    assert sum(p.stat().st_blocks * 512 for p in tmp_path.iterdir()) < 2_000_000, "sparse"
 
 
 def test_sums_are_exact_whatever_was_folded_in_which_order() -> None:

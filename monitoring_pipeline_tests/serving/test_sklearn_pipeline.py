@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import KNNImputer, SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
 from monitoring_pipeline.serving import Monitoring
 from monitoring_pipeline_tests.serving.conftest import logged, samples, value
@@ -156,6 +158,46 @@ def test_a_marker_for_missing_and_an_ordinal_encoder() -> None:
     m.wrap_pipeline(pipeline).predict(data)
     assert imputed(m) == {("x0", "columntransformer.n"): 10, ("c0", "columntransformer.c"): 2}
     m.close()
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [TargetEncoder(), OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
+     OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5)],
+    ids=["target", "ordinal", "infrequent"],
+)  # fmt: skip
+@pytest.mark.parametrize("around", ["alone", "search", "n_jobs"])
+def test_encoders_and_what_stands_around_them(encoder: Any, around: str) -> None:
+    m = Monitoring(reference_document())
+    data = frame().astype(dict.fromkeys(CATEGORICAL, object))
+    columns = ColumnTransformer([("n", SimpleImputer(), NUMERICAL), ("c", encoder, CATEGORICAL)])
+    model: Any = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=2))
+    if around == "search":
+        model = GridSearchCV(model, {"histgradientboostingclassifier__max_depth": [2]}, cv=2)
+    model.fit(data, (data["x0"] > 0).astype(int))
+    given = holed()
+    expected = model.predict_proba(given)
+    columns.n_jobs = 2 if around == "n_jobs" else None
+    np.testing.assert_array_equal(m.wrap_pipeline(model).predict_proba(X=given), expected)
+    path = "columntransformer"
+    assert imputed(m) == {
+        ("x0", f"{path}.n"): 5, ("x2", f"{path}.n"): 2, ("c0", f"{path}.c"): 3, ("c1", f"{path}.c"): 3
+    }  # fmt: skip
+    m.close()
+
+
+def test_a_classifier_without_probabilities(make: Callable[..., Monitoring], lake: Path) -> None:
+    """Classes that are floats, too: what ``predict`` answers is no score."""
+    m = make()
+    data = frame()[NUMERICAL]
+    pipeline = make_pipeline(SimpleImputer(), RidgeClassifier()).fit(data, (data["x0"] > 0).astype(float))
+    served = m.wrap_pipeline(pipeline)
+    classes, scores = served.predict(data), served.decision_function(data)
+    assert ((scores > 0) == classes).all() and ((scores > 0) != (scores > 0.5)).any()
+    m.close()
+    found = logged(lake)
+    assert [r["predicted"] for r in found] == ["1" if c else "0" for c in classes] * 2
+    assert [r["chance"] for r in found] == [None] * len(data) + scores.tolist()
 
 
 def test_what_the_pipeline_refuses_it_refuses_still(fitted: Pipeline) -> None:

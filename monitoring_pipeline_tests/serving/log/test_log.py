@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLogError, SqlSink
+from monitoring_pipeline.serving.log import attempts, sinks
 from monitoring_pipeline.serving.log.decoding import decode_rows
 from monitoring_pipeline.serving.log.segment import Segment, SegmentContent
 from monitoring_pipeline.serving.log.spool import GroupCommit
@@ -358,6 +359,45 @@ def test_rows_of_a_postgres_table(make: Make, warehouse_url: str) -> None:
         ((name, moment, x0, c0, late),) = cursor.fetchall()
     assert (name, moment, c0, late) == ("a", datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC), "a\ufffdb", "true")
     assert np.isnan(x0)
+
+
+def test_a_postgres_table_that_is_locked_altered_or_dropped(
+    make: Make, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg2
+
+    monkeypatch.setitem(sinks.POSTGRES, "options", "-c lock_timeout=200ms")
+    monkeypatch.setattr(attempts, "LONGEST_PAUSE", 0.1)
+    m = make(sink=SqlSink(warehouse_url, "predictions"), max_age=0.05)
+    put(m, 1)
+    eventually(lambda: value(m, "model_log_shipped_total") == 1)
+    other = psycopg2.connect(warehouse_url.replace("+psycopg2", ""))
+    troubles = [
+        ("lock table predictions in access exclusive mode", "rollback"),
+        ("truncate predictions; alter table predictions add extra int not null", "alter table predictions drop extra"),
+        ("alter table predictions drop constraint predictions_pkey",
+         "alter table predictions add primary key (prediction_id)"),
+        ("alter table predictions rename x0 to y0", "alter table predictions rename y0 to x0"),
+    ]  # fmt: skip
+    with other.cursor() as cursor:
+        for number, (trouble, remedy) in enumerate(troubles, 1):
+            other.commit()
+            cursor.execute(trouble)
+            if "lock" not in trouble:
+                other.commit()
+            put(m, 1, number)
+            eventually(lambda: value(m, "model_log_sink_up") == 0)
+            cursor.execute(remedy)
+            other.commit()
+            eventually(lambda n=number: value(m, "model_log_shipped_total") == n + 1)
+            assert value(m, "model_log_sink_up") == 1
+        cursor.execute("drop table predictions")
+        other.commit()
+        put(m, 1, 9)
+        eventually(lambda: value(m, "model_log_shipped_total") == 6)
+        cursor.execute("select prediction_id from predictions")
+        assert cursor.fetchall() == [("p9",)]
+    other.close()
 
 
 def test_an_fsspec_url(make: Make) -> None:

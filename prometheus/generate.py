@@ -203,27 +203,26 @@ def figures(w: str) -> tuple[Rule, ...]:
             f"  + (model:column_nonfinite:{w} or model:column_values:{w} * 0)",
         ),
         Rule(
-            f"model:column_strange_bins:{w}",
-            f"count by ({COLUMN}) (\n"
-            f"  ({cumulative} > 0 unless on ({COLUMN}, le) model:reference_cumulative\n"
-            f"    or {category} > 0 unless on ({COLUMN}, category) model:reference_bin)\n"
-            f"  and on ({COLUMN}) model:reference_bin)",
-            "bins counted in the window that the reference does not have: it was published anew, with other bins",
-        ),
-        Rule(
             f"model:column_bin:{w}",
-            f"({category}\n"
+            f"{category}\n"
             f'or (model:reference_bin{{category!=""}} * 0 and on ({COLUMN}) {category})\n'
             f"or clamp_min({cumulative} - on ({COLUMN}, le) (\n"
             f'    (model:reference_cumulative{{prev_le!="-Inf"}} * 0 + on ({COLUMN}, prev_le) group_left ()\n'
             f'      label_replace({cumulative}, "prev_le", "$1", "le", "(.*)"))\n'
-            f'    or model:reference_cumulative{{prev_le="-Inf"}} * 0), 0))\n'
-            f"  unless on ({COLUMN}) model:column_strange_bins:{w}",
+            f'    or model:reference_cumulative{{prev_le="-Inf"}} * 0), 0)',
             "a category nobody sent yet counts 0, whether or not the service publishes it from its start",
         ),
         Rule(
+            f"model:column_strange_bins:{w}",
+            f'count by ({COLUMN}) ({cumulative}) - count by ({COLUMN}) (model:column_bin:{w}{{le!=""}}) > 0\n'
+            f'or count by ({COLUMN}) (model:column_bin:{w}{{category!=""}})\n'
+            f'  - count by ({COLUMN}) (model:reference_bin{{category!=""}}) > 0',
+            "bins counted in the window that the reference does not have: it was published anew, with other bins",
+        ),
+        Rule(
             f"model:column_share:{w}",
-            f"model:column_bin:{w} / on ({COLUMN}) group_left () (sum by ({COLUMN}) (model:column_bin:{w}) > 0)",
+            f"model:column_bin:{w} / on ({COLUMN}) group_left () (\n"
+            f"  (sum by ({COLUMN}) (model:column_bin:{w}) > 0) unless model:column_strange_bins:{w})",
         ),
         Rule(f"model:column_least_share:{w}", f"min by ({COLUMN}) (model:column_share:{w} > 0)"),
         Rule(
@@ -245,9 +244,9 @@ def figures(w: str) -> tuple[Rule, ...]:
         Rule(
             f"model:column_ks:{w}",
             f"max by ({COLUMN}) (abs(\n"
-            f'    {cumulative} / on ({COLUMN}) group_left () (sum by ({COLUMN}) ({cumulative}{{le="+Inf"}}) > 0)\n'
-            f"  - on ({COLUMN}, le) model:reference_cdf))\n"
-            f"  unless on ({COLUMN}) model:column_strange_bins:{w}",
+            f"    {cumulative} / on ({COLUMN}) group_left () (\n"
+            f'      (sum by ({COLUMN}) ({cumulative}{{le="+Inf"}}) > 0) unless model:column_strange_bins:{w})\n'
+            f"  - on ({COLUMN}, le) model:reference_cdf))",
             "Kolmogorov-Smirnov over the reference's edges: a lower bound of the unbinned figure",
         ),
         Rule(

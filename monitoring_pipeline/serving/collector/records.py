@@ -100,6 +100,7 @@ def check(records: Sequence[Any], fields: Sequence[Field], limits: Limits, now: 
     reading = _Reading(fields, limits.errors_told)
     rows: list[list[Any]] = []
     first_of: dict[str, int] = {}
+    labels = any(f.name == "outcome" for f in fields)
     for index, record in enumerate(records):
         row = reading.row(index, record)
         if row is None:
@@ -108,8 +109,10 @@ def check(records: Sequence[Any], fields: Sequence[Field], limits: Limits, now: 
         if known == index:
             rows.append(row)
         elif not _same(record, records[known]):
-            reading.refuse(index, "prediction_id", f"{shown(row[0])} stands in record {known} too, with other values; "
-                           "give each prediction its own id, send a correction in a later request")  # fmt: skip
+            remedy = "send a correction later" if labels else "give each prediction its own id"
+            reading.refuse(
+                index, "prediction_id", f"{shown(row[0])} stands in record {known} too, with other values; {remedy}"
+            )
     n_repeated = len(records) - len(rows)
     _stamp(rows, fields, now)
     if reading.n_errors:

@@ -142,7 +142,13 @@ def test_all_or_nothing_and_every_mistake_at_once(collector: Running) -> None:
 def test_one_id_with_two_contents(refused: Refuse) -> None:
     ((index, field, message),) = refused([record(0), record(1), record(0, score=0.1)])
     assert (index, field) == (2, "prediction_id")
-    assert "stands in record 0 too" in message
+    assert "stands in record 0 too" in message and "give each prediction its own id" in message
+
+
+def test_one_id_with_two_outcomes(shared: Running) -> None:
+    answer = shared.labels([{"prediction_id": "a", "outcome": 0}, {"prediction_id": "a", "outcome": 1}])
+    assert answer.status_code == 422
+    assert "send a correction later" in answer.json()["errors"][0]["message"], "which of two labels is the later counts"
 
 
 def test_a_broken_line_is_named(shared: Running) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -287,4 +289,14 @@ def test_the_exporter_cannot_write(warehouse: Warehouse) -> None:
     collector = Collector(warehouse)
     with collector._engine.connect() as connection, pytest.raises(Exception, match="read-only transaction"):
         connection.exec_driver_sql("delete from monitoring.monitor")
+    collector.close()
+
+
+def test_a_server_that_vanished_is_given_up_within_seconds(warehouse: Warehouse) -> None:
+    collector = Collector(warehouse)
+    with collector._engine.connect() as connection:
+        assert connection.connection.dbapi_connection
+        with socket.socket(fileno=os.dup(connection.connection.dbapi_connection.fileno())) as wire:  # type: ignore[attr-defined]
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 8000
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 4
     collector.close()

@@ -66,16 +66,19 @@ class Segment:
 
     def sync(self) -> None:
         """Waits until what was written is on the device. Releases the interpreter lock meanwhile. Raises OSError, also
-        when the file was deleted."""
+        when the file is gone."""
         if self.fd >= 0:
             getattr(os, "fdatasync", os.fsync)(self.fd)
-            if self.deleted:
-                raise FileNotFoundError(errno.ENOENT, "the spool file was deleted", str(self.path))
+            if self.gone:
+                raise FileNotFoundError(errno.ENOENT, "the spool file was deleted or moved", str(self.path))
 
     @property
-    def deleted(self) -> bool:
-        """Whether somebody deleted the file: what is written to it goes with this process."""
-        return self.fd >= 0 and os.fstat(self.fd).st_nlink == 0
+    def gone(self) -> bool:
+        """Whether somebody deleted or moved the file, or took its volume away: what is written to it is not found."""
+        try:
+            return self.fd >= 0 and not os.path.samestat(os.fstat(self.fd), self.path.stat())
+        except FileNotFoundError:
+            return True
 
     def seal(self, sync: bool) -> Path:
         """Cuts the file to what was written and renames it ``.sealed``; the path it has then.

@@ -20,6 +20,7 @@ from monitoring_pipeline.serving.log.spool import Spool, adopt, as_refused, bury
 
 logger = logging.getLogger(__name__)
 ADOPTION_SECONDS = 5.0
+HANGS_SECONDS = 60.0  # a sink that takes longer for one segment is taken to be away
 Outcome = Literal["shipped", "waits", "refused", "gone"]
 
 
@@ -52,6 +53,7 @@ class Shipper(Generic[R]):
         self._directory, self._spool, self._sink, self._decode = directory, spool, sink, decode
         self._max_age, self._count = max_age, count
         self._attempts = Attempts()
+        self._asked_at: float | None = None
         self.report = ShipperReport()
         self._stop = threading.Event()
         self._quiet_until: dict[str, float] = {}
@@ -60,8 +62,9 @@ class Shipper(Generic[R]):
 
     @property
     def sink_up(self) -> bool:
-        """False after a failure that is not known to be the segment's own, until the sink takes one."""
-        return self._attempts.sink_up
+        """False after a failure that is not known to be the segment's own, and while one segment takes a minute."""
+        asked = self._asked_at
+        return self._attempts.sink_up and (asked is None or time.monotonic() - asked < HANGS_SECONDS)
 
     def stop(self, timeout: float) -> None:
         self._stop.set()
@@ -170,7 +173,7 @@ class Shipper(Generic[R]):
         try:
             found = self._decode(content.schema or b"", content.bodies) if content.bodies else Decoded[R](None)
             if found.rows is not None and (n := len(found.rows.ids)):
-                self._sink.write(path.stem, found.rows)
+                self._write(path.stem, found.rows)
             self._keep_unreadable(path, content, found)
         except Exception as error:  # noqa: BLE001 — a sink may raise anything; it is counted, logged and tried again
             return self._failed(path, n, error)
@@ -181,6 +184,13 @@ class Shipper(Generic[R]):
         self.report.shipped += n
         self._count("shipped", n)
         return "shipped"
+
+    def _write(self, name: str, rows: R) -> None:
+        self._asked_at = time.monotonic()
+        try:
+            self._sink.write(name, rows)
+        finally:
+            self._asked_at = None
 
     def _keep_unreadable(self, path: Path, content: SegmentContent, found: Decoded[R]) -> None:
         """After the good rows are in the sink, so that one that is away does not make it tell the same again."""

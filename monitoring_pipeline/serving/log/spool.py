@@ -209,16 +209,16 @@ class Spool:
                 self._lock.release()
 
     def notice_deletion(self) -> None:
-        """Gives up segments that somebody deleted, and holds a lock anew that was: the next append makes both again.
+        """Gives up segments that somebody deleted or moved, and holds a lock anew that was; the next append goes on.
 
         Without it another worker would take this one for dead. Raises OSError.
         """
         with self._lock:
-            if self._active is not None and self._active.deleted:
+            if self._active is not None and self._active.gone:
                 self._retire()
-            if self._spare is not None and self._spare.deleted:
+            if self._spare is not None and self._spare.gone:
                 self._account(-self._spare.size)
-                self._spare.discard()
+                self._spare.abandon()
                 self._spare = None
             self._hold_lock()
 

@@ -33,14 +33,22 @@ def directory(m: Monitoring) -> Path:
     return m.log.directory
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["the directory", "its files"])
-def test_the_spool_is_made_anew(make: Make, lake: Path, whole: bool, caplog: pytest.LogCaptureFixture) -> None:
-    m = make(max_age=0.8)
-    put(m, 3)
-    for file in directory(m).iterdir():
+def unlink_all(spool: Path) -> None:
+    for file in spool.iterdir():
         file.unlink()
-    if whole:
-        directory(m).rmdir()
+
+
+def move(spool: Path) -> None:
+    spool.rename(spool.with_name("moved"))
+
+
+@pytest.mark.parametrize("take_away", [unlink_all, shutil.rmtree, move])
+def test_the_spool_is_made_anew(
+    make: Make, lake: Path, take_away: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    m = make(max_age=0.4)
+    put(m, 3)
+    take_away(directory(m))
     eventually(lambda: value(m, "model_log_dropped_total", reason="deleted") == 3)
     assert "3 predictions dropped (deleted)" in caplog.text
     put(m, 5, 10)
@@ -53,12 +61,15 @@ def test_the_spool_is_made_anew(make: Make, lake: Path, whole: bool, caplog: pyt
     assert value(m, "model_log_dropped_total", reason="deleted") == 3
 
 
-def test_nothing_is_answered_that_stands_in_a_deleted_file(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("take_away", [unlink_all, move])
+def test_nothing_is_answered_that_stands_in_a_deleted_file(
+    make: Make, take_away: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before the shipper's thread, which may be at the sink, has seen that it was deleted."""
     monkeypatch.setattr(shipper.Shipper, "_keep_house", lambda self: None)
     m = make(durability="power", max_age=60.0)
     put(m, 1)
-    shutil.rmtree(directory(m))
+    take_away(directory(m))
     with pytest.raises(PredictionLogError, match=r"was deleted.*not durable"):
         put(m, 1, 1)
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLogError, SqlSink
-from monitoring_pipeline.serving.log import attempts, sinks
+from monitoring_pipeline.serving.log import attempts, shipper, sinks
 from monitoring_pipeline.serving.log.decoding import decode_rows
 from monitoring_pipeline.serving.log.segment import Segment, SegmentContent
 from monitoring_pipeline.serving.log.spool import GroupCommit
@@ -109,8 +109,9 @@ def test_the_sink_is_away_and_comes_back(make: Make, lake: Path, caplog: pytest.
     assert 1 <= len(complaints) <= 2, "said, and not with every attempt"
 
 
-def test_a_sink_that_hangs_holds_up_no_request(make: Make, lake: Path) -> None:
+def test_a_sink_that_hangs_holds_up_no_request(make: Make, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mended = threading.Event()
+    monkeypatch.setattr(shipper, "HANGS_SECONDS", 0.5)
 
     class Hanging(ParquetSink):
         def write(self, name: str, rows: Any) -> None:
@@ -125,9 +126,11 @@ def test_a_sink_that_hangs_holds_up_no_request(make: Make, lake: Path) -> None:
         durations.append(time.perf_counter() - before)
         time.sleep(max(0.0, start + 0.005 * (i + 1) - time.monotonic()))
     assert value(m, "model_log_shipped_total") in (None, 0)
+    assert value(m, "model_log_sink_up") == 0, "it has not answered for a while"
     assert sorted(durations)[int(0.99 * len(durations))] < 0.1, "no request waits for the sink"
     mended.set()
     eventually(lambda: value(m, "model_log_shipped_total") == 300)
+    assert value(m, "model_log_sink_up") == 1
     assert sorted(names(lake)) == sorted(f"p{i}" for i in range(300))
 
 

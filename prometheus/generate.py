@@ -143,6 +143,7 @@ def reference_rules() -> tuple[Rule, ...]:
             f'    or model:reference_cumulative{{prev_le="-Inf"}})',
             "counts per bin: categories as they are, numerical bins as differences along the chain le -> prev_le",
         ),
+        Rule("model:reference_bins", f"count by ({COLUMN}) (model:reference_bin)", "how many"),
         Rule(
             "model:reference_share",
             f"model:reference_bin / on ({COLUMN}) group_left () (sum by ({COLUMN}) (model:reference_bin) > 0)",

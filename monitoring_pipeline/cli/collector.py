@@ -17,7 +17,7 @@ keys = typer.Typer(help="API keys of the collector: each writes to one monitor."
 
 
 def collector(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8090,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8090,
     host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate (PEM), to serve HTTPS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,

@@ -30,6 +30,7 @@ from monitoring_pipeline.serving.collector.landing import Batch, PredictionLogEr
 from monitoring_pipeline.serving.collector.limits import Limits
 from monitoring_pipeline.serving.collector.records import Checked, Kind, check, ground_truth_fields, prediction_fields
 from monitoring_pipeline.serving.collector.refusal import Refusal
+from monitoring_pipeline.serving.collector.server import SPOOL
 
 logger = logging.getLogger(__name__)
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
@@ -65,8 +66,7 @@ def create_app(
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
-        spool = home / "collector" / "spool"
-        collector.open(RecordLog(spool, target, collector.telemetry.count_log, durability, ship_every))
+        collector.open(RecordLog(home / SPOOL, target, collector.telemetry.count_log, durability, ship_every))
         yield
         await run_in_threadpool(collector.close)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import logging
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from monitoring_pipeline.errors import UserError
 
 logger = logging.getLogger(__name__)
+SPOOL = Path("collector") / "spool"  # below the home directory
 CONNECTIONS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
 
 
@@ -24,7 +26,8 @@ def serve(
 ) -> None:
     """Runs until SIGINT or SIGTERM. ``landing``: a directory or an fsspec URL; ``home/collected`` when None.
 
-    Raises UserError: no monitors directory, a port that is taken, half of TLS, a landing URL that nothing can write to.
+    Raises UserError: no monitors directory, a port that is taken, half of TLS, a landing URL that nothing can write to,
+    a spool that cannot be made.
     """
     import uvicorn
 
@@ -33,6 +36,8 @@ def serve(
     from monitoring_pipeline.serving.log.parquet import check_target
 
     if landing is not None:
+        if not landing.strip():
+            raise UserError("--landing is empty; give a directory or a URL, or leave it out")
         check_target(landing)
 
     if (tls_cert is None) != (tls_key is None):
@@ -63,11 +68,27 @@ def serve(
     )
     server = uvicorn.Server(config)
     try:
+        config.load()
+    except OSError as error:
+        raise UserError(f"{tls_cert}, {tls_key}: TLS cannot be served with these ({error})") from None
+    _check_spool(home)
+    try:
         server.run()
     except SystemExit:
         raise UserError(f"the collector could not start on {host}:{port}; its message stands above") from None
     if not server.started:
         raise UserError(f"the collector could not start on {host}:{port}; is the port taken?")
+
+
+def _check_spool(home: Path) -> None:
+    """While it can still be said in one line. Raises UserError."""
+    spool = home / SPOOL
+    try:
+        spool.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=spool).close()
+    except OSError as error:
+        raise UserError(f"{spool}: the spool cannot be written ({error.strerror}); give --home a writable place on a "
+                        "local disk") from None  # fmt: skip
 
 
 def exposed(host: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow.parquet as pq
@@ -54,6 +55,25 @@ def test_a_landing_place_that_cannot_be_is_said_at_the_start(tmp_path: Path) -> 
 
 def labels(monitor: str, *ids: str) -> Batch:
     return Batch(monitor, "ground_truth", COLUMNS, [[i, "1", 0] for i in ids])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"landing": " "}, "--landing is empty"),
+        ({"home": "a file"}, "spool cannot be written.*--home"),
+        ({"tls_cert": "a file", "tls_key": "a file"}, "TLS cannot be served"),
+        ({"tls_cert": "a file"}, "needs both"),
+    ],
+    ids=str,
+)
+def test_what_it_cannot_start_with_is_said_in_a_line(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    Toy(tmp_path).declare()
+    (tmp_path / "a file").write_text("no certificate either")
+    given: dict[str, Any] = {"home": "home"} | options
+    paths = {name: tmp_path / value if name != "landing" else value for name, value in given.items()}
+    with pytest.raises(UserError, match=message):
+        serve(monitors_dir=tmp_path / "monitors", port=0, **paths)
 
 
 def test_one_monitors_trouble_is_its_own(tmp_path: Path) -> None:

@@ -185,7 +185,9 @@ class RecordLog:
         return self._named(self._spool.short_of_room)
 
     def _named(self, why: str | None) -> str | None:
-        return f"{self.directory}: {why}; free space, or mend what keeps records from landing" if why else None
+        return (
+            f"{self.directory}: {why}; mend that, free space, or mend what keeps records from landing" if why else None
+        )
 
     def close(self, timeout: float = 5.0) -> None:
         """Ships what it can in ``timeout`` seconds; the rest is adopted by the next process."""

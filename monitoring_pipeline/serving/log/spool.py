@@ -37,10 +37,11 @@ class SpoolPolicy:
 
 
 class Waiting(NamedTuple):
-    """A sealed file: its rows, and its bytes on disk."""
+    """A sealed file: its rows, its bytes on disk, and when (monotonic) the first row was written."""
 
     n_rows: int
     size: int
+    first_at: float | None = None
 
 
 class Spool:
@@ -246,7 +247,7 @@ class Spool:
                     continue
                 self._retired.pop(0)
                 self._account(segment.used - segment.size)
-                self.sealed[path] = Waiting(segment.n_rows, segment.used)
+                self.sealed[path] = Waiting(segment.n_rows, segment.used, segment.first_at)
 
     def next_sealed(self, choose: Callable[[Iterable[Path]], Path | None]) -> Path | None:
         """The sealed file that ``choose`` picks. It is safe from ``drop_oldest`` until its fate is told."""
@@ -285,13 +286,10 @@ class Spool:
 
     def oldest_age(self) -> float:
         """Seconds since the oldest row that has not reached the sink was written; 0 when all have."""
-        active = self._active
-        first_at = active.first_at if active is not None else None
-        ages = [time.monotonic() - first_at] if first_at is not None else []
-        for path in list(self.sealed):
-            with contextlib.suppress(FileNotFoundError):  # shipped meanwhile
-                ages.append(time.time() - path.stat().st_mtime)
-        return max((0.0, *ages))
+        now, active = time.monotonic(), self._active
+        first = [w.first_at for w in list(self.sealed.values())] + [s.first_at for s in list(self._retired)]
+        first.append(active.first_at if active is not None else None)
+        return max((0.0, *(now - at for at in first if at is not None)))
 
     @property
     def refusing(self) -> str | None:

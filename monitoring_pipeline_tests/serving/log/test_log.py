@@ -109,6 +109,21 @@ def test_the_sink_is_away_and_comes_back(make: Make, lake: Path, caplog: pytest.
     assert 1 <= len(complaints) <= 2, "said, and not with every attempt"
 
 
+def test_the_age_of_what_waits_goes_by_no_clock_that_can_be_set(make: Make, lake: Path) -> None:
+    sink = Moody(lake)
+    sink.down = True
+    m = make(sink=sink, max_age=0.2)
+    put(m, 1)
+    spool = m.log.directory  # type: ignore[union-attr]
+    eventually(lambda: list(spool.glob("*.sealed")))
+    (file,) = spool.glob("*.sealed")
+    for moment in (0, time.time() + 1e6):  # what a clock leaves behind that was set forward, or back
+        os.utime(file, (moment, moment))
+        assert 0.2 <= (value(m, "model_log_oldest_seconds") or 0) < 10
+    sink.down = False
+    eventually(lambda: value(m, "model_log_oldest_seconds") == 0)
+
+
 def test_a_sink_that_hangs_holds_up_no_request(make: Make, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mended = threading.Event()
     monkeypatch.setattr(shipper, "HANGS_SECONDS", 0.5)

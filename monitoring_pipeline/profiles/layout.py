@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -73,8 +74,9 @@ class Layout:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Layout:
+        """Inverse of ``to_json``, also of what a JSON store made of it: jsonb hands 1e16 back as an integer."""
         columns = tuple(
-            ColumnLayout(c["name"], c["role"], c["kind"], tuple(c["edges"]), tuple(c["categories"]))
+            ColumnLayout(c["name"], c["role"], c["kind"], _floats(c["edges"]), tuple(c["categories"]))
             for c in value["columns"]
         )
         o = value["outcome"]
@@ -82,8 +84,12 @@ class Layout:
             o["task"],
             tuple(o["classes"]),
             tuple(o["scored"]),
-            tuple(o["score_edges"]),
-            tuple(o["error_edges"]),
-            o["centre"],
+            _floats(o["score_edges"]),
+            _floats(o["error_edges"]),
+            float(o["centre"]),
         )
         return cls(columns, outcome)
+
+
+def _floats(numbers: Iterable[float]) -> tuple[float, ...]:
+    return tuple(map(float, numbers))

@@ -18,12 +18,14 @@ from monitoring_pipeline.lake.sources.files import file_format, list_files
 from monitoring_pipeline.lake.sources.reading import reading
 from monitoring_pipeline.lake.times import OFFSET, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
-from monitoring_pipeline.monitors.summary import ColumnSummary, SourceSummary
+from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, SourceSummary
 from monitoring_pipeline.settings import Settings
 
 SAMPLE_FILES = 20
 SAMPLE_ROWS = 200_000
+SAMPLE_VALUES = 8_000_000  # rows times columns: DuckDB reserves the memory of a whole sample before it draws one
 _EXAMPLES = 20
+_CLASSES = 1000
 _TYPES = {"number": "numbers", "class": "classes", "category": "categories", "flag": "true or false"}
 Location = tuple[str, ...]
 
@@ -37,7 +39,7 @@ class SourceFinding:
 
 
 def summarize(written: str, settings: Settings) -> SourceSummary:
-    """Describe a file, glob, directory or fsspec URL, or ``SQLALCHEMY_URL#TABLE``, from a sample of 200,000 rows.
+    """Describe a file, glob, directory or fsspec URL, or ``SQLALCHEMY_URL#TABLE``, from a sample: 200,000 rows at most.
 
     Text columns get the type that all their values have. Raises SourceError when there is nothing to read.
     """
@@ -142,7 +144,12 @@ class _Check:
             if n:
                 said = f"{n} of {total} values of {one.source!r} in the {_source_name(self.field)}"
                 said += f" are not {_TYPES[one.kind]} (such as {shown!r})"
-                findings.append(SourceFinding(place, f"{said}; declare what it holds or mend the data"))
+                write = "declare what it holds or mend the data"
+                if one.kind == "number" and DECIMAL_COMMA.fullmatch(shown):
+                    write = "write a decimal point, not a comma"
+                findings.append(SourceFinding(place, f"{said}; {write}"))
+        if self.field == "reference":
+            findings += self._empty(place, one, value.sql)
         if one.name.startswith("__score"):
             rows = f"(SELECT {value.sql} AS v FROM {self.sample})"  # noqa: S608
             n, least, greatest = self._row("count(*) FILTER (v < 0 OR v > 1), min(v), max(v)", rows)
@@ -150,6 +157,15 @@ class _Check:
                 said = f"{one.source!r} runs from {least:g} to {greatest:g}, but a score is a probability in [0, 1]"
                 findings.append(SourceFinding(place, f"{said}; name the column of the probability"))
         return findings
+
+    def _empty(self, place: Location, one: Field, value: str) -> list[SourceFinding]:
+        """A reference without a value fixes no bins; nothing is computed from it."""
+        there = "count(v) FILTER (isfinite(v))" if one.kind == "number" else "count(v)"
+        n, n_values = self._row(f"count(*), {there}", f"(SELECT {value} AS v FROM {self.sample})")  # noqa: S608
+        if not n or n_values:
+            return []
+        said = f"the reference has no value in {one.source!r}, so windows have nothing to be held against"
+        return [SourceFinding(place, f"{said}; drop the column or mend the source")]
 
     def _times(self, place: Location, column: str) -> list[SourceFinding]:
         if column not in self.columns:
@@ -183,20 +199,50 @@ class _Check:
             return []
         if self.monitor.task == "regression":
             return self._fits(place, Field("__outcome", "number", column))
+        met = self._classes(column)
+        if not met:
+            return []
+        known = self.monitor.schema_.prediction if self.field == "reference" else None
+        predicted = self._classes(known) if known in self.columns else []
+        findings = []
+        if predicted and not set(predicted) & set(met):
+            said = f"{_some(predicted)} are predicted in the reference, and none of them is ever the outcome {column!r}"
+            said += f", which is {_some(met)}; name the column of the predicted class, in the outcome's words"
+            findings.append(SourceFinding(("schema", "prediction"), said))
+        return findings + (self._positive(column, met) if self.monitor.task == "binary" else self._scored(column, met))
+
+    def _classes(self, column: str) -> list[str]:
+        """Class labels of a column as they are compared, the most frequent first."""
         label = values.class_label(identifier(column), self.columns[column]).sql
         rows = self.connection.execute(
             f"SELECT {label} AS v, count(*) FROM {self.sample} GROUP BY v HAVING v IS NOT NULL"  # noqa: S608
-            " ORDER BY 2 DESC, 1 LIMIT 5"
+            f" ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"
         ).fetchall()
-        met, positive = [str(v) for v, _ in rows], self.monitor.schema_.positive_class
-        if self.monitor.task != "binary" or not met or positive in met:
+        return [str(v) for v, _ in rows]
+
+    def _positive(self, column: str, met: list[str]) -> list[SourceFinding]:
+        positive = self.monitor.schema_.positive_class
+        if positive in met:
             return []
-        values_met = ", ".join(map(repr, met))
-        said = f"the outcome {column!r} of the {_source_name(self.field)} is {values_met}, never {positive!r}"
+        said = f"the outcome {column!r} of the {_source_name(self.field)} is {_some(met)}, never {positive!r}"
         return [SourceFinding(("schema", "positive_class"), f"{said}; write the value that counts as positive")]
+
+    def _scored(self, column: str, met: list[str]) -> list[SourceFinding]:
+        """Classes with a score that never occur beside ones without: the same classes under other names."""
+        scored = self.monitor.schema_.class_scores
+        never, unscored = [c for c in scored if c not in met], [c for c in met if c not in scored]
+        if not never or not unscored:
+            return []
+        said = f"the outcome {column!r} of the {_source_name(self.field)} is {_some(unscored)}, which have no score"
+        said += f", and never {_some(never)}, which have one"
+        return [SourceFinding(("schema", "class_scores"), f"{said}; write the classes as the outcome has them")]
 
     def _row(self, select: str, rows: str | None = None) -> tuple[Any, ...]:
         return _first(self.connection, f"SELECT {select} FROM {rows or self.sample}")  # noqa: S608
+
+
+def _some(classes: Sequence[str]) -> str:
+    return ", ".join(map(repr, classes[:5])) + (", …" if len(classes) > 5 else "")
 
 
 def _matching(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
@@ -271,10 +317,12 @@ def _sample(
         asked = [name for name in names if wanted is None or name in wanted]
         drop = "__file, __row" + (", __utc" if any(scan.staged for scan in scans) else "")
         rows = " UNION ALL BY NAME ".join(scan.from_sql(asked) for scan in scans)
+        (n,) = _first(connection, f"SELECT count(*) FROM ({rows})")  # noqa: S608
+        most = min(SAMPLE_ROWS, SAMPLE_VALUES // max(len(asked), 1))
+        draw = f" USING SAMPLE reservoir({most} ROWS) REPEATABLE (1)" if n > most else ""
         table = f"sample_{len(connection.execute('SHOW TABLES').fetchall())}"
         connection.execute(
-            f"CREATE TEMP TABLE {table} AS SELECT * EXCLUDE ({drop}), 0 AS __sampled FROM ({rows})"  # noqa: S608
-            f" USING SAMPLE reservoir({SAMPLE_ROWS} ROWS) REPEATABLE (1)"
+            f"CREATE TEMP TABLE {table} AS SELECT * EXCLUDE ({drop}), 0 AS __sampled FROM ({rows}){draw}"  # noqa: S608
         )
     kinds = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
     return {name: kinds.get(name, "VARCHAR") for name in names}, table
@@ -296,7 +344,7 @@ def _source_of(written: str) -> Source:
     """What a user wrote on the command line as a source with absolute paths."""
     url, hash_, table = written.partition("#")
     if hash_ and "://" in url and table:
-        return Source(url=url, table=table)
+        return Source(url=_from_here(url), table=table)
     if protocol_of(written):
         return Source(path=written)
     path = Path(written.removeprefix("file://")).expanduser().resolve()
@@ -306,6 +354,15 @@ def _source_of(written: str) -> Source:
     if not suffixes:
         raise SourceError(f"{path}: holds no file; name a directory with data, or the files by a glob")
     return Source(path=f"{path}/**/*.{max(suffixes, key=suffixes.count)}")
+
+
+def _from_here(url: str) -> str:
+    """The URL of a SQLite file with its whole path, since a declared one is relative to the monitor's file."""
+    driver, separator, rest = url.partition(":///")
+    path, mark, options = rest.partition("?")
+    if not (driver.startswith("sqlite") and separator and path) or path.startswith(("/", ":memory:", "file:", "${")):
+        return url
+    return f"{driver}:///{Path(path).resolve()}{mark}{options}"
 
 
 def _undeclared(source: Source) -> Monitor:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.declaration import Task
-from monitoring_pipeline.monitors.summary import ColumnSummary, SourceSummary
+from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, SourceSummary
 
 Group = Literal["numerical", "categorical", "boolean"]
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
@@ -34,6 +34,7 @@ _POSITIVE = (
 )
 MAX_CATEGORIES = 1000  # more distinct values than this are ids or free text to a monitor
 MAX_CLASSES = 20
+MOST_NAMED = 40  # columns, in a message
 UNIQUE_SHARE = 0.95  # a log repeats some ids, by retries
 
 # The most telling names first; compared word by word, so that `PredictionTime` and `prediction_time` are one.
@@ -204,12 +205,33 @@ def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary) -> _Outpu
     rest = [column for column in columns if column is not outcome]
     class_scores, score, spare = _find_scores(rest)
     prediction = _find_prediction([c for c in rest if c is not score and c.name not in class_scores.values()])
+    written = [c for c in rest if _has_decimal_comma(c) and _is_output(c)]
+    if written and (prediction is None or prediction in written):
+        raise DeclarationError(_decimal_comma(written[0]))
     if not (prediction or score or class_scores):
         raise DeclarationError(_no_output(log))
     if outcome is None:
         others = [c for c in rest if c is not score and c is not prediction and c not in spare]
         outcome = _predicted_thing(others, prediction, score)
     return _Output(prediction, score, class_scores, spare, outcome)
+
+
+def _is_output(column: ColumnSummary) -> bool:
+    by_name = _by_name([column], (*_PREDICTION, *_SCORE)) is not None
+    return by_name or bool((_PREDICTION_WORDS | _SCORE_WORDS) & set(words(column.name)))
+
+
+def _has_decimal_comma(column: ColumnSummary) -> bool:
+    """Numbers such as 3,14, and whole ones among them."""
+    commas = [sample for sample in column.samples if DECIMAL_COMMA.fullmatch(sample)]
+    rest = [sample for sample in column.samples if sample not in commas]
+    return bool(commas) and all(re.fullmatch(r"[+-]?\d+", sample) for sample in rest)
+
+
+def _decimal_comma(column: ColumnSummary) -> str:
+    example = next(sample for sample in column.samples if DECIMAL_COMMA.fullmatch(sample))
+    what = f"{column.name!r} holds numbers with a decimal comma (such as {example!r})"
+    return f"predictions: {what}; write them with a decimal point"
 
 
 def _predicted_thing(
@@ -233,7 +255,9 @@ def find_outcome(truth: SourceSummary, log: SourceSummary) -> ColumnSummary | No
     if named is not None:
         return named
     new = [column for column in candidates if log.column(column.name) is None]
-    return next((column for column in new if not _is_unique(column, truth.n_rows)), new[0] if new else None)
+    # What is unique may be the id under another name, unless it has a fraction.
+    told = [c for c in new if not _is_unique(c, truth.n_rows)] or [c for c in new if c.kind in ("DOUBLE", "FLOAT")]
+    return next(iter(told or new), None)
 
 
 def find_time(columns: Sequence[ColumnSummary], names: Sequence[str] = _LABEL_TIME) -> ColumnSummary | None:
@@ -244,8 +268,9 @@ def find_time(columns: Sequence[ColumnSummary], names: Sequence[str] = _LABEL_TI
 
 
 def find_join_id(truth: SourceSummary, prediction_id: str) -> ColumnSummary | None:
-    """The column of a source of ground truth that holds prediction ids: by the same name, else by the sound."""
-    return truth.column(prediction_id) or _by_name(truth.columns, _ID)
+    """The column of a source of ground truth with the prediction ids: of the same name, so called, or else unique."""
+    unique = (c for c in truth.columns if _is_unique(c, truth.n_rows) and (_is_text(c) or c.kind in _INTEGERS))
+    return truth.column(prediction_id) or _by_name(truth.columns, _ID) or next(unique, None)
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -278,16 +303,20 @@ def _by_name(columns: Iterable[ColumnSummary], names: Sequence[str]) -> ColumnSu
 
 def _required(found: ColumnSummary | None, log: SourceSummary, what: str, does: str, name: str) -> ColumnSummary:
     if found is None:
-        met = ", ".join(column.name for column in log.columns)
-        message = f"no column {does} (columns: {met}); write one, or rename the one that does to `{name}`"
+        message = f"no column {does} (columns: {_met(log)}); write one, or rename the one that does to `{name}`"
         raise DeclarationError(f"predictions: {what}: {message}")
     return found
 
 
+def _met(log: SourceSummary) -> str:
+    names = [column.name for column in log.columns]
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def _no_output(log: SourceSummary) -> str:
-    met = ", ".join(column.name for column in log.columns)
     return (
-        f"predictions: no column looks like the model's output (columns: {met}); rename it to `prediction`"
+        f"predictions: no column looks like the model's output (columns: {_met(log)}); rename it to `prediction`"
         " (a class or a value) or `score` (in [0, 1])"
     )
 
@@ -388,6 +417,8 @@ def _no_feature(column: ColumnSummary, n_rows: int) -> str | None:
         return f"values of type {column.kind} are not profiled"
     if _is_text(column) and _mean_length(column) > 60:
         return "free text"
+    if _has_decimal_comma(column):
+        return "numbers with a decimal comma; write them with a decimal point"
     looks_like_id = words(column.name)[-1:] in (("id",), ("uuid",), ("guid",))
     if (_is_text(column) or looks_like_id) and n_rows > 100 and column.n_distinct > max(MAX_CATEGORIES, n_rows / 2):
         return f"an id or free text: {column.n_distinct:,} different values in {n_rows:,} rows"

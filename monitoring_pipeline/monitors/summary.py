@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+
+DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")  # a number as a spreadsheet in Berlin writes it
 
 Extreme = str | int | float | Decimal | bool | date | datetime | None
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from monitoring_pipeline.errors import SourceError
-from monitoring_pipeline.lake.inspection import check_sources, summarize
+from monitoring_pipeline.lake.inspection import _source_of, check_sources, summarize
 
 from .conftest import rows, write
 
@@ -113,3 +113,46 @@ def test_summary_of_a_table_and_of_nothing(settings, tmp_path):
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(SourceError, match=said):
             summarize(str(tmp_path / nothing), settings)
+
+
+def test_a_wide_source_is_sampled_within_memory(settings, tmp_path):
+    write(tmp_path / "wide.parquet", {f"f{i}": [float(i)] * 5_000 for i in range(300)})
+    summary = summarize(str(tmp_path / "wide.parquet"), settings)  # 200,000 rows of it would need twice the limit
+    assert (summary.n_rows, len(summary.columns)) == (5_000, 300)
+
+
+def test_classes_under_other_names(declare, settings, sound, tmp_path):
+    scores = {"s0": [0.3] * 10, "s1": [0.7] * 10}
+    write(tmp_path / "log/a.parquet", rows(10) | scores)
+    classes = {"y": ["low", "high"] * 5, "p": ["0", "1"] * 5}
+    write(tmp_path / "reference/a.parquet", rows(10) | scores | classes)
+    write(tmp_path / "truth/a.parquet", {"id": ["r1"], "y": ["low"], "known": [datetime(2024, 3, 5)]})
+    schema = {"score": None, "class_scores": {"0": "s0", "1": "s1"}}
+    got = found(declare(schema, task="multiclass"), settings)
+    assert "is 'low', which have no score, and never '0', '1', which have one" in got["schema.class_scores"]
+    assert found(declare(schema | {"class_scores": {"low": "s0", "high": "s1"}}, task="multiclass"), settings) == {}
+    # A class that has no score yet, beside classes that all occur, is drift and no mistake of the declaration.
+    assert found(declare(schema | {"class_scores": {"low": "s0"}}, task="multiclass"), settings) == {}
+
+    write(tmp_path / "log/a.parquet", rows(10) | {"p": classes["p"]})
+    got = found(declare({"positive_class": "high", "prediction": "p"}), settings)
+    assert got["schema.prediction"].startswith("'0', '1' are predicted in the reference, and none of them is ever")
+
+
+def test_a_reference_without_values_and_a_decimal_comma(declare, settings, sound, tmp_path):
+    write(tmp_path / "reference/a.parquet", rows(10) | {"y": [0, 1] * 5, "x": [float("nan"), None] * 5})
+    assert "the reference has no value in 'x'" in found(declare(), settings)["schema.numerical"]
+    write(tmp_path / "reference/a.parquet", rows(10) | {"y": [0, 1] * 5, "x": ["3,14"] * 10})
+    messages = [f.message for f in check_sources(declare(), settings) if f.location == ("schema", "numerical")]
+    assert any("(such as '3,14'); write a decimal point, not a comma" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("written", "declared"),
+    [("sqlite:///x.db", "sqlite:///{here}/x.db"), ("sqlite:////y/x.db", "sqlite:////y/x.db")],
+    ids=["relative", "absolute"],
+)
+def test_a_sqlite_file_is_named_from_the_root(settings, tmp_path, monkeypatch, written, declared):
+    """As globs are: the file of the monitor, which relative paths are relative to, is written elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    assert _source_of(f"{written}#t").url == declared.format(here=tmp_path)

@@ -283,6 +283,10 @@ def test_what_a_log_cannot_do_without(dropped: str, message: str) -> None:
     with pytest.raises(DeclarationError) as error:
         draft("m", SourceSummary(found.n_rows, columns, path="x.parquet"))
     assert str(error.value).startswith(message)
+    wide = tuple(ColumnSummary(f"f{i}", "DOUBLE", 900, 0, -1.0, 1.0) for i in range(300))
+    with pytest.raises(DeclarationError, match=r"f5.* and \d+ more\)") as error:
+        draft("m", SourceSummary(found.n_rows, (*columns, *wide), path="x.parquet"))
+    assert len(str(error.value)) < 500
 
 
 def test_an_empty_source_and_a_bad_name() -> None:
@@ -290,6 +294,26 @@ def test_an_empty_source_and_a_bad_name() -> None:
         draft("m", _log(n_rows=0))
     with pytest.raises(DeclarationError, match="'my model' is not a name"):
         draft("my model", _log(n_rows=10))
+
+
+def test_decimal_commas_are_no_classes(tmp_path: Path) -> None:
+    """As a CSV from a spreadsheet in Berlin has them: text, which would pass for a class of many values."""
+    found = _log(n_rows=1000)
+    commas = (*(f"{i},5" for i in range(19)), "7")
+    kept = [c for c in found.columns if c.name != "score"]
+    price = ColumnSummary("price", "VARCHAR", 900, 0, "0,5", "9,5", commas)
+    output = ColumnSummary("forecast", "VARCHAR", 900, 0, "0,5", "9,5", commas)
+    with pytest.raises(DeclarationError, match=r"'forecast' holds numbers with a decimal comma \(such as '0,5'\)"):
+        draft("m", SourceSummary(1000, (*kept, output), path="x.csv"))
+    text = draft("m", SourceSummary(1000, (*found.columns, price), path="x.csv"))
+    assert "#   price: numbers with a decimal comma; write them with a decimal point" in text
+
+
+def test_an_id_under_another_name_is_joined_by_and_is_no_outcome(tmp_path: Path) -> None:
+    columns = (ColumnSummary("pid", "VARCHAR", 900, 0), ColumnSummary("eta", "DOUBLE", 900, 0, 0.5, 9.5, ("0.5",)))
+    truth = SourceSummary(900, columns, path="t.parquet")
+    declared = loaded(draft("m", _log(n_rows=1000), truth), tmp_path).ground_truth
+    assert declared is not None and (declared.prediction_id, declared.outcome) == ("pid", "eta")
 
 
 def test_ground_truth_that_cannot_be_joined() -> None:

@@ -62,9 +62,13 @@ def aware(moment: datetime) -> datetime:
 
 
 def _epoch_to_utc(number: str) -> str:
-    """Seconds, milli-, micro- or nanoseconds since 1970, told apart by magnitude (good from 1973 to 5138)."""
+    """Seconds, milli-, micro- or nanoseconds since 1970, told apart by magnitude (good from 1973 to 5138).
+
+    Smaller numbers are something else: 20240331 is a day, not a second in 1970. They cannot be read.
+    """
     micros = (
-        f"CASE WHEN abs({number}) < 1e11 THEN {number} * 1e6 WHEN abs({number}) < 1e14 THEN {number} * 1e3"
+        f"CASE WHEN abs({number}) < 1e8 THEN NULL WHEN abs({number}) < 1e11 THEN {number} * 1e6"
+        f" WHEN abs({number}) < 1e14 THEN {number} * 1e3"
         f" WHEN abs({number}) < 1e17 THEN {number} ELSE {number} / 1e3 END"
     )
     return f"make_timestamp(TRY_CAST({micros} AS BIGINT))"

@@ -72,6 +72,11 @@ def test_epoch_integers_by_magnitude(scale):
     ]
 
 
+@pytest.mark.parametrize("kind", ["BIGINT", "DOUBLE", "VARCHAR"])
+def test_a_day_without_dashes_is_no_second_of_1970(kind):
+    assert in_utc([20240331, 0, 1711852200], kind) == [None, None, datetime(2024, 3, 31, 2, 30)]
+
+
 def test_unknown_zone_is_named():
     with pytest.raises(DeclarationError, match="Mars/Olympus"):
         utc_sql("t", "TIMESTAMP", "Mars/Olympus")

@@ -19,7 +19,7 @@ from monitoring_pipeline.lake.sources.reading import Reader, reading
 from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable
 from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.lake.times import aware, utc_sql
-from monitoring_pipeline.lake.views import ids_sql, winning_sql
+from monitoring_pipeline.lake.views import as_declared, ids_sql, label_mark, winning_sql
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.records import IngestedWindow, LabelBatch
@@ -57,10 +57,10 @@ def take_in_batch(
     ):
         try:
             n_rows, quarantine = _read_labels(reader, monitor, batch, files)
-            stem = _batch_name(batch, files)
+            stem = _batch_name(monitor, batch, files)
             _put_aside(connection, quarantine, store.join(lake_root, monitor.name, "quarantine", f"labels-{stem}"))
-            n_duplicates = _keep_last(connection, pending)
-            n_unchanged = _drop_unchanged(connection, known_labels)
+            n_duplicates = _keep_last(connection, monitor, pending)
+            n_unchanged = _drop_unchanged(connection, monitor, known_labels)
             _match(connection, monitor, windows)
             return LabelBatch(
                 batch=batch,
@@ -150,17 +150,19 @@ def _put_aside(connection: duckdb.DuckDBPyConnection, quarantine: Mapping[str, i
         store.write_parquet(connection, sql, path)
 
 
-def _keep_last(connection: duckdb.DuckDBPyConnection, pending: Sequence[str]) -> int:
+def _keep_last(connection: duckdb.DuckDBPyConnection, monitor: Monitor, pending: Sequence[str]) -> int:
     """Fill ``winning``: one label an id. Returns how many good rows of the new files gave way to another of them."""
     counts = connection.execute(
         "SELECT count(*), count(DISTINCT __id) FROM labels WHERE __reason IS NULL"
     ).fetchone() or (0, 0)
-    if pending:
-        connection.execute(
-            "INSERT INTO labels BY NAME SELECT __id, __outcome, __label_time, __batch, '' AS __file, 0 AS __row "  # noqa: S608
-            f"FROM read_parquet({file_list(pending)})"
-        )
-    order = "coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch, __file, __row"
+    connection.execute("ALTER TABLE labels ADD COLUMN __as_declared BOOLEAN DEFAULT true")
+    for read, waiting in zip(("true", "false"), as_declared(monitor, pending), strict=True):
+        if waiting:
+            connection.execute(
+                "INSERT INTO labels BY NAME SELECT __id, __outcome, __label_time, __batch, '' AS __file, 0 AS __row,"  # noqa: S608
+                f" {read} AS __as_declared FROM read_parquet({file_list(waiting)})"
+            )
+    order = "__as_declared, coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch, __file, __row"
     connection.execute(
         "CREATE TEMP TABLE winning AS SELECT __id, unnest(arg_max("  # noqa: S608
         "struct_pack(__outcome := __outcome, __label_time := __label_time, __batch := __batch), "
@@ -169,11 +171,12 @@ def _keep_last(connection: duckdb.DuckDBPyConnection, pending: Sequence[str]) ->
     return int(counts[0] - counts[1])
 
 
-def _drop_unchanged(connection: duckdb.DuckDBPyConnection, known_labels: Sequence[str]) -> int:
-    """Take out of ``winning`` what the lake holds already. Returns how many."""
-    if not known_labels:
+def _drop_unchanged(connection: duckdb.DuckDBPyConnection, monitor: Monitor, known_labels: Sequence[str]) -> int:
+    """Take out of ``winning`` what the lake holds already, read as now declared. Returns how many."""
+    now, _ = as_declared(monitor, known_labels)
+    if not now:
         return 0
-    known = winning_sql(known_labels, "l.__outcome AS __outcome, l.__label_time AS __label_time")
+    known = winning_sql(monitor, now, "l.__outcome AS __outcome, l.__label_time AS __label_time")
     row = connection.execute(
         f"DELETE FROM winning w USING ({known}) k WHERE w.__id = k.__id"  # noqa: S608
         " AND w.__outcome IS NOT DISTINCT FROM k.__outcome AND w.__label_time IS NOT DISTINCT FROM k.__label_time"
@@ -215,10 +218,10 @@ def _write(
     return {"windows": counts, "files": files, "pending_file": pending}
 
 
-def _batch_name(batch: int, files: Sequence[str]) -> str:
+def _batch_name(monitor: Monitor, batch: int, files: Sequence[str]) -> str:
     """Names what was taken in, so that the same batch number with other files is another file."""
     text = "\n".join(path if is_sql(path) else f"{path} {version_of(path)}" for path in sorted(files))
-    return f"batch-{batch}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.parquet"
+    return f"batch-{batch}{label_mark(monitor)}{hashlib.sha256(text.encode()).hexdigest()[:8]}.parquet"
 
 
 def _number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

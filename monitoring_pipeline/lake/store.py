@@ -1,7 +1,7 @@
 """Files of the lake: where they lie, written under a temporary name and renamed, swept when nothing refers to them.
 
 ``<lake>/<monitor>/predictions/window=<YYYY-MM-DDTHH>/<data_version>.parquet``, ``…/quarantine/…`` alike,
-``…/labels/window=…/batch-<n>-<digest of its sources>.parquet``.
+``…/labels/window=…/batch-<n>-as<how they were read>-<digest of its sources>.parquet``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.cleaning import canonical_columns, clean_predictions, clean_reference, source_columns
 from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of, register
 from monitoring_pipeline.lake.relation import Relation
-from monitoring_pipeline.lake.sources.files import list_files, version_of
+from monitoring_pipeline.lake.sources.files import how_labels_are_read, list_files, mark_of, version_of
 from monitoring_pipeline.lake.sources.reading import reading
 from monitoring_pipeline.lake.sources.scan import parquet_scans, same_path
 from monitoring_pipeline.lake.sources.sql import is_sql, pseudo_path
@@ -43,7 +43,7 @@ def labelled_relation(monitor: Monitor, windows: Sequence[IngestedWindow], label
     if not label_files:
         sql = f"SELECT *, CAST(NULL AS {kind}) AS __outcome FROM ({predictions.sql})"  # noqa: S608
         return Relation(sql, columns, predictions.protocols)
-    labels = winning_sql(label_files, "l.__outcome AS __outcome")
+    labels = winning_sql(monitor, label_files, "l.__outcome AS __outcome")
     picked = ", ".join(f"p.{identifier(c)}" for c in predictions.columns)
     sql = (
         f"SELECT {picked}, CAST(l.__outcome AS {kind}) AS __outcome "  # noqa: S608
@@ -98,11 +98,32 @@ def _reference_version(monitor: Monitor, paths: Sequence[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def winning_sql(label_files: Sequence[str], picked: str) -> str:
-    """Of each id in the lake's label files ``__id`` and what is ``picked`` from the winning row ``l``."""
-    last = "arg_max(struct_pack(__outcome, __label_time), (coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch))"
-    rows = f"SELECT __id, {last} AS l FROM read_parquet({file_list(label_files)}) GROUP BY __id"  # noqa: S608
+def winning_sql(monitor: Monitor, label_files: Sequence[str], picked: str) -> str:
+    """Of each id in the lake's label files ``__id`` and what is ``picked`` from the winning row ``l``.
+
+    What was read as the monitor now declares it wins over what was read otherwise, when the declaration was mistaken.
+    """
+    order = "(__as_declared, coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch)"
+    now, before = as_declared(monitor, label_files)
+    read = " UNION ALL BY NAME ".join(
+        f"SELECT *, {name} AS __as_declared FROM read_parquet({file_list(files)})"  # noqa: S608
+        for name, files in (("true", now), ("false", before))
+        if files
+    )
+    rows = f"SELECT __id, arg_max(struct_pack(__outcome, __label_time), {order}) AS l FROM ({read}) GROUP BY __id"  # noqa: S608
     return f"SELECT __id, {picked} FROM ({rows})"  # noqa: S608
+
+
+def as_declared(monitor: Monitor, label_files: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The lake's label files that were read as the monitor now declares its ground truth, and the others."""
+    mark = label_mark(monitor)
+    now = [path for path in label_files if mark in path.rpartition("/")[2]]
+    return now, [path for path in label_files if path not in now]
+
+
+def label_mark(monitor: Monitor) -> str:
+    """Part of the name of every label file: how the ground truth was read."""
+    return f"-as{mark_of(how_labels_are_read(monitor)):03d}-"
 
 
 def ids_sql(monitor: Monitor, windows: Sequence[IngestedWindow]) -> str:

@@ -77,6 +77,9 @@ def take_in_labels(stages: StageContext) -> LabelBatch | None:
                 return None
             batch = batch_of(unread)
         ledger.record_batch(conn, name, batch, unread, stages.run_id)
+        if batch.n_quarantined:
+            why = ", ".join(f"{n} × {reason}" for reason, n in batch.quarantine.items())
+            log.warning("%d of %d labels of %s are left out: %s", batch.n_quarantined, batch.n_rows, name, why)
         return batch
 
     return stages.warehouse.run(take_in)

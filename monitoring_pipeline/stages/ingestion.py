@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -20,6 +21,8 @@ from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcom
 from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse.records import IngestedWindow, WindowFailure
 
+log = logging.getLogger(__name__)
+
 DATE_IN_PATH = re.compile(r"(?<!\d)(20\d\d)[-_/]?(\d\d)[-_/]?(\d\d)(?!\d)")
 
 
@@ -34,16 +37,29 @@ def index(stages: StageContext) -> None:
     files = index_predictions(stages.monitor, stages.warehouse.run(known), stages.settings)
     if files:
         stages.warehouse.run(lambda conn: ledger.record_files(conn, name, "predictions", files))
+    for file in files:
+        if file.n_unplaced:
+            log.warning(
+                "%s of %s: %d of %d rows belong to no window and are left out: their time cannot be read or lies in the"
+                " future (such as %r); correct `schema.event_time`, `schema.timezone` or the rows",
+                file.path, name, file.n_unplaced, file.n_rows, file.unplaced_example,
+            )  # fmt: skip
 
 
 def last_window_with_rows(stages: StageContext) -> datetime | None:
-    """Start of the last window at or after the monitor's start that the source holds rows for; None when there is
-    none.
+    """Start of the last window at or after the monitor's start that the source, or the lake, holds rows for; None when
+    there is none.
     """
     index(stages)
-    windows = stages.warehouse.run(lambda conn: ledger.windows_with_sources(conn, stages.monitor.name))
+    name = stages.monitor.name
+
+    def read(conn: Connection) -> tuple:
+        return ledger.windows_with_sources(conn, name), ledger.ingested(conn, name)
+
+    windows, taken = stages.warehouse.run(read)
+    starts = {w.start for w in windows} | {start for start, one in taken.items() if one.n_rows}
     first = datetime.combine(stages.monitor.start, time(), UTC)
-    return max((w.start for w in windows if w.start >= first), default=None)
+    return max((start for start in starts if start >= first), default=None)
 
 
 def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:

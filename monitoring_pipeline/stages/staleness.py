@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from monitoring_pipeline.lake.sources.files import list_files
+from monitoring_pipeline.lake.sources.files import list_files, list_labels, list_predictions
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.ingestion import index
@@ -74,7 +74,7 @@ def _look_at_new_files(stages: StageContext) -> None:
     known = stages.warehouse.run(lambda conn: ledger.known_files(conn, monitor.name, "predictions"))
     if not known or monitor.predictions.url is not None:
         return
-    listed = list_files(monitor.predictions, monitor.base_dir)
+    listed = list_predictions(monitor)
     changed = sum(known.get(path) != version for path, version in listed.items())
     if 0 < changed <= MOST_NEW_FILES:
         index(stages)
@@ -98,7 +98,7 @@ def new_label_files(stages: StageContext, max_attempts: int) -> NewLabels:
     monitor = stages.monitor
     if monitor.ground_truth is None or monitor.ground_truth.url is not None:
         return NewLabels(0, None)
-    listed = list_files(monitor.ground_truth, monitor.base_dir)
+    listed = list_labels(monitor)
 
     def read(conn: Connection) -> tuple:
         known = ledger.known_files(conn, monitor.name, "ground_truth")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+import hashlib
+import json
 import os
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +18,7 @@ import fsspec
 
 from monitoring_pipeline.errors import DeclarationError, SourceError
 from monitoring_pipeline.lake.duck import protocol_of
-from monitoring_pipeline.monitors.declaration import Source
+from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.warehouse.records import FileVersion
 
 Format = Literal["parquet", "csv", "jsonl"]
@@ -49,6 +51,45 @@ def list_files(source: Source, base_dir: Path) -> dict[str, FileVersion]:
         pattern = expand_environment(written, "path")
         found.update(_list_remote(pattern) if protocol_of(pattern) else _list_local(pattern, base_dir))
     return dict(sorted(found.items()))
+
+
+def list_predictions(monitor: Monitor) -> dict[str, FileVersion]:
+    """The prediction log's files with the versions that its index knows; see ``as_read``. Raises SourceError."""
+    schema, source = monitor.schema_, monitor.predictions
+    how = (schema.event_time, schema.timezone, monitor.window, source.format, source.delimiter)
+    return {path: as_read(version, how) for path, version in list_files(source, monitor.base_dir).items()}
+
+
+def list_labels(monitor: Monitor) -> dict[str, FileVersion]:
+    """The same of the ground truth's files; none where none is declared."""
+    source = monitor.ground_truth
+    if source is None:
+        return {}
+    how = how_labels_are_read(monitor)
+    return {path: as_read(version, how) for path, version in list_files(source, monitor.base_dir).items()}
+
+
+def how_labels_are_read(monitor: Monitor) -> tuple[str | None, ...]:
+    """What the declaration says of the rows of the ground truth. None is declared: nothing."""
+    source, schema = monitor.ground_truth, monitor.schema_
+    if source is None:
+        return ()
+    columns = (source.prediction_id or schema.prediction_id, source.outcome, source.label_time)
+    return (monitor.task, *columns, schema.timezone, source.format, source.delimiter)
+
+
+def as_read(version: FileVersion, how: Sequence[str | None]) -> FileVersion:
+    """A version that differs when the declaration reads the same bytes otherwise, so that they are looked at again.
+
+    Three digits of ``how`` stand where the time of change has its microseconds.
+    """
+    at = version.modified_at
+    return FileVersion(version.size, at.replace(microsecond=at.microsecond // 1000 * 1000 + mark_of(how)))
+
+
+def mark_of(how: Sequence[str | None]) -> int:
+    """A number from 0 to 999 for a way of reading."""
+    return int(hashlib.sha256(json.dumps(how).encode()).hexdigest()[:8], 16) % 1000
 
 
 def version_of(path: str) -> FileVersion:

@@ -11,7 +11,7 @@ import duckdb
 from monitoring_pipeline.lake.cleaning import missing_column
 from monitoring_pipeline.lake.duck import connected, identifier
 from monitoring_pipeline.lake.sources import tables
-from monitoring_pipeline.lake.sources.files import list_files
+from monitoring_pipeline.lake.sources.files import list_labels, list_predictions
 from monitoring_pipeline.lake.sources.reading import Reader, reading
 from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable, restored_path, same_path
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, aware, timestamp, utc_sql
@@ -25,15 +25,15 @@ def index_predictions(
 ) -> list[IndexedFile]:
     """New and changed files of the prediction log, each with its rows per window start.
 
-    Rows without a readable event time, and rows more than five minutes in the future, belong to no window:
-    ``n_unplaced``. A file that cannot be read is returned with ``error``; the others go on. Raises SourceError when the
-    source as a whole cannot be listed.
+    A file changes, too, when the declaration has another event time or zone for it. Rows without a readable event time,
+    and rows more than five minutes in the future, belong to no window: ``n_unplaced``. A file that cannot be read is
+    returned with ``error``; the others go on. Raises SourceError when the source as a whole cannot be listed.
     """
     moment = now or datetime.now(UTC)
     source, column = monitor.predictions, monitor.schema_.event_time
     if source.url is not None:
         return tables.index_predictions(monitor, known, settings, moment)
-    listed = list_files(source, monitor.base_dir)
+    listed = list_predictions(monitor)
     changed = {path: version for path, version in listed.items() if known.get(path) != version}
     if not changed:
         return []
@@ -51,7 +51,7 @@ def index_labels(monitor: Monitor, known: Mapping[str, FileVersion], settings: S
         return []
     if source.url is not None:
         return tables.index_labels(monitor, source, known)
-    listed = list_files(source, monitor.base_dir)
+    listed = list_labels(monitor)
     changed = {path: version for path, version in listed.items() if known.get(path) != version}
     if not changed:
         return []

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake.duck import connected, identifier
 from monitoring_pipeline.lake.sources import sql
+from monitoring_pipeline.lake.sources.files import as_read, how_labels_are_read
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, aware, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import GroundTruthSource, Monitor
 from monitoring_pipeline.monitors.windows import Window, runs_of
@@ -91,14 +92,19 @@ class _TableIndex:
 
 
 def index_labels(monitor: Monitor, source: GroundTruthSource, known: Mapping[str, FileVersion]) -> list[IndexedFile]:
-    """The labels written since the last increment, by ``updated_at``, else by ``label_time``; else the whole table."""
+    """The labels written since the last increment, by ``updated_at``, else by ``label_time``; else the whole table.
+
+    What was taken in under another declaration of the columns counts for nothing: all of it is read anew.
+    """
     table = sql.open_table(source, monitor.base_dir)
     by = source.updated_at or source.label_time
     whole = sql.pseudo_path(source, None)
+    never = as_read(FileVersion(0, _NEVER), how_labels_are_read(monitor)).modified_at
+    known = {path: version for path, version in known.items() if version.modified_at == never}
     try:
         n, latest = table.extent(by)
         if by is None:
-            version = FileVersion(n, _NEVER)
+            version = FileVersion(n, never)
             return [] if n == 0 or known.get(whole) == version else [IndexedFile(whole, version, n, {})]
         if latest is None:
             return []
@@ -108,7 +114,7 @@ def index_labels(monitor: Monitor, source: GroundTruthSource, known: Mapping[str
         increment = table.rows_in_increment(by, since, latest)
         if latest == since or not increment:
             return []
-        return [IndexedFile(path, FileVersion(increment, _NEVER), increment, {})]
+        return [IndexedFile(path, FileVersion(increment, never), increment, {})]
     except SQLAlchemyError as error:
         raise SourceError(f"{table.name}: cannot be read ({sql.first_line(error)})") from error
     finally:

@@ -117,8 +117,9 @@ def reference_rules() -> tuple[Rule, ...]:
             f"count by ({COLUMN}) (count by ({COLUMN}, prev_le) (\n"
             f"  group by ({COLUMN}, le, prev_le) (model_reference_value_bucket)) > 1)\n"
             f"or max by ({COLUMN}) (count by ({COLUMN}, category) (model_reference_category))\n"
-            f"  > min by ({COLUMN}) (count by ({COLUMN}, category) (model_reference_category))",
-            "columns that replicas publish with different bins; joined, edges would fail the rules of every monitor",
+            f"  > min by ({COLUMN}) (count by ({COLUMN}, category) (model_reference_category))\n"
+            f"or max by ({COLUMN}) (model_reference_count) > min by ({COLUMN}) (model_reference_count)",
+            "columns of which replicas hold different references; two chains of edges would fail every monitor's rules",
         ),
         Rule(
             "model:reference_cumulative",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,13 +58,14 @@ class FeatureColumns:
 
     def read_numbers(self, into: Captured, j: int, values: Sequence[Any]) -> None:
         """Any objects as the ``j``-th numerical feature."""
-        name = self.numerical[j]
+        name, wrong = self.numerical[j], Counter[str]()
         for i, value in enumerate(values):
             number, reason = as_number(value)
             into.numbers[i, j] = number
             if reason:
-                self.note(name, reason, 1)
+                wrong[reason] += 1
                 into.odd(i, name, [reason, truncated(value)])
+        self._note_all(name, wrong)
 
     def read_codes(self, into: Captured, j: int, values: Sequence[Any]) -> None:
         """Any objects as the ``j``-th categorical feature; all at once where the reference knows each."""
@@ -73,14 +75,16 @@ class FeatureColumns:
             return
         except (KeyError, TypeError):
             pass
+        wrong = Counter[str]()
         for i, value in enumerate(values):
             code, text, reason = as_code(value, lookup)
             into.codes[i, j] = code
             if text is not None:
                 into.odd(i, name, text)
             if reason:
-                self.note(name, reason, 1)
+                wrong[reason] += 1
                 into.odd(i, name, [reason, truncated(value)])
+        self._note_all(name, wrong)
 
     def read_categories(self, into: Captured, j: int, positions: NDArray[Any], categories: Sequence[Any]) -> None:
         """The ``j``-th categorical feature given as positions in ``categories``, -1 for missing: each category is
@@ -88,11 +92,15 @@ class FeatureColumns:
         name, lookup = self.categorical[j], self.lookups[j]
         known = [as_code(category, lookup) for category in categories]
         into.codes[:, j] = np.array([*(code for code, _, _ in known), MISSING_CODE], np.uint16)[positions]
-        for at, (_, text, reason) in enumerate(known):
-            if text is None and reason is None:
-                continue
-            rows = np.flatnonzero(positions == at).tolist()
-            for row in rows:
-                into.odd(row, name, text if text is not None else [reason, None])
-            if reason and rows:
-                self.note(name, reason, len(rows))
+        odd = [text is not None or reason is not None for _, text, reason in known]
+        wrong = Counter[str]()
+        for row in np.flatnonzero(np.array([*odd, False], bool)[positions]).tolist():
+            _, text, reason = known[positions[row]]
+            into.odd(row, name, text if text is not None else [reason, None])
+            if reason:
+                wrong[reason] += 1
+        self._note_all(name, wrong)
+
+    def _note_all(self, name: str, wrong: Counter[str]) -> None:
+        for reason, n in wrong.items():
+            self.note(name, reason, n)

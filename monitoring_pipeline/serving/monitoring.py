@@ -30,7 +30,7 @@ from monitoring_pipeline.serving.log.prediction_log import PredictionLog
 from monitoring_pipeline.serving.log.spool import PredictionLogError
 from monitoring_pipeline.serving.output import Answer, Answers, Output, OutputForm
 from monitoring_pipeline.serving.reference import load_reference
-from monitoring_pipeline.serving.rows import HEAD, RowSchema, id_sequence, id_text, pack_rows
+from monitoring_pipeline.serving.rows import HEAD, Oddities, RowSchema, id_sequence, id_text, pack_rows
 from monitoring_pipeline.serving.saturation import Saturation
 from monitoring_pipeline.serving.tally import COLUMNS, ColumnCells, Tally
 from monitoring_pipeline.serving.values import as_id, as_microseconds, is_null
@@ -323,13 +323,14 @@ class Monitoring:
         n = len(rows)
         prefix = self.ids.prefix() if names is None else ""
         step = max(1, self.log.policy.segment_bytes // 4 // rows.dtype.itemsize)
+        odd: dict[int, Oddities] = {}
+        for i, what in captured.oddities.items():
+            within = int(i) % step
+            odd.setdefault(int(i) - within, {})[str(within)] = what
         for start in range(0, n, step):
             part = rows[start : start + step]
             blob = id_sequence(prefix, start) if names is None else id_text(names[start : start + step])
-            odd = captured.oddities
-            if odd and n > step:
-                odd = {str(int(i) - start): o for i, o in odd.items() if start <= int(i) < start + len(part)}
-            self._append(pack_rows(part, blob, odd), len(part))
+            self._append(pack_rows(part, blob, odd.get(start, {})), len(part))
 
     def _moment(self, event_time: Any) -> int:
         """Microseconds; now, and an error noted, when it is no moment between 1970 and 9999."""

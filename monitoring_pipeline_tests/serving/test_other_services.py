@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections import defaultdict, namedtuple
 from collections.abc import Callable
@@ -252,6 +253,22 @@ def test_a_category_that_looks_like_a_number_and_is_none(make: Make) -> None:
     for text in strange:
         m.wrap(lambda row: 0.5)({**good_row(), "c0": text})
         assert value(m, "model_column_category_total", column="c0", category=text) == 1
+
+
+@pytest.mark.parametrize("dtype", ["string", "category", "object"])
+def test_a_great_batch_in_which_nothing_is_as_declared(make: Make, lake: Path, dtype: str) -> None:
+    """It is logged in several frames; each of its values is looked at once."""
+    n = 8_000
+    m = make(segment_bytes=100_000)
+    rows = pd.concat([frame(1)] * n, ignore_index=True)
+    rows["c0"] = pd.Series([f"new {i}" for i in range(n)], dtype=dtype)
+    rows["x0"] = pd.Series([f"text {i}" for i in range(n)], dtype=object)
+    m.wrap(lambda given: np.full(n, 0.5))(rows)
+    assert errors(m) == {("x0", "type"): n}
+    assert value(m, "model_column_category_total", column="c0", category="__unseen__") == n
+    m.close(30)
+    found = {(r["c0"], json.loads(r["input_errors"])["x0"]["value"]) for r in logged(lake)}
+    assert found == {(f"new {i}", f"text {i}") for i in range(n)}
 
 
 # Ids and times.

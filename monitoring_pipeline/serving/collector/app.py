@@ -207,6 +207,7 @@ def _add_health(app: FastAPI, collector: Collector) -> None:
     def healthz() -> JSONResponse:
         """200 while records can be accepted; `degraded` names what needs a person all the same."""
         trouble = collector.log.trouble()
+        collector.catalog.refresh()
         degraded = [] if collector.log.sink_up else ["records cannot be landed; they wait in the spool"]
         degraded += [] if trouble or not (why := collector.log.shortage()) else [why]
         degraded += [f"{len(collector.catalog.broken)} monitor files are broken"] if collector.catalog.broken else []

@@ -43,6 +43,7 @@ class Catalog:
             self._read()
         except DeclarationError as error:
             logger.error("%s; the monitors read before stay", error)
+            self.broken = {**self.broken, self._directory: str(error)}
             self._next = time.monotonic() + self._refresh
         finally:
             self._lock.release()

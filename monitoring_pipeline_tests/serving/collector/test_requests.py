@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import socket
 import stat
 import threading
@@ -18,6 +19,7 @@ import pytest
 
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.serving.collector import app as app_module
+from monitoring_pipeline.serving.collector.catalog import Catalog
 from monitoring_pipeline.serving.collector.connection import Connection
 from monitoring_pipeline.serving.collector.keys import KeyStore
 from monitoring_pipeline.serving.collector.landing import Batch, RecordLog
@@ -135,12 +137,31 @@ def test_a_slip_in_a_declaration_does_not_stop_its_monitor(collector: Running) -
     toy = Toy(collector.base)
     toy.yaml.write_text("name: [broken")
     end = time.monotonic() + 10
-    while not (health := collector.client.get("/healthz").json())["degraded"]:
-        collector.predictions([record()])
-        assert time.monotonic() < end
-        time.sleep(0.2)
-    assert health["status"] == "degraded"
+    while (health := collector.client.get("/healthz").json())["status"] != "degraded":
+        assert time.monotonic() < end, health  # nobody sends anything: who watches an idle collector learns of it too
+        time.sleep(0.1)
     assert collector.predictions([record()]).status_code == 202
+
+
+def test_monitors_that_cannot_be_read_stay_as_they_were_and_are_told_until_they_can(tmp_path: Path) -> None:
+    toy = Toy(tmp_path)
+    toy.declare()
+    catalog = Catalog(tmp_path / "monitors", refresh_seconds=0.0)
+
+    def trouble() -> list[Path]:
+        catalog.refresh()
+        assert catalog.get("toy") is not None
+        return sorted(catalog.broken)
+
+    assert trouble() == []
+    toy.yaml.write_text("name: [broken")
+    assert trouble() == [toy.yaml]
+    toy.yaml.parent.rename(tmp_path / "elsewhere")
+    assert trouble() == [toy.yaml.parent, toy.yaml]
+    (tmp_path / "elsewhere").rename(toy.yaml.parent)
+    assert trouble() == [toy.yaml], "the directory is back, the slip is still there"
+    toy.declare()
+    assert trouble() == []
 
 
 BODIES: list[tuple[bytes, dict[str, str], int, str]] = [
@@ -373,3 +394,18 @@ def test_a_landing_directory_that_fails_delays_but_loses_nothing(full_disk: Runn
 )
 def test_which_addresses_are_warned_of(host: str, open_to_others: bool) -> None:
     assert exposed(host) is open_to_others
+
+
+def test_a_spool_that_is_deleted_is_told_and_made_anew(full_disk: Running, caplog: pytest.LogCaptureFixture) -> None:
+    assert full_disk.predictions([record(i) for i in range(3)]).status_code == 202
+    shutil.rmtree(full_disk.home / "collector" / "spool")
+    lost = 'model_log_dropped_total{model_version="",monitor="__collector__",reason="deleted"}'
+    end = time.monotonic() + 10
+    while full_disk.metric(lost) < 3 or full_disk.client.get("/healthz").status_code != 200:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert full_disk.metric(lost) == 3
+    assert "3 records were accepted and are lost" in caplog.text
+    assert full_disk.predictions([record(5)]).status_code == 202
+    (full_disk.home / "collected" / "toy").unlink()
+    assert [r["id"] for r in full_disk.landed("predictions", 1)] == ["p-5"]

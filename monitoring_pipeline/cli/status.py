@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +25,7 @@ def status(
     from monitoring_pipeline.warehouse.status import monitor_statuses
 
     with open_warehouse() as warehouse, warehouse.transaction() as conn:
-        found = monitor_statuses(conn, name)
+        found = [_without_gone_files(one) for one in monitor_statuses(conn, name)]
     if name and not found:
         raise UserError(f"the database knows no monitor {name!r}; `monitoring-pipeline run {name}` makes it known")
     if wants_json(json):
@@ -46,6 +47,15 @@ def status(
         "Unreadable files",
         [{"monitor": one.monitor, "file": p, "why": why} for one in found for p, why in one.unreadable_files.items()],
     )
+
+
+def _without_gone_files(one: MonitorStatus) -> MonitorStatus:
+    """Nobody misses what an unreadable file held once it is taken away."""
+    from monitoring_pipeline.lake.duck import protocol_of
+    from monitoring_pipeline.lake.sources.sql import is_sql
+
+    there = {p: why for p, why in one.unreadable_files.items() if is_sql(p) or protocol_of(p) or Path(p).exists()}
+    return replace(one, unreadable_files=there)
 
 
 def _row(one: MonitorStatus) -> dict[str, object]:

@@ -51,6 +51,8 @@ def test_a_bad_day_ends_with_one_and_status_says_the_same(shell: Shell) -> None:
     shown = shell("status").stdout
     assert "Failed windows" in shown and "2024-03-02" in shown and "Unreadable files" in shown, shown
     assert "…" not in shown, "paths are shown whole"
+    it.log_path(1).unlink()
+    assert "Unreadable files" not in shell("status").stdout
 
 
 @pytest.mark.slow

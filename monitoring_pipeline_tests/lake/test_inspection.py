@@ -51,6 +51,12 @@ def test_values_that_do_not_fit(declare, settings, sound, tmp_path):
         assert any(message.startswith(expected) for message in messages), messages
 
 
+def test_ids_that_a_retry_wrote_twice_are_no_mistake(declare, settings, sound, tmp_path):
+    again = {name: [*values, values[0]] for name, values in rows(40).items()}
+    write(tmp_path / "log/a.parquet", again)
+    assert found(declare(), settings) == {}
+
+
 def test_outcome_without_the_positive_class(declare, settings, sound):
     got = found(declare(schema={"positive_class": "yes"}), settings)
     assert got["schema.positive_class"].endswith("is '0', '1', never 'yes'; write the value that counts as positive")

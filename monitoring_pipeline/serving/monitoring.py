@@ -238,10 +238,13 @@ class Monitoring:
     def _read(self, reader: Output, answer: Any) -> Answer:
         """What the model answered; nothing, and an error noted, when it is of a kind that cannot be read."""
         try:
-            return reader.one(answer)
+            found = reader.one(answer)
         except Exception as error:  # noqa: BLE001 — the caller is to have the answer whatever it is; counted and logged
             self._unreadable(error, 1)
             return reader.given(None, None)
+        if found.oddities and _is_wrong(found.oddities):
+            self.note_input_error("__row__", "answer", 1)
+        return found
 
     def _read_many(self, reader: Output, answer: Any, n: int) -> Answers:
         """Rows without an answer, rather than no rows, when the answer does not fit the batch."""
@@ -254,6 +257,8 @@ class Monitoring:
             if answers is None:
                 self._unreadable(ValueError(f"no {n} answers in {type(answer).__name__}"), n)
         if answers is not None:
+            if wrong := sum(map(_is_wrong, answers.oddities.values())):
+                self.note_input_error("__row__", "answer", wrong)
             return answers
         one = reader.given(None, None)
         return Answers(
@@ -470,6 +475,11 @@ def _is_batch(rows: Any) -> bool:
     if n_dimensions == 1 and getattr(getattr(rows, "dtype", None), "names", None):
         return True  # a structured array
     return hasattr(rows, "column_names") or hasattr(rows, "columns") or n_dimensions == 2
+
+
+def _is_wrong(oddities: dict[str, Any]) -> bool:
+    """Whether there is more to it than a class the reference does not know, which is a text."""
+    return any(isinstance(odd, list) for odd in oddities.values())
 
 
 def _is_scalar(value: Any) -> bool:

@@ -17,6 +17,7 @@ from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE, UNSEEN_CODE
 MAX_TEXT = 256
 ABSENT: Any = object()
 Reason = str | None
+_WHOLE = 1e15  # from here on a float is written as one
 _NULL_TYPES = frozenset({"NAType", "NaTType", "NoneType"})
 _repr = reprlib.Repr()
 _repr.maxother = _repr.maxstring = _repr.maxlong = MAX_TEXT
@@ -48,7 +49,8 @@ def as_number(value: Any) -> tuple[float, Reason]:
 
 
 def as_category(value: Any) -> tuple[str | None, Reason]:
-    """Canonical text of a category (integers without ``.0``, ``true``/``false``), None when missing; why if wrong."""
+    """A category's text as ingestion has it (whole numbers without ``.0``, ``true``/``false``), None when missing; why
+    if wrong."""
     if value is ABSENT:
         return None, "absent"
     if isinstance(value, Enum):  # before texts: str() of a member that is a text is its name
@@ -67,7 +69,9 @@ def as_category(value: Any) -> tuple[str | None, Reason]:
     if isinstance(value, float):
         if math.isnan(value):
             return None, None
-        return (str(int(value)) if value.is_integer() else repr(value)), None
+        return (str(int(value)) if value.is_integer() and abs(value) < _WHOLE else repr(value)), None
+    if name == "Decimal" and value.is_finite() and value == value.to_integral_value() and abs(value) < _WHOLE:
+        return str(int(value)), None
     if name in ("Decimal", "UUID", "date", "datetime", "str_"):
         return str(value), None
     return None, "type"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -22,7 +23,9 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
+from monitoring_pipeline.lake import values as values_of_ingestion
 from monitoring_pipeline.serving import Monitoring
+from monitoring_pipeline.serving.values import as_category
 from monitoring_pipeline_tests.serving.conftest import logged, samples, value
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
 
@@ -372,6 +375,28 @@ def test_scores_by_class(make: Make, lake: Path, score: Any, expected: Any) -> N
     m.wrap(lambda row: {"score": score})(good_row())
     m.close()
     assert [(r["predicted"], r["chance"]) for r in logged(lake)] == [expected]
+
+
+@pytest.mark.parametrize("answer", [[0.1, 0.2, 0.7], {"prediction": ["1", "0"]}, object(), {"score": {"none": 1.0}}])
+def test_an_answer_that_is_none_is_counted(make: Make, answer: Any) -> None:
+    """By row and by batch alike; a class the reference does not know is one."""
+    m = make()
+    m.wrap(lambda row: answer)(good_row())
+    m.wrap(lambda row: "unknown")(good_row())
+    m.wrap(lambda rows: [answer, answer, "unknown", 0.5])(frame(4))
+    assert errors(m) == {("__row__", "answer"): 3}
+    assert value(m, "model_column_category_total", column="predicted", category="__unseen__") == 2
+
+
+def test_a_number_as_a_category_is_written_as_ingestion_writes_it() -> None:
+    """Held to DuckDB's text of the doubles."""
+    numbers = [7.0, -0.0, 0.1, 1e15, 1e16, 123456789012345.0, 1.5e300, 1e-7, 2.5, -3.0]
+    ingested = duckdb.execute(
+        "select " + values_of_ingestion.categorical("x", "DOUBLE").sql + " from (select unnest($1::double[]) x)",
+        [numbers],
+    ).fetchall()
+    assert [as_category(x)[0] for x in numbers] == [text for (text,) in ingested]
+    assert [as_category(Decimal(x))[0] for x in ("2.00", "2.50", "-1E+2")] == ["2", "2.50", "-100"]
 
 
 def test_of_scores_that_are_no_numbers_no_class_follows(make: Make, lake: Path) -> None:

@@ -88,6 +88,7 @@ class Shipper(Generic[R]):
         self._spool.rotate_by_age(self._max_age)
         self._spool.prepare_spare()
         self._spool.seal_retired()
+        self._spool.delete_shipped()
 
     def _ship_next(self) -> bool:
         """One sealed segment of this worker's; False when it is no one's turn, or to no avail. Raises OSError."""

@@ -69,6 +69,7 @@ class Spool:
         self._failure: OSError | None = None
         self.sealed: dict[Path, Waiting] = {}
         self._refused: dict[Path, Waiting] = {}
+        self._in_sink: dict[Path, Waiting] = {}  # and not deleted yet
         self.bytes_on_disk = 0
         self._sizes = threading.Lock()
         self._lock_fd = -1
@@ -256,13 +257,25 @@ class Spool:
             return self._shipping
 
     def shipped(self, path: Path) -> int:
-        """Deletes a file whose rows are in the sink; how many they were."""
+        """Deletes a file whose rows are in the sink; how many they were. Raises OSError: then it is not shipped again,
+        and ``delete_shipped`` goes on trying."""
         with self._files:
-            n_rows = self._delete(path)
+            gone = self.sealed.pop(path, Waiting(0, 0))
+            self._in_sink[path] = gone
             self._shipping = None
+        self.delete_shipped()
+        return gone.n_rows
+
+    def delete_shipped(self) -> None:
+        """Raises OSError."""
+        if not self._in_sink:
+            return
+        with self._files:
+            for path in list(self._in_sink):
+                path.unlink(missing_ok=True)
+                self._account(-self._in_sink.pop(path).size)
         with self._lock:
             self._room.notify_all()
-        return n_rows
 
     def refused(self, path: Path) -> None:
         """Keeps a file that the sink does not take, as ``.refused``, until a person renames it."""
@@ -323,7 +336,7 @@ class Spool:
 
     def release(self) -> None:
         """Lets go of the lock after ``close``."""
-        if not self.sealed:
+        if not self.sealed and not self._in_sink:
             (self._directory / f"{self.worker}.lock").unlink(missing_ok=True)
         os.close(self._lock_fd)
 

@@ -124,6 +124,29 @@ def test_the_age_of_what_waits_goes_by_no_clock_that_can_be_set(make: Make, lake
     eventually(lambda: value(m, "model_log_oldest_seconds") == 0)
 
 
+def test_what_cannot_be_deleted_is_shipped_once_and_deleted_when_it_can(
+    make: Make, lake: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, locked = Path.unlink, True
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if locked and path.suffix == ".sealed":
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    m = make(sink=(sink := Moody(lake)), max_age=0.05)
+    put(m, 3)
+    eventually(lambda: "Permission denied" in caplog.text)
+    time.sleep(0.3)
+    assert (sink.attempts, value(m, "model_log_shipped_total"), value(m, "model_log_oldest_seconds")) == (1, 3, 0)
+    (left,) = m.log.directory.glob("*.sealed")  # type: ignore[union-attr]
+    before, size = value(m, "model_log_spool_bytes") or 0, left.stat().st_size
+    locked = False
+    eventually(lambda: not left.exists())
+    eventually(lambda: value(m, "model_log_spool_bytes") == before - size)
+
+
 def test_a_sink_that_hangs_holds_up_no_request(make: Make, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mended = threading.Event()
     monkeypatch.setattr(shipper, "HANGS_SECONDS", 0.5)

@@ -216,8 +216,8 @@ class _Check:
         """Class labels of a column as they are compared, the most frequent first."""
         label = values.class_label(identifier(column), self.columns[column]).sql
         rows = self.connection.execute(
-            f"SELECT {label} AS v, count(*) FROM {self.sample} GROUP BY v HAVING v IS NOT NULL"  # noqa: S608
-            f" ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"
+            f"SELECT v, count(*) FROM (SELECT {label} AS v FROM {self.sample}) WHERE v IS NOT NULL"  # noqa: S608
+            f" GROUP BY v ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"
         ).fetchall()
         return [str(v) for v, _ in rows]
 

@@ -62,6 +62,14 @@ def test_outcome_without_the_positive_class(declare, settings, sound):
     assert got["schema.positive_class"].endswith("is '0', '1', never 'yes'; write the value that counts as positive")
 
 
+def test_a_column_called_as_the_check_calls_its_own(declare, settings, sound, tmp_path):
+    names = rows(10) | {name: [0.5] * 10 for name in ("v", "t", "u", "id_", "__sampled_", "s", "line")}
+    write(tmp_path / "reference/a.parquet", names | {"y": [i % 2 for i in range(10)]})
+    write(tmp_path / "log/a.parquet", names)
+    schema = {"numerical": ["x", "v", "t", "u", "s", "line"]}
+    assert check_sources(declare(schema=schema), settings) == []
+
+
 def test_label_ids_that_never_match(declare, settings, sound, tmp_path):
     write(tmp_path / "truth/a.parquet", {"id": ["x1"], "y": [1], "known": [datetime(2024, 3, 5)]})
     assert "none of 1 label ids (such as 'x1')" in found(declare(), settings)["ground_truth.prediction_id"]

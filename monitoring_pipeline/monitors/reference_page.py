@@ -56,6 +56,10 @@ One YAML file in `monitors/` declares one deployed model. `monitoring-pipeline i
 - **Durations**: `7d`, `6h`, `30m`, `1d 12h` or ISO 8601 (`P7D`).
 - **Shares** lie between 0 and 1.
 - **Times** without a zone are UTC; days are UTC days. The one exception is `schema.timezone`, which is about the data.
+- **In the data** times are ISO 8601, or seconds, milli-, micro- or nanoseconds since 1970 (20240331 is neither), and
+  numbers have a decimal point. What cannot be read is counted and told, never guessed.
+- **Corrections** of `schema.event_time`, `schema.timezone` or of the columns of `ground_truth` take effect on the files
+  that were read before: the next `run` reads them again.
 - **Paths** are relative to the file of the monitor; `${NAME}` in `path` and `url` comes from the environment, so that
   no password stands in a file.
 - **Class labels** are text: `1`, `1.0` and `"1"` are the same class, `true` and `"true"` too.

@@ -68,10 +68,11 @@ def _write_local(table: pa.Table, directory: Path, name: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)  # on a full disk it would hold the room that the next try needs
         raise
-    _sync_directory(directory)
+    sync_directory(directory)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Waits until the names in it are on the device. Raises OSError."""
     fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)

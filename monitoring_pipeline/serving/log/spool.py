@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.serving.log.parquet import sync_directory
 from monitoring_pipeline.serving.log.segment import Segment, SegmentContent
 
 OnFull = Literal["block", "drop_oldest"]
@@ -155,12 +156,22 @@ class Spool:
             if self.bytes_on_disk + size > self._policy.max_bytes:
                 raise OSError(errno.ENOSPC, f"the spool's budget of {self._policy.max_bytes} bytes is spent")
             segment = Segment(self._directory / f"{self.worker}-{self._number:08d}.open", size, self.schema)
+            self._make_findable(segment)
         except OSError as error:
             self._failure = error
             raise
         self._failure = None
         self._account(segment.size)
         return segment
+
+    def _make_findable(self, segment: Segment) -> None:
+        """A file that is on the device is lost all the same when its name is not."""
+        if self._policy.durability == "power":
+            try:
+                sync_directory(self._directory)
+            except OSError:
+                segment.discard()
+                raise
 
     def _account(self, size: int) -> None:
         """Requests and the shipper both do: what they add must not be lost."""

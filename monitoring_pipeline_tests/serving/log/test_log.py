@@ -347,6 +347,16 @@ def test_power_durability_syncs_before_it_returns(
     assert len(names(lake)) == 80
 
 
+@pytest.mark.parametrize(("durability", "wanted"), [("power", True), ("process", False)])
+def test_the_name_of_a_spool_file_is_on_the_device_before_a_row_is(
+    make: Make, durability: str, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("monitoring_pipeline.serving.log.spool.sync_directory", synced.append)
+    m = make(durability=durability)
+    assert (m.log.directory in synced) is wanted  # type: ignore[union-attr]
+
+
 def test_a_device_that_refuses_to_sync_is_not_hidden(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     def sync(self: Segment) -> None:
         raise OSError(5, "Input/output error")

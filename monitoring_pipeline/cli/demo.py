@@ -30,7 +30,7 @@ def demo(
         bool, typer.Option("--live", help="Also run the example service for some minutes, end to end.")
     ] = False,
     live_minutes: Annotated[float, typer.Option(min=0.2, max=8, help="Minutes of traffic with --live.")] = 2.0,
-    port: Annotated[int, typer.Option(help="Port of Dagster's web server.")] = 3000,
+    port: Annotated[int, typer.Option(help="Port of Dagster's web server.", min=1, max=65535)] = 3000,
 ) -> None:
     """Real flights of 2013: builds the reference, replays the year, fills every table, prints what it found, serves
     Dagster.

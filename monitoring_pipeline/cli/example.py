@@ -21,7 +21,7 @@ app = typer.Typer(help="The example service, and real flights to send to it.", n
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option(help="Port to listen on, on loopback.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on, on loopback.", min=1, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(help="Processes that answer.", min=1, max=16)] = 2,
 ) -> None:
     """Serve the demo's model `late15`: /predict, /feedback, /metrics, /healthz, and /docs."""

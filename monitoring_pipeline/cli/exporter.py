@@ -10,7 +10,7 @@ from monitoring_pipeline.cli.environment import open_warehouse
 
 
 def exporter(
-    port: Annotated[int, typer.Option(help="Port to serve /metrics and /healthz on.")] = 9187,
+    port: Annotated[int, typer.Option(help="Port to serve /metrics and /healthz on.", min=1, max=65535)] = 9187,
     host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
     replay: Annotated[
         bool,

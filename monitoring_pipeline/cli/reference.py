@@ -36,7 +36,9 @@ def export(
     format: Annotated[
         Format, typer.Option(help="json for `Monitoring(...)`, prom for Prometheus' text format.")
     ] = Format.json,
-    version: Annotated[str | None, typer.Option(help="Model version. [the champion, else the declared one]")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Model version. [the champion, else the declared one, else the only one]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write. [standard output]")] = None,
 ) -> None:
     """Write the reference of a model version: bins, categories and counts."""
@@ -48,6 +50,8 @@ def export(
     with open_warehouse(settings) as warehouse, warehouse.transaction() as conn:
         references = profile_store.references(conn, name)
         wanted = version or model_versions.champion(conn, name) or monitor.reference.model_version
+    if version is None and wanted not in references and len(references) == 1:
+        (wanted,) = references
     if wanted not in references:
         known = ", ".join(sorted(references)) or f"none; `monitoring-pipeline run {name}` makes the declared one"
         raise UserError(f"{name} has no reference of model version {wanted!r}. There are: {known}")

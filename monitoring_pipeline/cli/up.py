@@ -15,8 +15,10 @@ from monitoring_pipeline.settings import Settings
 
 
 def up(
-    port: Annotated[int, typer.Option(help="Port of Dagster's web server, on loopback.")] = 3000,
-    exporter_port: Annotated[int, typer.Option(help="Port of the Prometheus exporter, on loopback.")] = 9187,
+    port: Annotated[int, typer.Option(help="Port of Dagster's web server, on loopback.", min=1, max=65535)] = 3000,
+    exporter_port: Annotated[
+        int, typer.Option(help="Port of the Prometheus exporter, on loopback.", min=1, max=65535)
+    ] = 9187,
 ) -> None:
     """Serve everything on this machine until Ctrl-C."""
     serve(port, exporter_port)

@@ -172,14 +172,13 @@ class Capture:
 
     def _mappings(self, rows: list[dict[str, Any]]) -> Captured:
         """All rows at once where each has every feature, else row by row."""
+        captured = self._columns.empty(len(rows))
         try:
-            numbers = list(map(self._numbers_of, rows))
             texts = [list(map(text_of, rows)) for text_of in self._each_text_of]
             longest = max(map(len, rows), default=0)
-        except _NOT_AS_DECLARED:
+            captured.numbers = self._packed(rows, captured)
+        except KeyError:
             return self._one_by_one(rows)
-        captured = self._columns.empty(len(rows))
-        captured.numbers = self._packed(numbers, captured)
         for j, values in enumerate(texts):
             self._columns.read_codes(captured, j, values)
         if longest > self._n_features:
@@ -187,12 +186,16 @@ class Capture:
                 self._note_extra(row)
         return captured
 
-    def _packed(self, rows: list[tuple[Any, ...]], into: Captured) -> NDArray[np.float64]:
-        """(rows, numerical features). To pack a row and view the bytes is the fastest way from Python's numbers."""
+    def _packed(self, rows: list[dict[str, Any]], into: Captured) -> NDArray[np.float64]:
+        """(rows, numerical features). To pack a row and view the bytes is the fastest way from Python's numbers.
+
+        Raises KeyError for a feature that is absent, before anything is noted.
+        """
         try:
-            packed = b"".join(starmap(self._pack_numbers, rows))
+            packed = b"".join(starmap(self._pack_numbers, map(self._numbers_of, rows)))
         except _NOT_A_NUMBER:
-            packed = b"".join(self._pack_carefully(i, row, into) for i, row in enumerate(rows))
+            numbers = list(map(self._numbers_of, rows))
+            packed = b"".join(self._pack_carefully(i, row, into) for i, row in enumerate(numbers))
         return np.frombuffer(packed).reshape(len(rows), len(self._numerical))
 
     def _pack_carefully(self, i: int, row: tuple[Any, ...], into: Captured) -> bytes:

@@ -51,6 +51,12 @@ def test_from_somebodys_parquet_to_rows(shell: Shell, tmp_path: Path) -> None:
     assert status[0]["coverage"] == 1.0 and not status[0]["failed_windows"]
     exported = json.loads(shell("reference", "export", "churn").stdout)
     assert {c["name"] for c in exported["columns"]} >= {"amount due", "plan", "churn_probability"}
+    declaration = shell.monitors / "churn.yaml"
+    declaration.write_text(declaration.read_text().replace("reference:\n", "reference:\n  model_version: new\n", 1))
+    renamed = shell("reference", "export", "churn")
+    assert json.loads(renamed.stdout) == exported, "the only reference there is, though another one is declared now"
+    wanted = shell("reference", "export", "churn", "--version", "new")
+    assert wanted.returncode == 1 and "no reference of model version 'new'" in wanted.stderr
 
 
 def test_wrong_usage_is_two_and_refused_work_is_one(shell: Shell) -> None:

@@ -12,7 +12,7 @@ from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.cleaning import canonical_columns, clean_predictions, clean_reference, source_columns
 from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of, register
 from monitoring_pipeline.lake.relation import Relation
-from monitoring_pipeline.lake.sources.files import how_labels_are_read, list_files, mark_of, version_of
+from monitoring_pipeline.lake.sources.files import how_labels_are_read, list_files, version_of
 from monitoring_pipeline.lake.sources.reading import reading
 from monitoring_pipeline.lake.sources.scan import parquet_scans, same_path
 from monitoring_pipeline.lake.sources.sql import is_sql, pseudo_path
@@ -123,7 +123,7 @@ def as_declared(monitor: Monitor, label_files: Sequence[str]) -> tuple[list[str]
 
 def label_mark(monitor: Monitor) -> str:
     """Part of the name of every label file: how the ground truth was read."""
-    return f"-as{mark_of(how_labels_are_read(monitor)):03d}-"
+    return f"-as{how_labels_are_read(monitor)}-"
 
 
 def ids_sql(monitor: Monitor, windows: Sequence[IngestedWindow]) -> str:

@@ -46,7 +46,7 @@ insert into monitoring.monitor_declaration (monitor, config_version, declaration
 values (:monitor, :config_version, cast(:declaration as jsonb)) on conflict do nothing
 """)
 KNOWN_FILES = text(
-    "select path, size, modified_at from monitoring.source_file where monitor = :monitor and role = :role"
+    "select path, size, modified_at, read_as from monitoring.source_file where monitor = :monitor and role = :role"
 )
 NEVER_READ_FILES = text("""
 select f.path, f.error from monitoring.source_file f
@@ -70,15 +70,15 @@ update monitoring.monitor set ingestion_revision = ingestion_revision + 1 where 
 returning ingestion_revision
 """)
 RECORD_FILES = text("""
-insert into monitoring.source_file (monitor, role, path, size, modified_at, n_rows, n_unplaced, unplaced_example, error,
-  revision)
+insert into monitoring.source_file (monitor, role, path, size, modified_at, read_as, n_rows, n_unplaced,
+  unplaced_example, error, revision)
 select :monitor, :role, f.*, :revision
 from unnest(cast(:path as text[]), cast(:size as bigint[]), cast(:modified_at as timestamptz[]),
-            cast(:n_rows as bigint[]), cast(:n_unplaced as bigint[]), cast(:unplaced_example as text[]),
-            cast(:error as text[])) f
+            cast(:read_as as text[]), cast(:n_rows as bigint[]), cast(:n_unplaced as bigint[]),
+            cast(:unplaced_example as text[]), cast(:error as text[])) f
 on conflict (monitor, role, path) do update set size = excluded.size, modified_at = excluded.modified_at,
-  n_rows = excluded.n_rows, n_unplaced = excluded.n_unplaced, unplaced_example = excluded.unplaced_example,
-  error = excluded.error, revision = excluded.revision, indexed_at = now()
+  read_as = excluded.read_as, n_rows = excluded.n_rows, n_unplaced = excluded.n_unplaced,
+  unplaced_example = excluded.unplaced_example, error = excluded.error, revision = excluded.revision, indexed_at = now()
 """)
 # A file that can no longer be read keeps its windows: they become stale, and taking them in again says why it fails.
 TOUCH_WINDOWS_OF_UNREADABLE = text("""
@@ -283,7 +283,7 @@ def lock_window(conn: Connection, monitor: str, window: Window) -> None:
 def known_files(conn: Connection, monitor: str, role: SourceRole) -> dict[str, FileVersion]:
     """Every file seen so far, unreadable ones too, by path."""
     rows = conn.execute(KNOWN_FILES, {"monitor": monitor, "role": role})
-    return {path: FileVersion(size, modified_at) for path, size, modified_at in rows}
+    return {path: FileVersion(*version) for path, *version in rows}
 
 
 def unreadable_files(conn: Connection, monitor: str) -> dict[str, str]:
@@ -325,6 +325,7 @@ def _file_columns(files: Sequence[IndexedFile]) -> dict[str, list[Any]]:
         "path": [f.path for f in files],
         "size": [f.version.size for f in files],
         "modified_at": [f.version.modified_at for f in files],
+        "read_as": [f.version.read_as for f in files],
         "n_rows": [f.n_rows for f in files],
         "n_unplaced": [f.n_unplaced for f in files],
         "unplaced_example": [f.unplaced_example for f in files],

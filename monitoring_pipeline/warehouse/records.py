@@ -20,10 +20,11 @@ _EMPTY: Mapping = MappingProxyType({})
 
 @dataclass(frozen=True)
 class FileVersion:
-    """What tells one version of a file from another."""
+    """What tells one version of a file from another. ``read_as``: digest of how the declaration reads it."""
 
     size: int
     modified_at: datetime
+    read_as: str = ""
 
 
 @dataclass(frozen=True)

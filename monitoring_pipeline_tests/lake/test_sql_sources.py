@@ -84,6 +84,17 @@ def test_only_changed_windows_are_indexed_again(monitor, url, settings):
     assert changed.windows == {datetime(2024, 3, 2, tzinfo=UTC): 3}
 
 
+def test_a_corrected_zone_reads_the_table_anew(monitor, url, settings):
+    fill(url)
+    known = {f.path: f.version for f in index_predictions(monitor, {}, settings, NOW)}
+    schema = monitor.schema_.model_copy(update={"timezone": "Pacific/Honolulu"})  # ten hours later
+    corrected = monitor.model_copy(update={"schema_": schema})
+    found = index_predictions(corrected, known, settings, NOW)
+    assert [f.windows for f in found] == [{datetime(2024, 3, 2, tzinfo=UTC): 6}, {}], "03-01 has no rows any more"
+    known |= {f.path: f.version for f in found}
+    assert index_predictions(corrected, known, settings, NOW) == []
+
+
 def test_table_versions_follow_the_content(monitor, url, settings):
     fill(url)
     before = take_in(monitor, settings)

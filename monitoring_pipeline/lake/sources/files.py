@@ -9,6 +9,7 @@ import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -54,10 +55,8 @@ def list_files(source: Source, base_dir: Path) -> dict[str, FileVersion]:
 
 
 def list_predictions(monitor: Monitor) -> dict[str, FileVersion]:
-    """The prediction log's files with the versions that its index knows; see ``as_read``. Raises SourceError."""
-    schema, source = monitor.schema_, monitor.predictions
-    how = (schema.event_time, schema.timezone, monitor.window, source.format, source.delimiter)
-    return {path: as_read(version, how) for path, version in list_files(source, monitor.base_dir).items()}
+    """The prediction log's files with the versions that its index knows. Raises SourceError."""
+    return _read_as(how_predictions_are_read(monitor), list_files(monitor.predictions, monitor.base_dir))
 
 
 def list_labels(monitor: Monitor) -> dict[str, FileVersion]:
@@ -65,31 +64,32 @@ def list_labels(monitor: Monitor) -> dict[str, FileVersion]:
     source = monitor.ground_truth
     if source is None:
         return {}
-    how = how_labels_are_read(monitor)
-    return {path: as_read(version, how) for path, version in list_files(source, monitor.base_dir).items()}
+    return _read_as(how_labels_are_read(monitor), list_files(source, monitor.base_dir))
 
 
-def how_labels_are_read(monitor: Monitor) -> tuple[str | None, ...]:
-    """What the declaration says of the rows of the ground truth. None is declared: nothing."""
+def how_predictions_are_read(monitor: Monitor) -> str:
+    """Digest of what the declaration says of the windows in which the rows of the prediction log fall."""
+    schema, source = monitor.schema_, monitor.predictions
+    return digest_of((schema.event_time, schema.timezone, monitor.window, source.format, source.delimiter))
+
+
+def how_labels_are_read(monitor: Monitor) -> str:
+    """Digest of what the declaration says of the rows of the ground truth; empty where none is declared."""
     source, schema = monitor.ground_truth, monitor.schema_
     if source is None:
-        return ()
+        return ""
     columns = (source.prediction_id or schema.prediction_id, source.outcome, source.label_time)
-    return (monitor.task, *columns, schema.timezone, source.format, source.delimiter)
+    return digest_of((monitor.task, *columns, schema.timezone, source.format, source.delimiter))
 
 
-def as_read(version: FileVersion, how: Sequence[str | None]) -> FileVersion:
-    """A version that differs when the declaration reads the same bytes otherwise, so that they are looked at again.
-
-    Three digits of ``how`` stand where the time of change has its microseconds.
-    """
-    at = version.modified_at
-    return FileVersion(version.size, at.replace(microsecond=at.microsecond // 1000 * 1000 + mark_of(how)))
+def _read_as(how: str, listed: Mapping[str, FileVersion]) -> dict[str, FileVersion]:
+    """Versions that differ when the declaration reads the same bytes otherwise, so that they are looked at again."""
+    return {path: replace(version, read_as=how) for path, version in listed.items()}
 
 
-def mark_of(how: Sequence[str | None]) -> int:
-    """A number from 0 to 999 for a way of reading."""
-    return int(hashlib.sha256(json.dumps(how).encode()).hexdigest()[:8], 16) % 1000
+def digest_of(how: Sequence[str | None]) -> str:
+    """Eight hexadecimal digits for a way of reading."""
+    return hashlib.sha256(json.dumps(how).encode()).hexdigest()[:8]
 
 
 def version_of(path: str) -> FileVersion:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake.duck import connected, identifier
 from monitoring_pipeline.lake.sources import sql
-from monitoring_pipeline.lake.sources.files import as_read, how_labels_are_read
+from monitoring_pipeline.lake.sources.files import how_labels_are_read, how_predictions_are_read
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, aware, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import GroundTruthSource, Monitor
 from monitoring_pipeline.monitors.windows import Window, runs_of
@@ -28,11 +28,14 @@ def index_predictions(
     """Windows of the table whose rows are new or changed: their number, or the greatest ``updated_at``, differs.
 
     With ``updated_at`` only rows written since the last index, and the windows they fall in, are looked at; without it
-    the event times of all rows from ``start`` on are, and a row changed in place is not seen.
+    the event times of all rows from ``start`` on are, and a row changed in place is not seen. Under another declaration
+    of the times all of it is read anew.
     """
     source = monitor.predictions
     table = sql.open_table(source, monitor.base_dir)
-    own = {path: version for path, version in known.items() if path.startswith(sql.pseudo_path(source, None)[:-3])}
+    read_as, own_path = how_predictions_are_read(monitor), sql.pseudo_path(source, None)[:-3]
+    indexed = {path: version for path, version in known.items() if path.startswith(own_path)}
+    own = {path: version for path, version in indexed.items() if version.read_as == read_as}
     try:
         with connected(settings) as connection:
             scan = _TableIndex(connection, monitor, table, now)
@@ -51,7 +54,9 @@ def index_predictions(
                 ]
     finally:
         table.close()
-    return [file for file in found if own.get(file.path) != file.version]
+    left = indexed.keys() - own.keys() - {file.path for file in found}  # windows that have no rows as read now
+    emptied = [IndexedFile(path, FileVersion(0, _NEVER, read_as), 0, {}) for path in sorted(left)]
+    return [*(file for file in found if own.get(file.path) != file.version), *emptied]
 
 
 class _TableIndex:
@@ -63,6 +68,7 @@ class _TableIndex:
     def files(self, condition: sa.ColumnElement[bool]) -> list[IndexedFile]:
         """One pseudo file a window of the rows that meet ``condition``; unreadable times are counted on the first."""
         schema, source = self.monitor.schema_, self.monitor.predictions
+        read_as = how_predictions_are_read(self.monitor)
         reader, failure = self.table.times(self.monitor, source, condition)
         kinds = sql.duck_types(self.connection, reader)
         time = utc_sql(identifier(schema.event_time), kinds[schema.event_time], schema.timezone)
@@ -84,7 +90,7 @@ class _TableIndex:
         found = []
         for start, n, latest in rows:
             if start is not None:
-                version = FileVersion(n, aware(latest) if latest else _NEVER)
+                version = FileVersion(n, aware(latest) if latest else _NEVER, read_as)
                 path = sql.pseudo_path(source, aware(start))
                 found.append(IndexedFile(path, version, n + unplaced, {aware(start): n}, unplaced))
                 unplaced = 0
@@ -99,12 +105,12 @@ def index_labels(monitor: Monitor, source: GroundTruthSource, known: Mapping[str
     table = sql.open_table(source, monitor.base_dir)
     by = source.updated_at or source.label_time
     whole = sql.pseudo_path(source, None)
-    never = as_read(FileVersion(0, _NEVER), how_labels_are_read(monitor)).modified_at
-    known = {path: version for path, version in known.items() if version.modified_at == never}
+    read_as = how_labels_are_read(monitor)
+    known = {path: version for path, version in known.items() if version.read_as == read_as}
     try:
         n, latest = table.extent(by)
         if by is None:
-            version = FileVersion(n, never)
+            version = FileVersion(n, _NEVER, read_as)
             return [] if n == 0 or known.get(whole) == version else [IndexedFile(whole, version, n, {})]
         if latest is None:
             return []
@@ -114,7 +120,7 @@ def index_labels(monitor: Monitor, source: GroundTruthSource, known: Mapping[str
         increment = table.rows_in_increment(by, since, latest)
         if latest == since or not increment:
             return []
-        return [IndexedFile(path, FileVersion(increment, never), increment, {})]
+        return [IndexedFile(path, FileVersion(increment, _NEVER, read_as), increment, {})]
     except SQLAlchemyError as error:
         raise SourceError(f"{table.name}: cannot be read ({sql.first_line(error)})") from error
     finally:

@@ -264,6 +264,7 @@ def test_a_shift_is_pending_firing_delivered_resolved(
     service.send()
     eventually(lambda: value("min(model:column_values:30m >= 500)"))
     eventually(lambda: value('monitoring_drift_value{column="*"} == 0.1'))
+    eventually(lambda: value("max(model:column_psi:30m)") is not None)  # the same group's later rules
     assert (value("max(model:column_psi:30m)") or 1) < 0.2
     for alert in ("LiveDriftPSI", "LiveDriftBroad", "DriftFound", "PredictionServiceDown", "MonitoringExporterDown"):
         assert not states(prometheus, alert), alert

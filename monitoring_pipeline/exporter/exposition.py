@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import add
 from typing import Literal, cast
 
 from prometheus_client.core import GaugeMetricFamily
@@ -79,31 +81,35 @@ def families(groups: Sequence[Group]) -> Iterator[GaugeMetricFamily]:
     for gauge in GAUGES:
         family = GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
         for group in by_family.get(gauge.family, ()):
-            for member, value in _figures(gauge, group):
+            for member, value in zip(*_figures(gauge, group), strict=True):
                 family.add_metric([*group.labels, member][: len(gauge.labels)], float(value))
         if family.samples:
             yield family
 
 
 def _samples(gauge: Gauge, group: Group) -> str:
-    """The lines of a group whose labels are escaped, each ended; as few steps a line as Python knows."""
-    names, figures = gauge.labels, _figures(gauge, group)
+    """The lines of a group whose labels are escaped, each ended; as few steps and objects a line as Python knows."""
+    names, (members, values) = gauge.labels, _figures(gauge, group)
+    if not members:
+        return ""
     shared = [f'{name}="{label}"' for name, label in zip(names, group.labels, strict=False)]
     if len(names) == len(group.labels):  # the members are figures of their own, not values of a label
-        head = gauge.name + ("{" + ",".join(shared) + "}" if shared else "")
-        return "".join(f"{head} {value}\n" for _, value in figures)
-    head = gauge.name + "{" + ",".join([*shared, f'{names[-1]}="'])
-    lines = map('"} '.join, figures)
-    return head + ("\n" + head).join(lines) + "\n" if figures else ""
+        head = gauge.name + ("{" + ",".join(shared) + "} " if shared else " ")
+        lines: Iterable[str] = values
+    else:
+        head = gauge.name + "{" + ",".join([*shared, f'{names[-1]}="'])
+        lines = map(add, map(add, members, repeat('"} ')), values)
+    return head + ("\n" + head).join(lines) + "\n"
 
 
-def _figures(gauge: Gauge, group: Group) -> list[tuple[str, str]]:
+def _figures(gauge: Gauge, group: Group) -> tuple[Sequence[str], Sequence[str]]:
     """Members and what they are worth, where that is known."""
     values: Sequence[str | None] = getattr(group, gauge.of)
     if gauge.figure is None and None not in values:
-        return list(zip(group.members, cast(Sequence[str], values), strict=True))
+        return group.members, cast(Sequence[str], values)
     found = zip(group.members, values, strict=True)
-    return [(member, value) for member, value in found if value is not None and gauge.figure in (None, member)]
+    known = [(m, value) for m, value in found if value is not None and gauge.figure in (None, m)]
+    return [m for m, _ in known], [value for _, value in known]
 
 
 def _by_family(groups: Sequence[Group]) -> dict[str, list[Group]]:

@@ -92,13 +92,19 @@ def run_apart(monitors: Sequence[str], directory: Path, first: date, last: date)
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Within the block SIGTERM, and the end of the terminal, stop everything in order, as Ctrl-C does."""
+    """Within the block SIGTERM, and the end of the terminal, stop everything in order, as Ctrl-C does.
+
+    What a script starts in the background ignores Ctrl-C. So do we then; but children, who would inherit it, must not:
+    it is how they are stopped.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]  # nohup
     before = {number: signal.signal(number, interrupt) for number in numbers}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield
     finally:

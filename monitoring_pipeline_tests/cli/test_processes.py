@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from monitoring_pipeline.cli.processes import noticing_interrupts
+from monitoring_pipeline.cli.processes import noticing_interrupts, spawn, stop, terminable
 
 
 def test_an_interrupt_that_somebody_swallows_is_noticed() -> None:
@@ -52,3 +53,18 @@ def test_one_that_can_be_raised_nowhere_is_noticed_without_a_traceback(monkeypat
         del other
         assert interrupted()
     assert printed == [ValueError]
+
+
+def test_children_of_what_a_script_started_in_the_background_can_be_stopped() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does for what ends in "&"
+    try:
+        with terminable():
+            child = spawn("-c", "import time; print('up', flush=True); time.sleep(60)", stdout=subprocess.PIPE)
+            assert child.stdout is not None and child.stdout.readline() == b"up\n"
+            os.kill(os.getpid(), signal.SIGINT)  # we still ignore it
+            stop([child])
+            child.stdout.close()
+        assert child.returncode == -signal.SIGINT, "and was not killed after a while"
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -13,13 +13,13 @@ import duckdb
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake import store, values
 from monitoring_pipeline.lake.cleaning import BROKEN_ROW, NO_ID, missing_column
-from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of
+from monitoring_pipeline.lake.duck import connected, identifier, literal, protocol_of
 from monitoring_pipeline.lake.sources.files import version_of
 from monitoring_pipeline.lake.sources.reading import Reader, reading
 from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable
 from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.lake.times import aware, utc_sql
-from monitoring_pipeline.lake.views import as_declared, ids_sql, label_mark, winning_sql
+from monitoring_pipeline.lake.views import LATER, as_declared, ids_sql, label_mark, labels_sql, winning_sql
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.records import IngestedWindow, LabelBatch
@@ -156,24 +156,22 @@ def _keep_last(connection: duckdb.DuckDBPyConnection, monitor: Monitor, pending:
         "SELECT count(*), count(DISTINCT __id) FROM labels WHERE __reason IS NULL"
     ).fetchone() or (0, 0)
     connection.execute("ALTER TABLE labels ADD COLUMN __as_declared BOOLEAN DEFAULT true")
-    for read, waiting in zip(("true", "false"), as_declared(monitor, pending), strict=True):
-        if waiting:
-            connection.execute(
-                "INSERT INTO labels BY NAME SELECT __id, __outcome, __label_time, __batch, '' AS __file, 0 AS __row,"  # noqa: S608
-                f" {read} AS __as_declared FROM read_parquet({file_list(waiting)})"
-            )
-    order = "__as_declared, coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch, __file, __row"
+    if pending:
+        connection.execute(
+            "INSERT INTO labels BY NAME SELECT __id, __outcome, __label_time, __batch, '' AS __file, 0 AS __row,"  # noqa: S608
+            f" __as_declared FROM ({labels_sql(monitor, pending)})"
+        )
     connection.execute(
         "CREATE TEMP TABLE winning AS SELECT __id, unnest(arg_max("  # noqa: S608
         "struct_pack(__outcome := __outcome, __label_time := __label_time, __batch := __batch), "
-        f"({order}))) FROM labels WHERE __reason IS NULL GROUP BY __id"
+        f"({LATER}, __batch, __file, __row))) FROM labels WHERE __reason IS NULL GROUP BY __id"
     )
     return int(counts[0] - counts[1])
 
 
 def _drop_unchanged(connection: duckdb.DuckDBPyConnection, monitor: Monitor, known_labels: Sequence[str]) -> int:
     """Take out of ``winning`` what the lake holds already, read as now declared. Returns how many."""
-    now, _ = as_declared(monitor, known_labels)
+    now = as_declared(monitor, known_labels)
     if not now:
         return 0
     known = winning_sql(monitor, now, "l.__outcome AS __outcome, l.__label_time AS __label_time")

@@ -98,27 +98,34 @@ def _reference_version(monitor: Monitor, paths: Sequence[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+LATER = "__as_declared, coalesce(__label_time, TIMESTAMP '0001-01-01')"  # of two labels of one id, the greater wins
+
+
 def winning_sql(monitor: Monitor, label_files: Sequence[str], picked: str) -> str:
     """Of each id in the lake's label files ``__id`` and what is ``picked`` from the winning row ``l``.
 
     What was read as the monitor now declares it wins over what was read otherwise, when the declaration was mistaken.
     """
-    order = "(__as_declared, coalesce(__label_time, TIMESTAMP '0001-01-01'), __batch)"
-    now, before = as_declared(monitor, label_files)
-    read = " UNION ALL BY NAME ".join(
-        f"SELECT *, {name} AS __as_declared FROM read_parquet({file_list(files)})"  # noqa: S608
-        for name, files in (("true", now), ("false", before))
+    read = labels_sql(monitor, label_files)
+    last = f"arg_max(struct_pack(__outcome, __label_time), ({LATER}, __batch))"
+    return f"SELECT __id, {picked} FROM (SELECT __id, {last} AS l FROM ({read}) GROUP BY __id)"  # noqa: S608
+
+
+def labels_sql(monitor: Monitor, label_files: Sequence[str]) -> str:
+    """The rows of some of the lake's label files, at least one; ``__as_declared``: read as the monitor now declares."""
+    now = set(as_declared(monitor, label_files))
+    parts = (("true", sorted(now)), ("false", [path for path in label_files if path not in now]))
+    return " UNION ALL BY NAME ".join(
+        f"SELECT *, {read} AS __as_declared FROM read_parquet({file_list(files)})"  # noqa: S608
+        for read, files in parts
         if files
     )
-    rows = f"SELECT __id, arg_max(struct_pack(__outcome, __label_time), {order}) AS l FROM ({read}) GROUP BY __id"  # noqa: S608
-    return f"SELECT __id, {picked} FROM ({rows})"  # noqa: S608
 
 
-def as_declared(monitor: Monitor, label_files: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The lake's label files that were read as the monitor now declares its ground truth, and the others."""
+def as_declared(monitor: Monitor, label_files: Sequence[str]) -> list[str]:
+    """Those of the lake's label files that were read as the monitor now declares its ground truth."""
     mark = label_mark(monitor)
-    now = [path for path in label_files if mark in path.rpartition("/")[2]]
-    return now, [path for path in label_files if path not in now]
+    return [path for path in label_files if mark in path.rpartition("/")[2]]
 
 
 def label_mark(monitor: Monitor) -> str:

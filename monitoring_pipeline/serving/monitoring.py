@@ -161,10 +161,7 @@ class Monitoring:
                 raise
             finally:
                 active.pop()
-            if type(given) is dict:
-                self._one(given, self._read(reader, answer), prediction_id, event_time, duration)
-            else:
-                self._batch(given, answer, reader, prediction_id, event_time, duration)
+            self._record(given, answer, reader, prediction_id, event_time, duration)
             return answer
 
         return monitored
@@ -185,10 +182,7 @@ class Monitoring:
                 raise
             finally:
                 self._active.pop()
-            if type(given) is dict:
-                self._one(given, self._read(reader, answer), prediction_id, event_time, duration)
-            else:
-                self._batch(given, answer, reader, prediction_id, event_time, duration)
+            self._record(given, answer, reader, prediction_id, event_time, duration)
             return answer
 
         return monitored
@@ -230,10 +224,12 @@ class Monitoring:
         row, or a batch's ``Captured``."""
         return self._capture.many(rows) if _is_batch(rows) else self._capture.row(rows)
 
-    def _batch(self, captured: Captured, answer: Any, reader: Output, ids: Any, times: Any, duration: float) -> None:
-        n = len(captured.numbers)
-        if n:
-            self._many(captured, self._read_many(reader, answer, n), self._names(ids, n), times, duration)
+    def _record(self, given: Any, answer: Any, reader: Output, ids: Any, times: Any, duration: float) -> None:
+        """``given`` is what ``_before`` made of the rows."""
+        if type(given) is dict:
+            self._one(given, self._read(reader, answer), ids, times, duration)
+        elif n := len(given.numbers):
+            self._many(given, self._read_many(reader, answer, n), self._names(ids, n), times, duration)
 
     def _read(self, reader: Output, answer: Any) -> Answer:
         """What the model answered; nothing, and an error noted, when it is of a kind that cannot be read."""

@@ -141,8 +141,7 @@ def _field_names(row: Any) -> Sequence[str] | None:
 
 
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-EARLIEST = int(datetime(1970, 1, 1, tzinfo=UTC).timestamp() * 1e6)
-LATEST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1e6)
+LATEST = (datetime(9999, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
 
 
 def as_microseconds(moment: Any) -> int | None:
@@ -161,7 +160,7 @@ def as_microseconds(moment: Any) -> int | None:
             microseconds = round(float(moment) * 1e6)
     except (ValueError, TypeError, OverflowError):
         return None
-    return microseconds if EARLIEST <= microseconds < LATEST else None
+    return microseconds if 0 <= microseconds < LATEST else None
 
 
 def is_null(value: Any) -> bool:

@@ -71,42 +71,35 @@ with clock as (
     select least(now(), (select (d.declaration ->> 'end')::date from monitoring.monitor_declaration d
                          where d.monitor = m.monitor and d.config_version = m.config_version) at time zone 'UTC') as at
   ) due
-), measured as materialized (
-  select c.monitor, v.model_version, k.stage, w.window_start, w.window_end
+), newest as materialized (  -- window of each version with such figures
+  select c.monitor, v.model_version, k.figures, k.kind, w.window_start, w.window_end
   from clock c
   join monitoring.known_version v on v.monitor = c.monitor
-  cross join (values ('drift'), ('quality')) k (stage)
-  cross join lateral (
-    select p.window_start, p.window_end
-    from monitoring.prediction_window p
-    where p.monitor = c.monitor and p.window_start >= c.oldest - c.length and p.window_end >= c.oldest
-      and p.versions -> v.model_version is not null  -- not by "?", which the planner takes for so rare that it sorts
-      and exists (
-        select from monitoring.window_stage s
-        where s.monitor = p.monitor and s.window_start = p.window_start and s.stage = k.stage
-          and s.completed_at is not null)
-    order by p.window_start desc limit 1
-  ) w
-), judged as materialized (
-  select c.monitor, v.model_version, k.kind, w.window_start, w.window_end
-  from clock c
-  join monitoring.known_version v on v.monitor = c.monitor
-  cross join lateral (values ('realized', c.oldest - c.label_max_delay), ('estimated', c.oldest)) k (kind, oldest)
+  cross join lateral (values
+    ('drift', null, c.oldest),
+    ('quality', null, c.oldest),
+    ('realized_performance', 'realized', c.oldest - c.label_max_delay),
+    ('estimated_performance', 'estimated', c.oldest)
+  ) k (figures, kind, oldest)
   cross join lateral (
     select p.window_start, p.window_end
     from monitoring.prediction_window p
     where p.monitor = c.monitor and p.window_start >= k.oldest - c.length and p.window_end >= k.oldest
-      and p.versions -> v.model_version is not null
-      and exists (
+      and p.versions -> v.model_version is not null  -- not by "?", which the planner takes for so rare that it sorts
+      and case when k.kind is null then exists (
+        select from monitoring.window_stage s
+        where s.monitor = p.monitor and s.window_start = p.window_start and s.stage = k.figures
+          and s.completed_at is not null)
+      else exists (
         select from monitoring.performance_current f
         where f.monitor = p.monitor and f.window_start = p.window_start and f.window_end = p.window_end
-          and f.model_version = v.model_version and f.segment = '*' and f.kind = k.kind and f.value is not null)
+          and f.model_version = v.model_version and f.segment = '*' and f.kind = k.kind and f.value is not null) end
     order by p.window_start desc limit 1
   ) w
 )
 select 'drift' as family, array[n.monitor, n.model_version, b.baseline, d.method] as labels, d.members, d.values,
        d.flags
-from measured n
+from newest n
 join clock c on c.monitor = n.monitor
 cross join lateral unnest(c.baselines) b (baseline)
 cross join lateral (
@@ -118,10 +111,10 @@ cross join lateral (
     and d.method = any (:methods) and d.value is not null
   group by d.method
 ) d
-where n.stage = 'drift'
+where n.figures = 'drift'
 union all
 select 'quality', array[n.monitor, n.model_version, q.metric], q.members, q.values, q.flags
-from measured n
+from newest n
 cross join lateral (
   select q.metric, array_agg(q.column_name) as members, array_agg(q.value::text) as values,
          array_agg(case q.violated when true then '1' when false then '0' end) as flags
@@ -130,36 +123,33 @@ cross join lateral (
     and q.model_version = n.model_version and q.segment = '*' and q.violated is not null
   group by q.metric
 ) q
-where n.stage = 'quality'
+where n.figures = 'quality'
 union all
-select 'performance', array[j.monitor, j.model_version, f.metric, j.kind], f.members, f.values, f.flags
-from judged j
+select 'performance', array[n.monitor, n.model_version, f.metric, n.kind], f.members, f.values, f.flags
+from newest n
 cross join lateral (
   select f.metric, array_agg(f.segment) as members, array_agg(f.value::text) as values,
          array_agg(case f.degraded when true then '1' when false then '0' end) as flags
   from monitoring.performance_current f
-  where f.monitor = j.monitor and f.window_start = j.window_start and f.window_end = j.window_end
-    and f.model_version = j.model_version and f.kind = j.kind and f.metric not like '%[bin=%'
+  where f.monitor = n.monitor and f.window_start = n.window_start and f.window_end = n.window_end
+    and f.model_version = n.model_version and f.kind = n.kind and f.metric not like '%[bin=%'
     and f.value is not null and (f.segment = '*' or f.degraded is not null)
   group by f.metric
 ) f
+where n.kind is not null
 union all
-select 'coverage', array[j.monitor], array[j.model_version], array[f.coverage::text], array[null]
-from judged j
+select 'coverage', array[n.monitor], array[n.model_version], array[f.coverage::text], array[null]
+from newest n
 cross join lateral (
   select max(f.coverage) as coverage from monitoring.performance_current f
-  where f.monitor = j.monitor and f.window_start = j.window_start and f.window_end = j.window_end
-    and f.model_version = j.model_version and f.kind = j.kind and f.segment = '*' and f.value is not null
+  where f.monitor = n.monitor and f.window_start = n.window_start and f.window_end = n.window_end
+    and f.model_version = n.model_version and f.kind = n.kind and f.segment = '*' and f.value is not null
 ) f
-where j.kind = 'realized'
+where n.kind = 'realized'
 union all
-select 'window', array[monitor, model_version], array[stage], array[extract(epoch from window_end)::float8::text],
+select 'window', array[monitor, model_version], array[figures], array[extract(epoch from window_end)::float8::text],
        array[null]
-from measured
-union all
-select 'window', array[monitor, model_version], array[kind || '_performance'],
-       array[extract(epoch from window_end)::float8::text], array[null]
-from judged
+from newest
 union all
 select 'health', array[c.monitor],
        array['lag_seconds', 'window_seconds', 'last_success_timestamp_seconds', 'failed_windows',

@@ -80,7 +80,7 @@ def scan(_: Path, current: Path) -> None:
 
 def duckdb_histogram(reference: Path, current: Path) -> None:
     """What one DuckDB statement would take for the counts of the profile alone."""
-    from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
+    from monitoring_pipeline.engines.duckdb import DuckDBEngine
 
     connection = _connection()
     layout = DuckDBEngine(connection).build_layout(relation(reference), MONITOR)
@@ -95,7 +95,7 @@ def duckdb_histogram(reference: Path, current: Path) -> None:
 
 
 def layout(reference: Path, _: Path) -> None:
-    from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
+    from monitoring_pipeline.engines.duckdb import DuckDBEngine
 
     engine = DuckDBEngine(_connection())
     report(lambda: len(engine.build_layout(relation(reference), MONITOR).columns), 3)
@@ -110,10 +110,10 @@ def two_passes(reference: Path, current: Path) -> None:
 
 
 def _full_pass(reference: Path, current: Path, passes: int) -> None:
+    from monitoring_pipeline.engines.duckdb import DuckDBEngine
     from monitoring_pipeline.metrics.drift import measure_drift
     from monitoring_pipeline.metrics.performance import measure_performance
     from monitoring_pipeline.metrics.quality import WindowFacts, measure_quality
-    from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
 
     engine, thresholds = DuckDBEngine(_connection()), MONITOR.thresholds
     layouts = {"1": engine.build_layout(relation(reference), MONITOR)}

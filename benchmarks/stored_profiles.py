@@ -18,16 +18,16 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.data import MONITOR, relation, write
+from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.metric_rows import DriftRow
 from monitoring_pipeline.metrics.drift import measure_drift
 from monitoring_pipeline.metrics.performance import measure_performance
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.profiles.document import Reference
-from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.profiles.profile import Profile, merge_labelled, merge_profiles
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse import ledger, profile_store
 from monitoring_pipeline.warehouse.database import Warehouse
+from monitoring_pipeline.windows import Window
 
 ROWS = 50_000
 ROUNDS = 7

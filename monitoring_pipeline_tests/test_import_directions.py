@@ -20,13 +20,16 @@ LAYERS: list[set[str]] = [
     {"definitions"},
     {"graph"},
     {"stages", "example"},
-    {"demo", "serving", "exporter"},
+    {"demo", "exporter", "alerting"},
     {"metrics"},
-    {"profiles"},
+    {"engines", "collector", "serving"},
+    {"prediction_log"},
     {"lake"},
     {"warehouse"},
+    {"profiles"},
     {"monitors"},
-    {"metric_rows", "errors", "settings", "resources"},
+    {"records", "metric_rows"},
+    {"windows", "errors", "settings", "resources"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 

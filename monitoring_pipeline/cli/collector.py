@@ -32,7 +32,7 @@ def collector(
     such as s3://bucket/collected), where a monitor's sources can point. The OpenAPI page is at /docs. Keys:
     `monitoring-pipeline collector-key create MONITOR`.
     """
-    from monitoring_pipeline.serving.collector import KeyStore, serve
+    from monitoring_pipeline.collector import KeyStore, serve
 
     settings = Settings()
     scheme = "https" if tls_cert else "http"
@@ -84,7 +84,7 @@ def revoke(
 
 
 def _store(settings: Settings) -> Any:
-    from monitoring_pipeline.serving.collector.keys import KeyStore
+    from monitoring_pipeline.collector.keys import KeyStore
 
     return KeyStore(settings.home)
 

@@ -167,7 +167,7 @@ def _page(url: str) -> str:
 
 def _run(place: Place, monitor: Monitor, days: tuple[date, date]) -> list[Window]:
     """The pipeline over what has landed. Raises UserError for a window that fails."""
-    from monitoring_pipeline.monitors.windows import Window
+    from monitoring_pipeline.windows import Window
 
     if run_apart([monitor.name], place.monitor_file.parent, *days):
         raise UserError(f"{monitor.name} did not run to its end; the reason stands above")

@@ -146,7 +146,7 @@ def _findings(check: AssetCheckEvaluation) -> str:
 
 
 def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:
-    from monitoring_pipeline.monitors.windows import Window
+    from monitoring_pipeline.windows import Window
 
     start = (from_ or datetime.combine(monitor.start, time())).replace(tzinfo=UTC)
     if start.date() < monitor.start:

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
+from monitoring_pipeline.collector.landing import Batch, RecordLog
 from monitoring_pipeline.demo.service_model import load_service_model
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.example.place import MODEL, Place
 from monitoring_pipeline.serving import Monitoring, MonitoringMiddleware, ParquetSink, PredictionLog, PredictionLogError
-from monitoring_pipeline.serving.collector.landing import Batch, RecordLog
 from monitoring_pipeline.settings import Settings
 
 SHIP_SECONDS = 5.0  # a demonstration is short; a service of one's own ships once a minute

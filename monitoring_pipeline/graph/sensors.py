@@ -13,8 +13,8 @@ from monitoring_pipeline.graph.keys import AFTER_LABELS, WINDOWED, asset_key, ra
 from monitoring_pipeline.graph.orphans import UNFINISHED, end_orphans
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
-from monitoring_pipeline.monitors.windows import runs_of
 from monitoring_pipeline.stages import staleness
+from monitoring_pipeline.windows import runs_of
 
 MAX_ATTEMPTS = 3
 MONITOR_TAG = "monitoring/monitor"

@@ -18,9 +18,9 @@ from monitoring_pipeline.graph.instances import keep_connections
 from monitoring_pipeline.graph.keys import WINDOWED, asset_key, partitions_of
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.records import Stage
 from monitoring_pipeline.stages import drift, ground_truth, ingestion, performance, profiling, quality
 from monitoring_pipeline.stages.context import StageContext, WindowOutcome, all_failed, good_windows
-from monitoring_pipeline.warehouse.records import Stage
 
 STAGE_OF = {
     "predictions": ingestion.ingest,

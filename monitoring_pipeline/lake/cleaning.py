@@ -16,7 +16,7 @@ from monitoring_pipeline.lake.duck import identifier, literal
 from monitoring_pipeline.lake.sources.scan import Scan
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, coarse_filter, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor
-from monitoring_pipeline.warehouse.records import Contract
+from monitoring_pipeline.records import Contract
 
 NO_ID = "missing prediction id"
 FUTURE = "event time in the future"

@@ -21,8 +21,8 @@ from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.lake.times import aware, utc_sql
 from monitoring_pipeline.lake.views import LATER, as_declared, ids_sql, label_mark, labels_sql, winning_sql
 from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.records import IngestedWindow, LabelBatch
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.records import IngestedWindow, LabelBatch
 
 NO_OUTCOME = "no outcome"
 NOT_NUMERIC = "outcome is not a number"

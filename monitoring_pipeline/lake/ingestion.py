@@ -22,9 +22,9 @@ from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable
 from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.lake.times import aware, timestamp
 from monitoring_pipeline.monitors.declaration import Monitor
-from monitoring_pipeline.monitors.windows import Window
+from monitoring_pipeline.records import Contract, FileVersion, IngestedWindow, WindowFailure
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.records import Contract, FileVersion, IngestedWindow, WindowFailure
+from monitoring_pipeline.windows import Window
 
 # Up to so many rows the cleaned rows are kept in DuckDB between statements; beyond, the sources are read again.
 _KEEP_ROWS = 300_000

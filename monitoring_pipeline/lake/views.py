@@ -18,8 +18,8 @@ from monitoring_pipeline.lake.sources.scan import parquet_scans, same_path
 from monitoring_pipeline.lake.sources.sql import is_sql, pseudo_path
 from monitoring_pipeline.lake.times import timestamp
 from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.records import IngestedWindow
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.records import IngestedWindow
 
 REFERENCE_WINDOW = "1970-01-01 00:00:00"
 

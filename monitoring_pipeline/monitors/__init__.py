@@ -5,6 +5,6 @@ draft of a declaration. Does not belong here: reading data (``lake``), anything 
 """
 
 from monitoring_pipeline.monitors.declaration import Monitor
-from monitoring_pipeline.monitors.windows import Window
+from monitoring_pipeline.windows import Window
 
 __all__ = ["Monitor", "Window"]

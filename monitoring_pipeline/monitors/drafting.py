@@ -10,7 +10,7 @@ from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.monitors.roles import Roles, find_join_id, find_outcome, find_time, infer_roles, moment_of
 from monitoring_pipeline.monitors.summary import ColumnSummary, SourceSummary
-from monitoring_pipeline.monitors.windows import LENGTH, Window, WindowSize
+from monitoring_pipeline.windows import LENGTH, Window, WindowSize
 
 HOURLY_FROM = 24_000  # rows a day from which an hour holds enough of them to be a window
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")

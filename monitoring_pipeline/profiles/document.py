@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
+from monitoring_pipeline.windows import Window
 
 FORMAT = 1
 

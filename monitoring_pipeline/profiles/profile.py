@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TypeVar
 
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.profiles.column import ColumnProfile, merge_columns
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
+from monitoring_pipeline.windows import Window
 
 EVERYTHING = "*"
 

@@ -6,7 +6,7 @@ NumPy and prometheus_client and nothing heavier; Arrow, SQLAlchemy and scikit-le
 when. Does not belong here: computing drift (Prometheus' rules and the pipeline do), reading the lake.
 """
 
-from monitoring_pipeline.serving.log import ParquetSink, PredictionLog, PredictionLogError, SqlSink
+from monitoring_pipeline.prediction_log import ParquetSink, PredictionLog, PredictionLogError, SqlSink
 from monitoring_pipeline.serving.middleware import MonitoringMiddleware
 from monitoring_pipeline.serving.monitoring import Monitoring
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.prediction_log.ids import IdSource
 from monitoring_pipeline.profiles.layout import ColumnLayout
-from monitoring_pipeline.serving.log.ids import IdSource
 
 # A missing number is a NaN with a payload of ours, so that it is told from a NaN the caller sent.
 MISSING_BITS = 0x7FF8_0000_004D_4953

@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 from monitoring_pipeline import __version__
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.records import Stage
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.metric_store import Provenance
-from monitoring_pipeline.warehouse.records import Stage
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ import duckdb
 from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
+from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.errors import SourceError, WindowError
 from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.ground_truth import take_in_batch
@@ -17,14 +18,13 @@ from monitoring_pipeline.lake.sources.index import index_labels
 from monitoring_pipeline.lake.views import labelled_relation
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.monitors.declaration import Labels
-from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile
+from monitoring_pipeline.records import IngestedWindow, LabelBatch
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
 from monitoring_pipeline.stages.profiling import passes, protocols_of
 from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
-from monitoring_pipeline.warehouse.records import IngestedWindow, LabelBatch
 
 log = logging.getLogger(__name__)
 

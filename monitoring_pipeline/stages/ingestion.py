@@ -17,9 +17,9 @@ from monitoring_pipeline.lake.sources.files import list_files, version_of
 from monitoring_pipeline.lake.sources.index import index_predictions
 from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.records import IngestedWindow, WindowFailure
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
 from monitoring_pipeline.warehouse import ledger
-from monitoring_pipeline.warehouse.records import IngestedWindow, WindowFailure
 
 log = logging.getLogger(__name__)
 

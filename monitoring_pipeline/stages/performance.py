@@ -12,11 +12,11 @@ from monitoring_pipeline.metric_rows import PerformanceRow
 from monitoring_pipeline.metrics.performance import measure_performance
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.profiles.profile import LabelledProfile
+from monitoring_pipeline.records import IngestedWindow
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
 from monitoring_pipeline.stages.ground_truth import is_mature
 from monitoring_pipeline.stages.versions import reference_version
 from monitoring_pipeline.warehouse import ledger, metric_store, profile_store, reference_store
-from monitoring_pipeline.warehouse.records import IngestedWindow
 from monitoring_pipeline.warehouse.reference_store import ReferenceSegment
 
 WINDOWS_A_READ = 32

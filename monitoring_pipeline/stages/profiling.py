@@ -10,18 +10,18 @@ import duckdb
 from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
+from monitoring_pipeline.engines.duckdb import DuckDBEngine
+from monitoring_pipeline.engines.engine import Engine
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.lake.duck import connected, protocol_of
 from monitoring_pipeline.lake.views import predictions_relation
 from monitoring_pipeline.monitors import Window
-from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
-from monitoring_pipeline.profiles.engines.engine import Engine
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
+from monitoring_pipeline.records import IngestedWindow
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
 from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
-from monitoring_pipeline.warehouse.records import IngestedWindow
 
 log = logging.getLogger(__name__)
 

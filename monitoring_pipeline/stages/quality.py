@@ -13,11 +13,11 @@ from monitoring_pipeline.metric_rows import QualityRow
 from monitoring_pipeline.metrics.quality import WindowFacts, measure_quality
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
+from monitoring_pipeline.records import IngestedWindow
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
 from monitoring_pipeline.stages.ground_truth import is_mature
 from monitoring_pipeline.stages.versions import reference_version
 from monitoring_pipeline.warehouse import ledger, metric_store, profile_store, readers, reference_store
-from monitoring_pipeline.warehouse.records import IngestedWindow
 from monitoring_pipeline.warehouse.reference_store import ReferenceSegment
 
 WINDOWS_A_READ = 64

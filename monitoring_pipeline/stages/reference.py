@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.reference import reference_rows, source_version
 from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.profiles.document import Reference
-from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.warehouse import ledger, profile_store, reference_store

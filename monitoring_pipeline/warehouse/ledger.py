@@ -15,8 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 
 from monitoring_pipeline.monitors.declaration import Monitor
-from monitoring_pipeline.monitors.windows import LENGTH, Window
-from monitoring_pipeline.warehouse.records import (
+from monitoring_pipeline.records import (
     Contract,
     FileVersion,
     IndexedFile,
@@ -26,6 +25,7 @@ from monitoring_pipeline.warehouse.records import (
     Stage,
     StageState,
 )
+from monitoring_pipeline.windows import LENGTH, Window
 
 StaleReason = Literal["source", "failed", "data", "labels", "reference", "baseline", "config"]
 

@@ -15,9 +15,9 @@ from string import Template
 from sqlalchemy import Connection, TextClause, text
 
 from monitoring_pipeline.metric_rows import DriftRow, PerformanceRow, QualityRow
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.warehouse.copying import copy_rows
 from monitoring_pipeline.warehouse.model_versions import know_version
+from monitoring_pipeline.windows import Window
 
 MetricRow = DriftRow | QualityRow | PerformanceRow
 FLOATS = frozenset({"value", "threshold", "p_value", "effect", "error_bound", "ci_low", "ci_high", "coverage"})

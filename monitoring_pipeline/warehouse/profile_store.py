@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, text
 
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.profiles.column import MOMENTS, SCALARS, ColumnProfile
 from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
@@ -28,6 +27,7 @@ from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.warehouse.copying import array_literal, copy_rows, parse_counts, parse_sums
 from monitoring_pipeline.warehouse.model_versions import know_version
+from monitoring_pipeline.windows import Window
 
 KEEP_LAYOUT = text("""
 insert into monitoring.layout (layout_id, layout) values (:layout_id, cast(:layout as jsonb))

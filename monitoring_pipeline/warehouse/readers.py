@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from monitoring_pipeline.monitors.windows import Window
+from monitoring_pipeline.windows import Window
 
 PROFILED_LAYOUTS = text("""
 select window_start, model_version, layout_id from monitoring.profile

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.profile import LabelledProfile, Profile
 from monitoring_pipeline.warehouse import profile_store
 from monitoring_pipeline.warehouse.copying import copy_rows, parse_counts, parse_sums
+from monitoring_pipeline.windows import Window
 
 FORGET = text("delete from monitoring.reference_segment where monitor = :monitor and model_version = :model_version")
 LOAD = text("""

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.warehouse.ledger import unreadable_files
+from monitoring_pipeline.windows import Window
 
 MAX_ATTEMPTS = 3
 

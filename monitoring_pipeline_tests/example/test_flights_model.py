@@ -19,7 +19,7 @@ from monitoring_pipeline.demo.service_model import ServiceModel
 from monitoring_pipeline.example import service
 from monitoring_pipeline.example.place import Place
 from monitoring_pipeline.example.traffic import Request, drawn_from_reference
-from monitoring_pipeline_tests.serving.collector.conftest import rows
+from monitoring_pipeline_tests.collector.conftest import rows
 from monitoring_pipeline_tests.serving.conftest import samples
 
 N = 60

@@ -23,7 +23,7 @@ from monitoring_pipeline.example.replay import Pace, replay
 from monitoring_pipeline.example.traffic import Request, moved
 from monitoring_pipeline.serving import PredictionLogError
 from monitoring_pipeline.warehouse.embedded import free_port
-from monitoring_pipeline_tests.serving.collector.conftest import rows
+from monitoring_pipeline_tests.collector.conftest import rows
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
 
 START = datetime(2013, 12, 10, 6, tzinfo=UTC)

@@ -18,9 +18,9 @@ from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.lake.sources.index import index_predictions
 from monitoring_pipeline.lake.views import predictions_relation
 from monitoring_pipeline.monitors.declaration import Monitor
-from monitoring_pipeline.monitors.windows import Window
+from monitoring_pipeline.records import IngestedWindow, WindowFailure
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.records import IngestedWindow, WindowFailure
+from monitoring_pipeline.windows import Window
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 DAY = Window.from_key("2024-03-01", "day")

@@ -21,9 +21,9 @@ from monitoring_pipeline.errors import SourceError, WindowError
 from monitoring_pipeline.lake.ingestion import ingest_window
 from monitoring_pipeline.lake.sources.index import index_predictions
 from monitoring_pipeline.lake.store import sweep
-from monitoring_pipeline.monitors.windows import Window
+from monitoring_pipeline.records import IngestedWindow, WindowFailure
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.records import IngestedWindow, WindowFailure
+from monitoring_pipeline.windows import Window
 
 from .conftest import DAY, NOW, kept, quarantined, rows, take_in, take_in_one, write
 
@@ -350,7 +350,7 @@ def test_file_size_limit_says_so_and_leaves_nothing(declare, settings, tmp_path)
         from monitoring_pipeline.errors import WindowError
         from monitoring_pipeline.lake.ingestion import ingest_window
         from monitoring_pipeline.monitors.declaration import Monitor
-        from monitoring_pipeline.monitors.windows import Window
+        from monitoring_pipeline.windows import Window
         from monitoring_pipeline.settings import Settings
         monitor = Monitor.model_validate_json('''{declare().model_dump_json(by_alias=True)}''')
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -378,7 +378,7 @@ def test_kill_in_the_middle_leaves_no_half_written_final_file(declare, settings,
         from pathlib import Path
         from monitoring_pipeline.lake.ingestion import ingest_window
         from monitoring_pipeline.monitors.declaration import Monitor
-        from monitoring_pipeline.monitors.windows import Window
+        from monitoring_pipeline.windows import Window
         from monitoring_pipeline.settings import Settings
         monitor = Monitor.model_validate_json('''{monitor.model_dump_json(by_alias=True)}''')
         ingest_window(monitor, Window.from_key("2024-03-01", "day"), ["{tmp_path}/log/a.parquet"],

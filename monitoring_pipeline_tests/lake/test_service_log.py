@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.example.figures import drift_between, largest_difference, read
 from monitoring_pipeline.lake import duck
 from monitoring_pipeline.lake.reference import reference_rows
@@ -21,11 +22,10 @@ from monitoring_pipeline.metrics.drift import measure_drift
 from monitoring_pipeline.metrics.quality.contract import measure_contract
 from monitoring_pipeline.metrics.quality.facts import WindowFacts
 from monitoring_pipeline.monitors.declaration import Monitor, Thresholds
+from monitoring_pipeline.prediction_log.sinks import Sink
 from monitoring_pipeline.profiles.document import Reference
-from monitoring_pipeline.profiles.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLog, SqlSink
-from monitoring_pipeline.serving.log.sinks import Sink
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline_tests.toy import Toy
 

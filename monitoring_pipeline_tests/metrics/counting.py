@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.layout import ColumnLayout, OutcomeLayout
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import LabelledProfile, Profile
+from monitoring_pipeline.windows import Window
 
 DAY = Window.from_key("2013-04-01", "day")
 

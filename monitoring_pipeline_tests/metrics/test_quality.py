@@ -7,7 +7,7 @@ import pytest
 
 from monitoring_pipeline.metrics.quality import WindowFacts, measure_quality
 from monitoring_pipeline.monitors.declaration import Thresholds
-from monitoring_pipeline.warehouse.records import Contract
+from monitoring_pipeline.records import Contract
 from monitoring_pipeline_tests.metrics.counting import (
     categorical,
     categorical_layout,

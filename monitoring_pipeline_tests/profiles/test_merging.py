@@ -10,12 +10,12 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from monitoring_pipeline.monitors.windows import Window
 from monitoring_pipeline.profiles.column import ColumnProfile, merge_columns
 from monitoring_pipeline.profiles.layout import ColumnLayout, OutcomeLayout
 from monitoring_pipeline.profiles.moments import Moments
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import LabelledProfile, Profile, merge_labelled, merge_profiles
+from monitoring_pipeline.windows import Window
 
 X = ColumnLayout("x", "feature", "numerical", edges=(-1.0, 0.0, 1.0))
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -14,8 +14,8 @@ from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout, OutcomeLayout
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
+from monitoring_pipeline.records import Contract, FileVersion, IndexedFile, IngestedWindow, LabelBatch
 from monitoring_pipeline.warehouse.metric_store import Provenance
-from monitoring_pipeline.warehouse.records import Contract, FileVersion, IndexedFile, IngestedWindow, LabelBatch
 
 NAME = "churn"
 T0 = datetime(2026, 3, 1, tzinfo=UTC)

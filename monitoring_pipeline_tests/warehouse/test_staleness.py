@@ -11,9 +11,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.records import STAGES, Contract, Stage
 from monitoring_pipeline.warehouse import ledger, profile_store
 from monitoring_pipeline.warehouse.database import Warehouse
-from monitoring_pipeline.warehouse.records import STAGES, Contract, Stage
 
 from . import samples as s
 

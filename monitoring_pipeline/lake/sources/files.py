@@ -20,7 +20,7 @@ import fsspec
 from monitoring_pipeline.errors import DeclarationError, SourceError
 from monitoring_pipeline.lake.duck import protocol_of
 from monitoring_pipeline.monitors.declaration import Monitor, Source
-from monitoring_pipeline.warehouse.records import FileVersion
+from monitoring_pipeline.records import FileVersion
 
 Format = Literal["parquet", "csv", "jsonl"]
 _SUFFIXES: dict[str, Format] = {

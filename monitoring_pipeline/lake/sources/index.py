@@ -16,8 +16,8 @@ from monitoring_pipeline.lake.sources.reading import Reader, reading
 from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable, restored_path, same_path
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, aware, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.records import FileVersion, IndexedFile
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.records import FileVersion, IndexedFile
 
 
 def index_predictions(

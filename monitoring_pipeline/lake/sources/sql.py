@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchTableError, SQLAlchemyError
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake.sources.files import expand_environment
 from monitoring_pipeline.monitors.declaration import Monitor, Source
-from monitoring_pipeline.monitors.windows import Window
+from monitoring_pipeline.windows import Window
 
 _PREFIX = "sql:"
 _BATCH = 20_000

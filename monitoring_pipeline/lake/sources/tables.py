@@ -15,9 +15,9 @@ from monitoring_pipeline.lake.sources import sql
 from monitoring_pipeline.lake.sources.files import how_labels_are_read, how_predictions_are_read
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, aware, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import GroundTruthSource, Monitor
-from monitoring_pipeline.monitors.windows import Window, runs_of
+from monitoring_pipeline.records import FileVersion, IndexedFile
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.records import FileVersion, IndexedFile
+from monitoring_pipeline.windows import Window, runs_of
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 

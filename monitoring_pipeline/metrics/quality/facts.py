@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from monitoring_pipeline.warehouse.records import Contract
+from monitoring_pipeline.records import Contract
 
 
 @dataclass(frozen=True)

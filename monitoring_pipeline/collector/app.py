@@ -1,0 +1,259 @@
+"""The HTTP application. The order of a request: key, monitor, body, records, log; an answer of 202 only after that."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Annotated, Any, Literal
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from monitoring_pipeline import __version__
+from monitoring_pipeline.collector import body, document, telemetry
+from monitoring_pipeline.collector.catalog import Catalog
+from monitoring_pipeline.collector.keys import KeyStore
+from monitoring_pipeline.collector.landing import Batch, PredictionLogError, RecordLog
+from monitoring_pipeline.collector.limits import Limits
+from monitoring_pipeline.collector.records import Checked, Kind, check, ground_truth_fields, prediction_fields
+from monitoring_pipeline.collector.refusal import Refusal
+from monitoring_pipeline.collector.server import SPOOL
+from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.monitors import Monitor
+
+logger = logging.getLogger(__name__)
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+Header = Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))]
+DESCRIPTION = """
+Predictions and ground truth for a monitor, in batches. A batch is accepted whole (202: it is on disk) or refused whole,
+and may be sent again as often as it takes: records are told apart by `prediction_id`.
+
+Keys: `monitoring-pipeline collector-key create MONITOR`; send as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+"""
+LANDING = "collected"
+READING = 4  # batches that are parsed and checked at once: one takes many times its size in memory
+WAITING = 32  # batches that wait for the disk, in threads of their own: /healthz and /metrics do not stand behind them
+__all__ = ["LANDING", "create_app"]
+
+
+def create_app(
+    home: Path,
+    monitors_dir: Path,
+    limits: Limits | None = None,
+    ship_every: float = 60.0,
+    durability: Literal["process", "power"] = "power",
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    landing: str | os.PathLike[str] | None = None,
+) -> FastAPI:
+    """The application over ``home/collector`` (spool, keys). Raises DeclarationError.
+
+    ``ship_every``: seconds a record waits at most before it lands. ``landing``: a directory or an fsspec URL;
+    ``home/collected`` when None. The log is open while the application runs.
+    """
+    target = home / LANDING if landing is None else landing
+    collector = Collector(Catalog(monitors_dir), KeyStore(home), limits or Limits(), clock)
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        collector.open(RecordLog(home / SPOOL, target, collector.telemetry.count_log, durability, ship_every))
+        yield
+        await run_in_threadpool(collector.close)
+
+    app = FastAPI(
+        title="Collector", version=__version__, description=DESCRIPTION, lifespan=running, redoc_url=None,
+        redirect_slashes=False,  # behind a proxy that ends TLS it would send the client, and its key, to http://
+    )  # fmt: skip
+    app.add_exception_handler(Refusal, _answer)
+    app.add_exception_handler(HTTPException, _answer_elsewhere)
+    _add_records(app, collector)
+    _add_health(app, collector)
+    return app
+
+
+class Collector:
+    """What the routes share."""
+
+    def __init__(self, catalog: Catalog, keys: KeyStore, limits: Limits, clock: Callable[[], datetime]) -> None:
+        self.catalog, self.keys, self.limits, self.clock = catalog, keys, limits, clock
+        self.telemetry = telemetry.Telemetry()
+        self._log: RecordLog | None = None
+        self._waiting = CapacityLimiter(WAITING)
+        self._reading = BoundedSemaphore(READING)
+
+    def open(self, log: RecordLog) -> None:
+        self._log = self.telemetry.log = log
+
+    def close(self) -> None:
+        assert self._log is not None
+        self._log.close()
+        self._log = self.telemetry.log = None
+
+    @property
+    def log(self) -> RecordLog:
+        if self._log is None:
+            raise Refusal(503, "the collector is starting or stopping; send the batch again")
+        return self._log
+
+    async def receive(self, request: Request, name: str, secret: str | None, kind: Kind) -> document.Accepted:
+        """One request from its key to its place on disk. Raises Refusal."""
+        label = telemetry.UNKNOWN
+        with self.telemetry.timed(kind):
+            try:
+                monitor = await self._authorized(request, name, secret)
+                label = monitor.name
+                content = await body.read_body(request, self.limits)
+                accepted = await to_thread.run_sync(self._take_in, monitor, kind, content, limiter=self._waiting)
+            except Refusal as refusal:
+                self.telemetry.answered(label, kind, refusal.status)
+                raise
+            except Exception:
+                logger.exception("%s: a request failed", label)
+                self.telemetry.answered(label, kind, 500)
+                raise Refusal(500, "the collector failed; its operator finds why in its log") from None
+        self.telemetry.answered(label, kind, 202)
+        return accepted
+
+    async def _authorized(self, request: Request, name: str, secret: str | None) -> Monitor:
+        try:
+            return self.authorize(name, secret)
+        except Refusal:
+            await body.drain(request, self.limits)
+            raise
+
+    def authorize(self, name: str, secret: str | None) -> Monitor:
+        """The monitor, if the key is for it. Whether a monitor exists is told to its own key alone."""
+        owner = self.owner(secret)
+        if owner is None:
+            raise Refusal(
+                401,
+                "no key, or none that is known; send `Authorization: Bearer KEY` with a key from "
+                "`monitoring-pipeline collector-key create MONITOR`",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if owner != name:
+            raise Refusal(403, "this key is not for this monitor; a key writes to the one it was created for")
+        monitor = self.catalog.get(name)
+        if monitor is None:
+            raise Refusal(404, f"the monitor {name!r} is not declared any more; restore its file, or revoke this key")
+        return monitor
+
+    def owner(self, secret: str | None) -> str | None:
+        """Raises Refusal 503 when the keys cannot be read."""
+        try:
+            return self.keys.monitor_of(secret or "")
+        except UserError as error:
+            logger.error("%s", error)
+            raise Refusal(503, "the collector cannot read its keys; its operator finds why in its log") from None
+
+    def _take_in(self, monitor: Monitor, kind: Kind, content: body.Body) -> document.Accepted:
+        with self._reading:
+            checked = self._checked(monitor, kind, body.records_of(content, self.limits))
+        try:
+            self.log.append(Batch(monitor.name, kind, checked.columns, checked.rows))
+        except PredictionLogError as error:
+            logger.error("%s: %d records refused: %s", monitor.name, len(checked.rows), error)
+            raise Refusal(
+                503, "the collector's log is full or its disk fails; send the batch again", headers={"Retry-After": "5"}
+            ) from None
+        self.telemetry.accepted(monitor.name, kind, len(checked.rows))
+        return document.Accepted(accepted=len(checked.rows), repeated=checked.n_repeated)
+
+    def _checked(self, monitor: Monitor, kind: Kind, records: list[Any]) -> Checked:
+        now = self.clock()
+        if kind == "predictions":
+            fields = prediction_fields(monitor, self.limits, now)
+        else:
+            declared = ground_truth_fields(monitor, self.limits, now)
+            if declared is None:
+                raise Refusal(409, f"{monitor.name} declares no `ground_truth`; add it to its file")
+            fields = declared
+        checked = check(records, fields, self.limits, now)
+        if checked.n_errors:
+            self.telemetry.refused(monitor.name, kind, checked.n_wrong)
+            raise Refusal(
+                422, f"the whole batch of {len(records):,} records is refused: {checked.n_errors:,} mistakes",
+                checked.errors, checked.n_errors,
+            )  # fmt: skip
+        return checked
+
+
+def _add_records(app: FastAPI, collector: Collector) -> None:
+    @app.post("/v1/{monitor}/predictions", status_code=202, responses=document.REFUSALS, tags=["records"],
+              openapi_extra=document.request_body(document.Prediction, document.PREDICTION))  # fmt: skip
+    async def predictions(request: Request, monitor: str, bearer: Bearer, key: Header) -> document.Accepted:
+        """What the model answered. Fields are checked against the monitor's `schema`."""
+        return await collector.receive(request, monitor, _secret(bearer, key), "predictions")
+
+    @app.post("/v1/{monitor}/ground-truth", status_code=202, responses=document.REFUSALS, tags=["records"],
+              openapi_extra=document.request_body(document.Label, document.LABEL))  # fmt: skip
+    async def ground_truth(request: Request, monitor: str, bearer: Bearer, key: Header) -> document.Accepted:
+        """The true outcomes, by prediction id; before or after the predictions."""
+        return await collector.receive(request, monitor, _secret(bearer, key), "ground_truth")
+
+
+def _add_health(app: FastAPI, collector: Collector) -> None:
+    @app.get("/healthz", tags=["health"], responses=document.HEALTH)
+    def healthz() -> JSONResponse:
+        """200 while records can be accepted; `degraded` names what needs a person all the same."""
+        trouble = collector.log.trouble()
+        collector.catalog.refresh()
+        degraded = [] if collector.log.sink_up else ["records cannot be landed; they wait in the spool"]
+        degraded += [] if trouble or not (why := collector.log.shortage()) else [why]
+        degraded += [f"{len(collector.catalog.broken)} monitor files are broken"] if collector.catalog.broken else []
+        try:
+            collector.keys.all()
+        except UserError:
+            trouble = trouble or "the keys cannot be read"
+        status = "failing" if trouble else "degraded" if degraded else "ok"
+        found = {"status": status, "trouble": trouble, "degraded": degraded}
+        figures = {"spool_bytes": collector.log.spool_bytes, "oldest_seconds": round(collector.log.oldest_seconds, 1)}
+        return JSONResponse(found | figures, 503 if trouble else 200)
+
+    @app.get("/metrics", tags=["health"], responses=document.METRICS, response_class=PlainTextResponse)
+    def metrics(request: Request, bearer: Bearer, key: Header) -> Response:
+        """For Prometheus. From another machine it needs a key, of any monitor: the page names the monitors."""
+        if not _is_local(request) and collector.owner(_secret(bearer, key)) is None:
+            raise Refusal(401, "from another machine /metrics needs a key", headers={"WWW-Authenticate": "Bearer"})
+        return Response(collector.telemetry.page(), media_type=telemetry.CONTENT_TYPE)
+
+
+def _secret(bearer: HTTPAuthorizationCredentials | None, key: str | None) -> str | None:
+    return bearer.credentials if bearer else key
+
+
+def _is_local(request: Request) -> bool:
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _answer_elsewhere(request: Request, error: Exception) -> JSONResponse:
+    """A path or method that there is not, in the shape of every refusal."""
+    assert isinstance(error, HTTPException)
+    message = (
+        f"{request.method} {request.url.path}: {error.detail}; post to /v1/MONITOR/predictions or .../ground-truth"
+    )
+    return await _answer(request, Refusal(error.status_code, message, headers=dict(error.headers or {})))
+
+
+async def _answer(request: Request, refusal: Exception) -> JSONResponse:
+    assert isinstance(refusal, Refusal)
+    content = {
+        "error": refusal.message,
+        "accepted": 0,
+        "n_errors": refusal.n_errors,
+        "errors": [asdict(e) for e in refusal.errors],
+    }
+    return JSONResponse(content, refusal.status, refusal.headers)

@@ -1,0 +1,99 @@
+"""Running the collector: uvicorn on loopback, unless told otherwise, and then with a warning."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from monitoring_pipeline.errors import UserError
+
+logger = logging.getLogger(__name__)
+SPOOL = Path("collector") / "spool"  # below the home directory
+CONNECTIONS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
+
+
+def serve(
+    home: Path,
+    monitors_dir: Path,
+    host: str = "127.0.0.1",
+    port: int = 8090,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    ship_every: float = 60.0,
+    landing: str | None = None,
+) -> None:
+    """Runs until SIGINT or SIGTERM. ``landing``: a directory or an fsspec URL; ``home/collected`` when None.
+
+    Raises UserError: no monitors directory, a port that is taken, half of TLS, a landing URL that nothing can write to,
+    a spool that cannot be made.
+    """
+    import uvicorn
+
+    from monitoring_pipeline.collector.app import create_app
+    from monitoring_pipeline.collector.connection import Connection
+    from monitoring_pipeline.prediction_log.parquet import check_target
+
+    if landing is not None:
+        if not landing.strip():
+            raise UserError("--landing is empty; give a directory or a URL, or leave it out")
+        check_target(landing)
+
+    if (tls_cert is None) != (tls_key is None):
+        raise UserError("TLS needs both --tls-cert and --tls-key")
+    for file in (tls_cert, tls_key):
+        if file is not None and not file.is_file():
+            raise UserError(f"{file}: there is no such file for TLS")
+    if exposed(host) and tls_cert is None:
+        logger.warning(
+            "the collector listens on %s without TLS: keys and records cross the network readable. Give --tls-cert and "
+            "--tls-key, or bind to 127.0.0.1 behind a proxy that ends TLS",
+            host,
+        )
+    config = uvicorn.Config(
+        create_app(home, monitors_dir, ship_every=ship_every, landing=landing),
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        http=Connection,
+        ws="none",
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=str(tls_key) if tls_key else None,
+    )
+    server = uvicorn.Server(config)
+    try:
+        config.load()
+    except OSError as error:
+        raise UserError(f"{tls_cert}, {tls_key}: TLS cannot be served with these ({error})") from None
+    _check_spool(home)
+    try:
+        server.run()
+    except SystemExit:
+        raise UserError(f"the collector could not start on {host}:{port}; its message stands above") from None
+    if not server.started:
+        raise UserError(f"the collector could not start on {host}:{port}; is the port taken?")
+
+
+def _check_spool(home: Path) -> None:
+    """While it can still be said in one line. Raises UserError."""
+    spool = home / SPOOL
+    try:
+        spool.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=spool).close()
+    except OSError as error:
+        raise UserError(f"{spool}: the spool cannot be written ({error.strerror}); give --home a writable place on a "
+                        "local disk") from None  # fmt: skip
+
+
+def exposed(host: str) -> bool:
+    """Whether other machines can reach an address; a name other than localhost is taken for one that they can."""
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host != "localhost"

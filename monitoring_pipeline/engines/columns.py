@@ -1,0 +1,278 @@
+"""Counts and moments of columns, group by group, added up over batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring_pipeline.engines.binning import Binner, binner
+from monitoring_pipeline.engines.grouping import Groups, sorting_order
+from monitoring_pipeline.engines.statement import Batch, Numbers, Statement
+from monitoring_pipeline.profiles.column import ColumnProfile, column_profiles
+from monitoring_pipeline.profiles.layout import ColumnLayout
+from monitoring_pipeline.profiles.moments import Moments
+
+MISSING, NAN, INF, ZERO = range(4)
+MANY_ROWS = 4096  # a group of so many rows in a batch is counted by itself
+
+
+@dataclass(frozen=True)
+class Block:
+    """One column of one batch by group: ``scalars`` (G, 4) missing, NaN, inf, zero; ``counts`` (G, bins)."""
+
+    scalars: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NumericalBlock(Block):
+    """The same with extremes, number, mean and m2 of the finite values, each (G,)."""
+
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    n: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    m2: NDArray[np.float64]
+
+    @classmethod
+    def of_nothing(cls, scalars: NDArray[np.int64], n_bins: int) -> NumericalBlock:
+        """No values yet; to be filled in."""
+        g = len(scalars)
+        extremes = np.full(g, np.inf), np.full(g, -np.inf)
+        return cls(scalars, np.zeros((g, n_bins), np.int64), *extremes, np.zeros(g, np.int64), np.zeros(g), np.zeros(g))
+
+
+class FiniteValues:
+    """The finite values of a numerical column of a batch, and where the others were."""
+
+    def __init__(self, numbers: Numbers, bins: Binner) -> None:
+        values, valid = numbers.values, numbers.valid
+        self.missing = self.nan = self.inf = self.rows = None
+        self.x = values
+        self._binner = bins
+        with np.errstate(all="ignore"):
+            if valid is None and np.isfinite(values.sum()):
+                return
+        finite = np.isfinite(values)
+        if valid is not None:
+            finite &= valid
+            self.missing = ~valid
+        self.rows = np.flatnonzero(finite)
+        if len(self.rows) < (len(values) if valid is None else np.count_nonzero(valid)):
+            present = np.ones(len(values), bool) if valid is None else valid
+            self.nan = np.isnan(values) & present
+            self.inf = np.isinf(values) & present
+        self.x = values[self.rows]
+
+    @cached_property
+    def bins(self) -> NDArray[np.integer]:
+        return self._binner(self.x)
+
+    def codes(self, n_rows: int) -> NDArray[np.int64]:
+        """Bin + 1 of every row, 0 where there is no finite value."""
+        if self.rows is None:
+            return self.bins.astype(np.int64) + 1
+        codes = np.zeros(n_rows, np.int64)
+        codes[self.rows] = self.bins
+        codes[self.rows] += 1
+        return codes
+
+    def block(self, groups: Groups) -> NumericalBlock:
+        scalars = np.zeros((groups.n, 4), np.int64)
+        for i, marked in ((MISSING, self.missing), (NAN, self.nan), (INF, self.inf)):
+            if marked is not None:
+                scalars[:, i] = groups.count(marked)
+        block = NumericalBlock.of_nothing(scalars, self._binner.n_bins)
+        if groups.codes is None:
+            self._describe(block, 0, self.x, self.bins if "bins" in vars(self) else None)
+        elif len(self.x) >= MANY_ROWS * groups.n:
+            self._each(block, groups)
+        elif len(self.x):
+            self._together(block, groups)
+        return block
+
+    def _describe(
+        self, block: NumericalBlock, group: int, x: NDArray[np.float64], bins: NDArray[np.integer] | None
+    ) -> None:
+        """One group, whose values are ``x``."""
+        n = len(x)
+        if not n:
+            return
+        block.scalars[group, ZERO] = np.count_nonzero(x == 0)
+        block.counts[group] = (
+            self._binner.counts(x) if bins is None else np.bincount(bins, minlength=self._binner.n_bins)
+        )
+        block.minimum[group], block.maximum[group] = x.min(), x.max()
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = x.sum() / n
+            if not np.isfinite(mean):
+                mean = (x / n).sum()
+            apart = x - mean
+            apart *= apart  # not np.dot: its second thread spins for longer than the sum takes
+            block.n[group], block.mean[group], block.m2[group] = n, mean, apart.sum()
+
+    def _each(self, block: NumericalBlock, groups: Groups) -> None:
+        """Few groups of many rows: one after the other, by the fast path of a single group."""
+        [x], _, n = _in_order(groups, self.rows, self.x)
+        ends = np.cumsum(n).tolist()
+        for group, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+            self._describe(block, group, x[start:end], None)
+
+    def _together(self, block: NumericalBlock, groups: Groups) -> None:
+        """Many groups of few rows: all in the same calls."""
+        [x, bins], codes, n = _in_order(groups, self.rows, self.x, self.bins)
+        block.n[:] = n
+        zero = x == 0
+        if zero.any():
+            block.scalars[:, ZERO] = np.bincount(codes[zero], minlength=groups.n)
+        width = self._binner.n_bins
+        block.counts[:] = np.bincount(codes * width + bins, minlength=groups.n * width).reshape(groups.n, width)
+        filled = np.flatnonzero(n)
+        starts = (np.cumsum(n) - n)[filled]
+        block.minimum[filled] = np.minimum.reduceat(x, starts)
+        block.maximum[filled] = np.maximum.reduceat(x, starts)
+        with np.errstate(over="ignore", invalid="ignore"):
+            block.mean[filled] = np.add.reduceat(x, starts) / n[filled]
+            apart = x - np.repeat(block.mean, n)
+            apart *= apart
+            block.m2[filled] = np.add.reduceat(apart, starts)
+
+
+def _in_order(
+    groups: Groups, rows: NDArray[np.intp] | None, *arrays: NDArray[Any]
+) -> tuple[list[NDArray[Any]], NDArray[np.intp], NDArray[np.int64]]:
+    """``arrays``, whose elements stand for ``rows`` (None: all), by group; their group codes; each group's size."""
+    assert groups.codes is not None
+    if rows is None:
+        order, codes, n = groups.order, groups.sorted_codes, groups.n_in_each
+    else:
+        codes = groups.codes[rows]
+        order = None if groups.order is None else sorting_order(codes, groups.n)
+        codes = codes if order is None else codes[order]
+        n = np.bincount(codes, minlength=groups.n)
+    return (list(arrays) if order is None else [a[order] for a in arrays]), codes, n
+
+
+@dataclass(frozen=True)
+class NumericalReader:
+    """Where a numerical column stands in the statement and how it is binned."""
+
+    position: int
+    bins: Binner
+
+    def read(self, batch: Batch) -> FiniteValues:
+        return FiniteValues(batch.numbers(self.position), self.bins)
+
+
+class CodedValues:
+    """A categorical column of a batch as codes: 0 null, 1 … K the layout's categories, then empty text and others."""
+
+    def __init__(self, codes: NDArray[np.integer], reader: CategoricalReader) -> None:
+        self._codes, self._reader = codes, reader
+
+    def codes(self, n_rows: int) -> NDArray[np.integer]:
+        return self._codes
+
+    def block(self, groups: Groups) -> Block:
+        width = self._reader.n_codes
+        combined = self._codes if groups.codes is None else groups.codes * width + self._codes
+        found = np.bincount(combined, minlength=groups.n * width).reshape(groups.n, width)
+        k = self._reader.n_categories
+        scalars = np.zeros((groups.n, 4), np.int64)
+        scalars[:, MISSING] = found[:, 0]
+        scalars[:, ZERO] = found[:, self._reader.empty]
+        counts = np.empty((groups.n, k + 1), np.int64)
+        counts[:, :k] = found[:, 1 : k + 1]
+        counts[:, k] = found[:, k + 1 :].sum(axis=1)
+        return Block(scalars, counts)
+
+
+class CategoricalReader:
+    """Where a categorical column stands in the statement. Empty text is told apart even where it is no category."""
+
+    def __init__(self, statement: Statement, column: str, categories: tuple[str, ...]) -> None:
+        texts = categories if "" in categories else (*categories, "")
+        self.coding = statement.code(column, texts)
+        self.n_categories = len(categories)
+        self.n_codes = len(texts) + 2
+        self.empty = texts.index("") + 1
+
+    def read(self, batch: Batch) -> CodedValues:
+        return CodedValues(batch.codes(self.coding), self)
+
+
+def reader_of(layout: ColumnLayout, column: str, statement: Statement) -> NumericalReader | CategoricalReader:
+    """How the relation's ``column`` is read and counted by ``layout``."""
+    if layout.kind == "numerical":
+        return NumericalReader(statement.numerical(column), binner(layout.edges))
+    return CategoricalReader(statement, column, layout.categories)
+
+
+class ColumnTotals:
+    """Profiles in the making: a row for each group, all columns beside each other."""
+
+    def __init__(self, layouts: Sequence[ColumnLayout]) -> None:
+        self.layouts = tuple(layouts)
+        self._offsets = np.concatenate(([0], np.cumsum([c.n_bins for c in layouts]))).astype(int)
+        self._resize(0)
+
+    def _resize(self, capacity: int) -> None:
+        old = vars(self).copy()
+        columns = len(self.layouts)
+        self.n_rows = np.zeros(capacity, np.int64)
+        self.scalars = np.zeros((capacity, columns, 4), np.int64)
+        self.counts = np.zeros((capacity, self._offsets[-1]), np.int64)
+        self.minimum = np.full((capacity, columns), np.inf)
+        self.maximum = np.full((capacity, columns), -np.inf)
+        self.n = np.zeros((capacity, columns), np.int64)
+        self.mean = np.zeros((capacity, columns))
+        self.m2 = np.zeros((capacity, columns))
+        for name in ("n_rows", "scalars", "counts", "minimum", "maximum", "n", "mean", "m2"):
+            if name in old:
+                getattr(self, name)[: len(old[name])] = old[name]
+
+    def reserve(self, n_groups: int) -> None:
+        if n_groups > len(self.n_rows):
+            self._resize(max(16, 2 * len(self.n_rows), n_groups))
+
+    def add(self, column: int, ids: NDArray[np.intp], block: Block) -> None:
+        self.scalars[ids, column] += block.scalars
+        self.counts[ids, self._offsets[column] : self._offsets[column + 1]] += block.counts
+        if not isinstance(block, NumericalBlock):
+            return
+        self.minimum[ids, column] = np.minimum(self.minimum[ids, column], block.minimum)
+        self.maximum[ids, column] = np.maximum(self.maximum[ids, column], block.maximum)
+        known = Moments(self.n[ids, column], self.mean[ids, column], self.m2[ids, column])
+        with np.errstate(over="ignore", invalid="ignore"):
+            both = known.plus(Moments(block.n, block.mean, block.m2))
+        self.n[ids, column], self.mean[ids, column], self.m2[ids, column] = both.n, both.mean, both.m2
+
+    def merged(self, rows: NDArray[np.intp], starts: NDArray[np.intp]) -> ColumnTotals:
+        """Totals of coarser groups: ``rows`` of this table, in order of their coarser group; each begins at a start."""
+        merged = ColumnTotals(self.layouts)
+        merged.n_rows = np.add.reduceat(self.n_rows[rows], starts)
+        merged.scalars = np.add.reduceat(self.scalars[rows], starts, axis=0)
+        merged.counts = np.add.reduceat(self.counts[rows], starts, axis=0)
+        merged.minimum = np.minimum.reduceat(self.minimum[rows], starts, axis=0)
+        merged.maximum = np.maximum.reduceat(self.maximum[rows], starts, axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            moments = Moments(self.n[rows], self.mean[rows], self.m2[rows]).merged(starts)
+        merged.n, merged.mean, merged.m2 = moments.n, moments.mean, moments.m2
+        return merged
+
+    def profiles(self, n_groups: int) -> list[tuple[ColumnProfile, ...]]:
+        """The column profiles of each group."""
+        by_column = [self._column_profiles(j, n_groups) for j in range(len(self.layouts))]
+        return list(zip(*by_column, strict=True)) if by_column else [()] * n_groups
+
+    def _column_profiles(self, j: int, n_groups: int) -> list[ColumnProfile]:
+        layout = self.layouts[j]
+        counts = np.ascontiguousarray(self.counts[:n_groups, self._offsets[j] : self._offsets[j + 1]])
+        scalars = [f.tolist() for f in (self.n_rows[:n_groups], *self.scalars[:n_groups, j].T)]
+        moments = [f[:n_groups, j].tolist() for f in (self.minimum, self.maximum, self.mean, self.m2)]
+        return column_profiles(layout, zip(*scalars, counts, *moments, strict=True))

@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+from monitoring_pipeline.metric_rows import DriftRow
 
 from benchmarks.data import MONITOR, relation, write
 from monitoring_pipeline.engines.duckdb import DuckDBEngine
-from monitoring_pipeline.metric_rows import DriftRow
 from monitoring_pipeline.metrics.drift import measure_drift
 from monitoring_pipeline.metrics.performance import measure_performance
 from monitoring_pipeline.profiles.document import Reference

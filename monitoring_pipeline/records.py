@@ -13,8 +13,7 @@ from typing import Literal
 from monitoring_pipeline.windows import Window
 
 SourceRole = Literal["predictions", "ground_truth", "reference"]
-Stage = Literal["ingestion", "profile", "ground_truth", "drift", "quality", "performance"]
-STAGES: tuple[Stage, ...] = ("ingestion", "profile", "ground_truth", "drift", "quality", "performance")
+Stage = str  # a stage's name in the ledger; stages.catalogue lists them
 _EMPTY: Mapping = MappingProxyType({})
 
 
@@ -104,6 +103,8 @@ class StageState:
     completed_at: datetime | None
     attempts: int = 0
     last_error: str | None = None
+    inputs: Mapping[str, str | None] = field(default_factory=dict)
+    output_version: str | None = None
 
 
 @dataclass(frozen=True)

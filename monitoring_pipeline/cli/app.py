@@ -18,6 +18,7 @@ from monitoring_pipeline.cli import (
     demo,
     example,
     exporter,
+    judge,
     output,
     reference,
     run,
@@ -68,6 +69,7 @@ app.command("demo")(demo.demo)
 app.command("init")(declare.init)
 app.command("validate")(declare.validate)
 app.command("run")(run.run)
+app.command("judge")(judge.judge)
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)

@@ -72,12 +72,13 @@ def demo_monitors() -> list[Monitor]:
 
 def _register(warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepared) -> None:
     """The trained models as champions, with where they lie and their checksums."""
-    from monitoring_pipeline.warehouse import ledger, model_versions
+    from monitoring_pipeline.stages.declaring import declare
+    from monitoring_pipeline.warehouse import model_versions
 
     cards = {card.monitor: card for card in prepared.cards}
     with warehouse.transaction() as conn:
         for monitor in monitors:
-            ledger.declare_monitor(conn, monitor)
+            declare(conn, monitor)
             card = cards[monitor.name]
             known = {name: getattr(card, name) for name in model_versions.ModelVersion.__dataclass_fields__}
             model_versions.register_version(conn, monitor.name, model_versions.ModelVersion(**known), run_id="demo")

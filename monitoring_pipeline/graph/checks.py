@@ -11,16 +11,16 @@ import dagster as dg
 from monitoring_pipeline.graph.keys import asset_key
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor
-from monitoring_pipeline.stages import verdicts as stage
+from monitoring_pipeline.stages import findings as stage
 
 VERDICTS = {
     "schema_contract": (
         "predictions",
         "Columns and types are as declared; nothing was quarantined beyond the threshold.",
     ),
-    "data_quality": ("quality", "No quality figure of the newest window is past its threshold."),
+    "data_quality": ("quality", "No quality metric of the newest window is past its threshold."),
     "drifted_columns": ("drift", "The share of drifted features is below its threshold, against every baseline."),
-    "model_performance": ("performance", "No mature performance figure is degraded."),
+    "model_performance": ("performance", "No mature performance metric is degraded."),
 }
 
 

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, time
 import dagster as dg
 
 from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.stages.catalogue import STAGES, assets_from
 
-WINDOWED = ("predictions", "profile", "ground_truth", "quality", "drift", "performance")
+WINDOWED = tuple(stage.asset for stage in STAGES)
 """The assets of a window, in the order of their stages."""
 
-AFTER_LABELS = ("ground_truth", "quality", "drift", "performance")
+AFTER_LABELS = assets_from("ground_truth")
 """What a newer label batch makes stale."""
 
 EVIDENTLY = "evidently_report"

@@ -1,9 +1,9 @@
-"""The assets of a window: ingested predictions, profile, ground truth, quality, drift, performance.
+"""The assets of a window, one for each stage of the catalogue.
 
-They are one ``multi_asset`` rather than six ops, for one reason: a window that fails must fail alone. Dagster skips
+They are one ``multi_asset`` rather than an op each, for one reason: a window that fails must fail alone. Dagster skips
 what follows a failed op, for every window of the range. Here a stage passes the windows that went well on to the next
 stage, each good (asset, window) is recorded as materialized, and only then the run ends failed, naming the bad windows.
-Any subset of the six can still be selected.
+Any subset of them can still be selected.
 """
 
 import warnings
@@ -18,68 +18,26 @@ from monitoring_pipeline.graph.instances import keep_connections
 from monitoring_pipeline.graph.keys import WINDOWED, asset_key, partitions_of
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
-from monitoring_pipeline.records import Stage
-from monitoring_pipeline.stages import drift, ground_truth, ingestion, performance, profiling, quality
+from monitoring_pipeline.stages.catalogue import BY_ASSET, STAGES
 from monitoring_pipeline.stages.context import StageContext, WindowOutcome, all_failed, good_windows
-
-STAGE_OF = {
-    "predictions": ingestion.ingest,
-    "profile": profiling.profile,
-    "ground_truth": ground_truth.join_labels,
-    "quality": quality.measure,
-    "drift": drift.measure,
-    "performance": performance.measure,
-}
-
-LEDGER_NAME: dict[str, Stage] = {
-    "predictions": "ingestion",
-    "profile": "profile",
-    "ground_truth": "ground_truth",
-    "quality": "quality",
-    "drift": "drift",
-    "performance": "performance",
-}
-
-DESCRIPTION = {
-    "predictions": "The window's prediction log, checked against the declared schema, deduplicated, in the lake.",
-    "profile": "Mergeable summary of the window by model version and segment; all that later stages read.",
-    "ground_truth": "True outcomes that have arrived so far, joined by prediction id and counted by score or error.",
-    "quality": "Data-quality figures and their verdicts (`monitoring.quality_current`).",
-    "drift": "Every column against every baseline by every method (`monitoring.drift_current`).",
-    "performance": "Realized performance with intervals and coverage (`monitoring.performance_current`).",
-}
-
-DEPENDS_ON = {
-    "predictions": (),
-    "profile": ("predictions", "reference"),
-    "ground_truth": ("predictions", "reference"),
-    "quality": ("profile",),
-    "drift": ("profile", "ground_truth"),
-    "performance": ("ground_truth",),
-}
-
-KINDS = {name: {"postgres"} for name in WINDOWED} | {
-    "predictions": {"duckdb", "parquet"},
-    "profile": {"duckdb", "postgres"},
-}
 
 
 def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition | None]) -> dg.AssetsDefinition:
-    """The six assets of ``monitor``'s windows; any range of them runs in one run."""
+    """The assets of ``monitor``'s windows; any range of them runs in one run."""
     partitions = partitions_of(monitor)
     specs = [
         dg.AssetSpec(
-            asset_key(monitor, name),
-            deps=[asset_key(monitor, parent) for parent in DEPENDS_ON[name]],
-            description=DESCRIPTION[name],
+            asset_key(monitor, stage.asset),
+            deps=[asset_key(monitor, parent) for parent in stage.parents],
+            description=stage.description,
             partitions_def=partitions,
             group_name=monitor.name,
-            kinds=KINDS[name],
+            kinds=set(stage.kinds),
             code_version=__version__,
-            automation_condition=automation.get(name),
+            automation_condition=automation.get(stage.asset),
             owners=[f"team:{monitor.owner.team}"] if monitor.owner.team else None,
         )
-        for name in WINDOWED
+        for stage in STAGES
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill_policy is marked beta since it came
@@ -113,11 +71,11 @@ def _of_stage(name: str, stages: StageContext, pending: Sequence[Window]) -> lis
     such.
     """
     try:
-        return STAGE_OF[name](stages, pending)
+        return BY_ASSET[name].work(stages, pending)
     except WarehouseError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except UserError as error:
-        return all_failed(stages, LEDGER_NAME[name], pending, str(error))
+        return all_failed(stages, BY_ASSET[name].name, pending, str(error))
 
 
 def _record(

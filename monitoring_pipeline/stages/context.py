@@ -15,9 +15,10 @@ from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.records import Stage
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.stages.catalogue import BY_NAME
 from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse.database import Warehouse
-from monitoring_pipeline.warehouse.metric_store import Provenance
+from monitoring_pipeline.warehouse.measurement_store import Provenance
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +125,11 @@ def complete(
     conn: Connection,
     stage: Stage,
     window: Window,
-    data_version: str,
-    label_batch: int | None = None,
+    made: Provenance,
+    inputs: Mapping[str, str | None],
+    output_version: str | None,
 ) -> None:
-    """Notes in the same transaction what the stage's rows were computed from."""
-    ledger.complete_stage(
-        conn, stages.monitor.name, window, stage, **vars(stages.provenance(data_version, label_batch))
-    )
+    """Notes in the same transaction what the stage read; ``output_version`` None: it wrote the same as before."""
+    read = {**inputs, "config": BY_NAME[stage].config(stages.monitor)}
+    name = stages.monitor.name
+    ledger.complete_stage(conn, name, window, stage, **vars(made), inputs=read, output_version=output_version)

@@ -1,30 +1,31 @@
-"""Drift: each window's profiles held against its baselines. No raw row is read."""
+"""Drift: each window's profiles compared with its baselines. No raw row is read."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
+import numpy as np
 from sqlalchemy import Connection
 
 from monitoring_pipeline.errors import WindowError
-from monitoring_pipeline.metric_rows import DriftRow
-from monitoring_pipeline.metrics.drift import measure_drift
-from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.measurements import Measurement
+from monitoring_pipeline.metrics.drift import PRIMARY_METHOD, measure_drift
+from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING
-from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.records import StageState
+from monitoring_pipeline.stages.baselines import shifted, windows_before
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome
+from monitoring_pipeline.stages.inputs import Inputs, earlier, references_read
+from monitoring_pipeline.stages.measuring import Measure, Measured, measure_windows
 from monitoring_pipeline.stages.versions import reference_version
-from monitoring_pipeline.warehouse import ledger, metric_store, profile_store, reference_store
+from monitoring_pipeline.warehouse import ledger, profile_store, reference_store
 from monitoring_pipeline.warehouse.reference_store import ReferenceSegment
 
-WINDOWS_A_READ = 32
-PREVIOUS_WITHIN = 7  # windows: how far back the previous non-empty one may lie
-SEASONS = 4  # weeks: how many of the same hours of the week make the seasonal baseline
-SEGMENT_METHODS = ("psi", "missing_share_change", "drifted_columns_share")
-"""A segment gets what its verdict needs; every method for every segment would be millions of rows a year."""
+SEGMENT_METHODS = ("psi", "missing_share_change")
+"""A segment gets what its verdict needs; every method for every segment would be millions of values a year."""
 
 Key = tuple[str, str]  # model version, segment
 
@@ -37,111 +38,112 @@ class Columns:
     columns: tuple[ColumnProfile, ...]
 
 
-Shelf = Mapping[datetime, Mapping[Key, Columns]]
+@dataclass(frozen=True)
+class Shelf:
+    """Everything that some windows may be compared with, and how the ledger stands for it."""
+
+    monitor: Monitor
+    profiles: Mapping[datetime, Mapping[Key, Columns]]
+    states: Mapping[tuple[datetime, str], StageState]
+    references: Mapping[Key, ReferenceSegment]
+    reference_versions: Mapping[str, str]
 
 
 def measure(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
-    """Every column of these windows against every declared baseline. Equal figures change nothing."""
-    name = stages.monitor.name
+    """Every column of these windows against every declared baseline."""
+
+    def prepare(some: Sequence[Window]) -> Measure:
+        shelf = _shelf(stages, some)
+        return lambda window: _measured(shelf, window)
+
+    batches = stages.warehouse.run(lambda conn: ledger.latest_batch(conn, stages.monitor.name, windows))
+    return measure_windows(stages, "drift", "drift", windows, prepare, batches)
+
+
+def _shelf(stages: StageContext, some: Sequence[Window]) -> Shelf:
+    """Profiles of these windows and of all that they may be compared with, in one read."""
+    name, monitor = stages.monitor.name, stages.monitor
+    wanted = set(some)
+    for one in some:
+        for baseline in monitor.baselines:
+            wanted |= {shifted(one, -by) for by in windows_before(baseline, one)}
 
     def read(conn: Connection) -> tuple:
         return (
-            ledger.stage_states(conn, name, windows),
+            profile_store.load_profiles(conn, name, wanted),
+            profile_store.load_targets(conn, name, wanted),
+            ledger.stage_states(conn, name, wanted),
             reference_store.load_segments(conn, name),
-            ledger.latest_batch(conn, name, windows),
+            profile_store.reference_versions(conn, name),
         )
 
-    states, references, batches = stages.warehouse.run(read)
-    shelf: dict[datetime, dict[Key, Columns]] = {}
-
-    def work(window: Window) -> Facts:
-        profiled = states.get((window.start, "profile"))
-        if profiled is None or profiled.completed_at is None or profiled.data_version is None:
-            raise WindowError(f"{window} has no profile yet; materialize its profile first")
-        if window.start not in shelf:
-            shelf.clear()
-            shelf.update(_read_ahead(stages, windows, window))
-        rows = _rows(stages, window, shelf, references)
-        made = stages.provenance(profiled.data_version, batches[window.start])
-
-        def write(conn: Connection) -> int:
-            ledger.lock_window(conn, name, window)
-            changed = sum(
-                metric_store.write_drift(conn, name, version, window, found, made) for version, found in rows.items()
-            )
-            complete(stages, conn, "drift", window, made.data_version, batches[window.start])
-            return changed
-
-        changed = stages.warehouse.run(write, can_be_recomputed=True)
-        return _facts(stages, rows, changed)
-
-    return each_window(stages, "drift", windows, work, batches)
-
-
-def _read_ahead(stages: StageContext, windows: Sequence[Window], window: Window) -> dict[datetime, dict[Key, Columns]]:
-    """Profiles of this window, the next ones, and all that they may be compared with, in one read."""
-    at = windows.index(window)
-    some = windows[at : at + WINDOWS_A_READ]
-    length = window.end - window.start
-    wanted = set(some)
-    for one in some:
-        if "previous" in stages.monitor.baselines:
-            wanted |= {_shifted(one, -length * k) for k in range(1, PREVIOUS_WITHIN + 1)}
-        if "seasonal" in stages.monitor.baselines:
-            wanted |= {_shifted(one, -timedelta(weeks=k)) for k in range(1, SEASONS + 1)}
-
-    def read(conn: Connection) -> tuple:
-        name = stages.monitor.name
-        return profile_store.load_profiles(conn, name, wanted), profile_store.load_targets(conn, name, wanted)
-
-    profiles, targets = stages.warehouse.run(read)
+    profiles, targets, states, references, versions = stages.warehouse.run(read)
     found: dict[datetime, dict[Key, Columns]] = {one.start: {} for one in wanted}
     for p in profiles:
         target = targets.get((p.window, p.model_version, p.segment))
         columns = (*p.columns, target) if target is not None else p.columns
         found[p.window.start][p.model_version, p.segment] = Columns(p.layout_id, columns)
-    return found
+    return Shelf(monitor, found, states, references, versions)
 
 
-def _rows(
-    stages: StageContext, window: Window, shelf: Shelf, references: Mapping[Key, ReferenceSegment]
-) -> dict[str, list[DriftRow]]:
-    """Rows by model version: each segment against the same segment of each baseline, where that exists."""
-    monitor = stages.monitor
-    rows: dict[str, list[DriftRow]] = defaultdict(list)
-    for (version, segment), current in shelf[window.start].items():
-        for name in monitor.baselines:
-            baseline = _baseline(stages, name, window, (version, segment), shelf, references)
-            if baseline is None or baseline.layout_id != current.layout_id:
+def _measured(shelf: Shelf, window: Window) -> Measured:
+    """Each segment against the same segment of each baseline, where that exists."""
+    profiled = shelf.states.get((window.start, "profile"))
+    if profiled is None or profiled.completed_at is None or profiled.data_version is None:
+        raise WindowError(f"{window} has no profile yet; materialize its profile first")
+    joined = shelf.states.get((window.start, "ground_truth"))
+    batch = (joined.label_batch or 0) if joined is not None and joined.completed_at is not None else 0
+    current = shelf.profiles[window.start]
+    inputs: Inputs = {
+        "data": profiled.data_version,
+        "labels": str(batch),
+        "stage:profile": profiled.output_version,
+        **references_read(shelf.monitor, {version for version, _ in current}, shelf.reference_versions),
+    }
+    found: list[Measurement] = []
+    for name in shelf.monitor.baselines:
+        for key, columns in current.items():
+            baseline = _baseline(shelf, name, window, key, inputs)
+            if baseline is None or baseline.layout_id != columns.layout_id:
                 continue  # a new reference brought new bins; what was counted by the old ones cannot be compared
-            rows[version] += measure_drift(
-                baseline.columns,
-                current.columns,
-                baseline=name,
-                segment=segment,
-                thresholds=monitor.thresholds,
-                methods=None if segment == EVERYTHING else SEGMENT_METHODS,
+            found.append(
+                measure_drift(
+                    baseline.columns,
+                    columns.columns,
+                    model_version=key[0],
+                    baseline=name,
+                    segment=key[1],
+                    methods=None if key[1] == EVERYTHING else SEGMENT_METHODS,
+                )
             )
-    return rows
+    return Measured(found, profiled.data_version, batch, inputs, _facts(shelf.monitor, found))
 
 
-def _baseline(
-    stages: StageContext,
-    name: str,
-    window: Window,
-    key: Key,
-    shelf: Shelf,
-    references: Mapping[Key, ReferenceSegment],
-) -> Columns | None:
+def _baseline(shelf: Shelf, name: str, window: Window, key: Key, inputs: Inputs) -> Columns | None:
+    """The baseline's columns. Every window that was looked for is noted in ``inputs``, also those not there."""
     if name == "training":
-        version = reference_version(stages.monitor, key[0], {v for v, _ in references})
-        return _of_reference(references.get((version, key[1])))
-    if name == "previous":
-        length = window.end - window.start
-        earlier = (window.start - length * k for k in range(1, PREVIOUS_WITHIN + 1))
-        return next((shelf[start][key] for start in earlier if key in shelf.get(start, {})), None)
-    seasons = (shelf.get(window.start - timedelta(weeks=k), {}).get(key) for k in range(1, SEASONS + 1))
-    return _merged([found for found in seasons if found is not None])
+        version = reference_version(shelf.monitor, key[0], {v for v, _ in shelf.references})
+        return _of_reference(shelf.references.get((version, key[1])))
+    seen: list[Columns] = []
+    for by in windows_before(name, window):
+        start = window.start - by
+        _note(shelf, start, by, inputs)
+        columns = shelf.profiles.get(start, {}).get(key)
+        if columns is not None:
+            seen.append(columns)
+            if name == "previous":
+                return columns
+    return _merged(seen)
+
+
+def _note(shelf: Shelf, start: datetime, by: timedelta, inputs: Inputs) -> None:
+    for name, stage in ((earlier("profile", by), "profile"), (earlier("labels", by), "ground_truth")):
+        state = shelf.states.get((start, stage))
+        done = state is not None and state.completed_at is not None
+        recorded = None if state is None or not done else state.output_version
+        if state is not None and done and stage == "ground_truth":
+            recorded = state.inputs.get("labels")
+        inputs[name] = recorded
 
 
 def _of_reference(reference: ReferenceSegment | None) -> Columns | None:
@@ -165,19 +167,15 @@ def _merged(found: Sequence[Columns]) -> Columns | None:
     return Columns(same[0].layout_id, tuple(columns.values()))
 
 
-def _shifted(window: Window, by: timedelta) -> Window:
-    return Window(window.start + by, window.end + by)
-
-
-def _facts(stages: StageContext, rows: Mapping[str, Sequence[DriftRow]], changed: int) -> Facts:
-    first = stages.monitor.baselines[0]
-    whole = [r for found in rows.values() for r in found if r.segment == EVERYTHING and r.baseline == first]
-    psi = [r for r in whole if r.method == "psi" and r.value is not None]
-    worst = max(psi, key=lambda r: (r.value or 0.0, r.column_name), default=None)
-    share = next((r.value for r in whole if r.method == "drifted_columns_share"), None)
-    return {
-        "figures": sum(map(len, rows.values())),
-        "changed": changed,
-        f"drifted_columns_share against {first}": share,
-        "farthest column": f"{worst.column_name} (PSI {worst.value:.3f})" if worst else None,
-    }
+def _facts(monitor: Monitor, found: Sequence[Measurement]) -> Facts:
+    """The column farthest from the first baseline, over all model versions."""
+    farthest: tuple[float, str] | None = None
+    for m in found:
+        if m.segment != EVERYTHING or m.baseline != monitor.baselines[0]:
+            continue
+        psi = np.array([metric == PRIMARY_METHOD for metric in m.keys.metrics])
+        values = np.where(psi & np.isfinite(m.value), m.value, -np.inf)
+        if len(values) and np.isfinite(values.max()):
+            at = int(values.argmax())
+            farthest = max(farthest or (-np.inf, ""), (float(values[at]), m.keys.columns[at]))
+    return {"farthest column": f"{farthest[1]} (PSI {farthest[0]:.3f})" if farthest else None}

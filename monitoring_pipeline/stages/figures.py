@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.metrics.drift.measure import PRIMARY_METHOD
 from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
@@ -73,7 +74,12 @@ def drift_heat(stages: StageContext, windows: Sequence[Window]) -> Heat | None:
     for row in rows:
         i, j = place[row.column_name], when[row.window_start]
         values[i, j] = np.nanmax([values[i, j], row.value]) if not np.isnan(values[i, j]) else row.value
-    return Heat(tuple(columns), tuple(windows), values, rows[0].threshold, PRIMARY_METHOD, baseline)
+    return Heat(tuple(columns), tuple(windows), values, _psi_threshold(stages), PRIMARY_METHOD, baseline)
+
+
+def _psi_threshold(stages: StageContext) -> float:
+    """The declared one; the picture is drawn before the windows are judged."""
+    return stages.monitor.thresholds.drift.get(PRIMARY_METHOD, DRIFT_THRESHOLDS[PRIMARY_METHOD])
 
 
 def most_drifted(stages: StageContext, window: Window, most: int) -> list[Histogram]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import duckdb
 from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
+from monitoring_pipeline.alerting.maturity import is_mature
 from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.errors import SourceError, WindowError
 from monitoring_pipeline.lake.duck import connected
@@ -17,23 +18,16 @@ from monitoring_pipeline.lake.ground_truth import take_in_batch
 from monitoring_pipeline.lake.sources.index import index_labels
 from monitoring_pipeline.lake.views import labelled_relation
 from monitoring_pipeline.monitors import Window
-from monitoring_pipeline.monitors.declaration import Labels
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile
-from monitoring_pipeline.records import IngestedWindow, LabelBatch
+from monitoring_pipeline.records import IngestedWindow, LabelBatch, StageState
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.inputs import Inputs, output_version, references_read
 from monitoring_pipeline.stages.profiling import passes, protocols_of
 from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
 log = logging.getLogger(__name__)
-
-
-def is_mature(labels: Labels, window: Window, coverage: float | None, now: datetime | None = None) -> bool:
-    """Whether a window's performance can be trusted: covered as declared, or older than the maximum label delay."""
-    if coverage is not None and coverage >= labels.coverage:
-        return True
-    return (now or datetime.now(UTC)) - window.end >= labels.max_delay
 
 
 def take_in_labels(stages: StageContext) -> LabelBatch | None:
@@ -110,9 +104,10 @@ def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowO
             ledger.label_files(conn, name, windows),
             readers.label_counts(conn, name, windows),
             readers.segments_by_config(conn, name),
+            profile_store.reference_versions(conn, name),
         )
 
-    taken, states, layouts, batches, files, counted, segments = stages.warehouse.run(read)
+    taken, states, layouts, batches, files, counted, segments, references = stages.warehouse.run(read)
     declared = stages.monitor.canonical()["segments"]
 
     def is_current(window: Window) -> bool:
@@ -147,13 +142,15 @@ def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowO
             n_labelled = counted.get(window.start, 0)
             if one in waiting:
                 profiles = fresh[window] if window in fresh else count([one])
-                _save(stages, one, profiles, batches[window.start])
+                _save(stages, one, profiles, batches[window.start], references)
                 n_labelled = sum(p.outcome.n_labelled for p in profiles if p.segment == EVERYTHING)
+            else:
+                _note_inputs(stages, one, states.get((window.start, "ground_truth")), batches[window.start], references)
             coverage = n_labelled / one.n_rows if one.n_rows else None
             return {
                 "labelled": n_labelled,
                 "coverage": coverage,
-                "mature": "yes" if is_mature(stages.monitor.labels, window, coverage) else "no",
+                "mature": "yes" if is_mature(stages.monitor.labels, window, coverage, datetime.now(UTC)) else "no",
                 "label_batch": batches[window.start],
             }
 
@@ -175,10 +172,45 @@ def _count(
     return engine.profile_outcomes(relation, wanted, stages.monitor.segment_keys, batches, stages.monitor.window)
 
 
-def _save(stages: StageContext, one: IngestedWindow, profiles: Sequence[LabelledProfile], batch: int) -> None:
+def _save(
+    stages: StageContext,
+    one: IngestedWindow,
+    profiles: Sequence[LabelledProfile],
+    batch: int,
+    references: Mapping[str, str],
+) -> None:
     def write(conn: Connection) -> None:
         ledger.lock_window(conn, stages.monitor.name, one.window)
         profile_store.save_labelled(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
-        complete(stages, conn, "ground_truth", one.window, one.data_version, batch)
+        layouts = sorted({(p.model_version, p.layout_id) for p in profiles})
+        version = output_version(one.data_version, batch, layouts, stages.monitor.segment_keys)
+        _complete(stages, conn, one, batch, references, version)
 
     stages.warehouse.run(write, can_be_recomputed=True)
+
+
+def _note_inputs(
+    stages: StageContext, one: IngestedWindow, state: StageState | None, batch: int, references: Mapping[str, str]
+) -> None:
+    """The counts stand; that they were looked at against newer inputs (a reference read again) is noted."""
+    inputs = _inputs(stages, one, batch, references)
+    recorded = state.inputs if state is not None else {}
+    if {k: v for k, v in recorded.items() if k != "config"} != inputs or "config" not in recorded:
+        stages.warehouse.run(lambda conn: _complete(stages, conn, one, batch, references, None))
+
+
+def _complete(
+    stages: StageContext,
+    conn: Connection,
+    one: IngestedWindow,
+    batch: int,
+    references: Mapping[str, str],
+    version: str | None,
+) -> None:
+    made = stages.provenance(one.data_version, batch)
+    complete(stages, conn, "ground_truth", one.window, made, _inputs(stages, one, batch, references), version)
+
+
+def _inputs(stages: StageContext, one: IngestedWindow, batch: int, references: Mapping[str, str]) -> Inputs:
+    read = references_read(stages.monitor, one.versions, references)
+    return {"data": one.data_version, "labels": str(batch), **read}

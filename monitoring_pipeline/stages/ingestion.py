@@ -19,6 +19,7 @@ from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.records import IngestedWindow, WindowFailure
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.warehouse import ledger
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def index(stages: StageContext) -> None:
     name = stages.monitor.name
 
     def known(conn: Connection) -> dict:
-        ledger.declare_monitor(conn, stages.monitor)
+        declare(conn, stages.monitor)
         return ledger.known_files(conn, name, "predictions")
 
     files = index_predictions(stages.monitor, stages.warehouse.run(known), stages.settings)
@@ -155,7 +156,8 @@ def _is_gone(lake_file: str) -> bool:
 def _record(stages: StageContext, conn: Connection, taken: IngestedWindow, revision: int) -> None:
     ledger.lock_window(conn, stages.monitor.name, taken.window)
     ledger.record_ingested(conn, stages.monitor.name, taken, revision, stages.run_id)
-    complete(stages, conn, "ingestion", taken.window, taken.data_version)
+    made = stages.provenance(taken.data_version)
+    complete(stages, conn, "ingestion", taken.window, made, {"sources": str(revision)}, taken.data_version)
 
 
 def _facts(taken: IngestedWindow, unchanged: bool) -> Facts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 from sqlalchemy import Connection
@@ -18,8 +18,9 @@ from monitoring_pipeline.lake.views import predictions_relation
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
-from monitoring_pipeline.records import IngestedWindow
+from monitoring_pipeline.records import IngestedWindow, StageState
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.inputs import Inputs, output_version, references_read
 from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
@@ -40,9 +41,10 @@ def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
             {version: r.layout for version, r in profile_store.references(conn, name).items()},
             readers.profiled_layouts(conn, name, windows),
             readers.segments_by_config(conn, name),
+            profile_store.reference_versions(conn, name),
         )
 
-    taken, states, layouts, profiled, segments = stages.warehouse.run(read)
+    taken, states, layouts, profiled, segments, references = stages.warehouse.run(read)
     declared = stages.monitor.canonical()["segments"]
 
     def is_current(window: Window) -> bool:
@@ -59,6 +61,7 @@ def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
         if window.start not in taken:
             outcomes |= _by_window(each_window(stages, "profile", [window], _not_ingested))
         elif is_current(window):
+            _note_inputs(stages, taken[window.start], states[window.start, "profile"], references)
             outcomes[window] = WindowOutcome(window, "profile", facts={"unchanged": "yes"})
         else:
             waiting.append(taken[window.start])
@@ -71,7 +74,7 @@ def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
                 found = (
                     counted[window] if window in counted else _count_one(stages, engine, taken[window.start], layouts)
                 )
-                return _save(stages, taken[window.start], found)
+                return _save(stages, taken[window.start], found, references)
 
             outcomes |= _by_window(each_window(stages, "profile", [one.window for one in some], work))
     stages.advance("profile", len(windows), len(windows))
@@ -129,11 +132,27 @@ def _count_one(stages: StageContext, engine: Engine, one: IngestedWindow, layout
         raise WindowError(f"{', '.join(one.files)} cannot be profiled: {error}; ingest the window again") from error
 
 
-def _save(stages: StageContext, one: IngestedWindow, profiles: Sequence[Profile]) -> Facts:
+def _inputs(stages: StageContext, one: IngestedWindow, references: Mapping[str, str]) -> Inputs:
+    return {"data": one.data_version, **references_read(stages.monitor, one.versions, references)}
+
+
+def _note_inputs(stages: StageContext, one: IngestedWindow, state: StageState, references: Mapping[str, str]) -> None:
+    """The profile stands; that it was looked at against newer inputs (a reference read again) is noted."""
+    inputs = _inputs(stages, one, references)
+    if {k: v for k, v in state.inputs.items() if k != "config"} != inputs or "config" not in state.inputs:
+        made = stages.provenance(one.data_version)
+        stages.warehouse.run(lambda conn: complete(stages, conn, "profile", one.window, made, inputs, None))
+
+
+def _save(
+    stages: StageContext, one: IngestedWindow, profiles: Sequence[Profile], references: Mapping[str, str]
+) -> Facts:
     def write(conn: Connection) -> None:
         ledger.lock_window(conn, stages.monitor.name, one.window)
         profile_store.save_profiles(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
-        complete(stages, conn, "profile", one.window, one.data_version)
+        made, layouts = stages.provenance(one.data_version), sorted({(p.model_version, p.layout_id) for p in profiles})
+        version = output_version(one.data_version, layouts, stages.monitor.segment_keys)
+        complete(stages, conn, "profile", one.window, made, _inputs(stages, one, references), version)
 
     stages.warehouse.run(write, can_be_recomputed=True)
     return {

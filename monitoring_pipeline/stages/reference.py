@@ -14,7 +14,8 @@ from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
-from monitoring_pipeline.warehouse import ledger, profile_store, reference_store
+from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.warehouse import profile_store, reference_store
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
     current = source_version(monitor)
 
     def kept(conn: Connection) -> dict[str, Reference] | None:
-        ledger.declare_monitor(conn, monitor)
+        declare(conn, monitor)
         known = profile_store.reference_sources(conn, monitor.name)
         return profile_store.references(conn, monitor.name) if set(known.values()) == {current} else None
 

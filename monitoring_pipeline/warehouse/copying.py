@@ -69,6 +69,12 @@ def array_literal(values: NDArray[np.int64] | NDArray[np.float64]) -> str:
     return "{" + ",".join(map(repr, values.tolist())) + "}"
 
 
+def text_array_literal(values: Iterable[str | None]) -> str:
+    """Texts as a Postgres array."""
+    quoted = ('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' if v is not None else "NULL" for v in values)
+    return "{" + ",".join(quoted) + "}"
+
+
 def parse_counts(literal: str) -> NDArray[np.int64]:
     """Inverse of ``array_literal`` for counts."""
     return np.fromstring(literal[1:-1], np.int64, sep=",")  # ten times quicker than splitting

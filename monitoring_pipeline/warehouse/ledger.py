@@ -27,19 +27,28 @@ from monitoring_pipeline.records import (
 )
 from monitoring_pipeline.windows import LENGTH, Window
 
-StaleReason = Literal["source", "failed", "data", "labels", "reference", "baseline", "config"]
+StaleReason = Literal["source", "failed", "data", "labels", "reference", "baseline", "maturity", "config", "policy"]
 
 DECLARE_MONITOR = text("""
 insert into monitoring.monitor as m (monitor, description, task, window_size, starts_on, owner_team, owner_email,
-  baselines, segmentations, has_ground_truth, label_coverage, label_max_delay, config_version)
+  baselines, segmentations, has_ground_truth, label_coverage, label_max_delay, config_version, stage_configs)
 values (:monitor, :description, :task, :window_size, :starts_on, :owner_team, :owner_email, :baselines,
-  :segmentations, :has_ground_truth, :label_coverage, :label_max_delay, :config_version)
+  :segmentations, :has_ground_truth, :label_coverage, :label_max_delay, :config_version, cast(:stage_configs as jsonb))
 on conflict (monitor) do update set description = excluded.description, task = excluded.task,
   window_size = excluded.window_size, starts_on = excluded.starts_on, owner_team = excluded.owner_team,
   owner_email = excluded.owner_email, baselines = excluded.baselines, segmentations = excluded.segmentations,
   has_ground_truth = excluded.has_ground_truth, label_coverage = excluded.label_coverage,
-  label_max_delay = excluded.label_max_delay, config_version = excluded.config_version, declared_at = now()
-where m.config_version <> excluded.config_version
+  label_max_delay = excluded.label_max_delay, config_version = excluded.config_version, declared_at = now(),
+  stage_configs = excluded.stage_configs
+where (m.config_version, m.stage_configs) is distinct from (excluded.config_version, excluded.stage_configs)
+""")
+KNOW_STAGES = text("""
+insert into monitoring.stage as s (stage, position, asset, needs_labels)
+select * from unnest(cast(:stage as text[]), cast(:position as integer[]), cast(:asset as text[]),
+                     cast(:needs_labels as boolean[]))
+on conflict (stage) do update set position = excluded.position, asset = excluded.asset,
+  needs_labels = excluded.needs_labels
+where (s.position, s.asset, s.needs_labels) is distinct from (excluded.position, excluded.asset, excluded.needs_labels)
 """)
 KEEP_DECLARATION = text("""
 insert into monitoring.monitor_declaration (monitor, config_version, declaration)
@@ -187,16 +196,13 @@ where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
 """)
 COMPLETE_STAGE = text("""
 insert into monitoring.window_stage as s (monitor, window_start, window_end, stage, data_version, label_batch,
-  config_version, code_version, run_id, completed_at, changed_at)
+  config_version, code_version, run_id, inputs, output_version, completed_at)
 values (:monitor, :window_start, :window_end, :stage, :data_version, :label_batch, :config_version, :code_version,
-  :run_id, clock_timestamp(), clock_timestamp())
+  :run_id, cast(:inputs as jsonb), :output_version, clock_timestamp())
 on conflict (monitor, window_start, stage) do update set window_end = excluded.window_end,
   data_version = excluded.data_version, label_batch = excluded.label_batch, config_version = excluded.config_version,
   code_version = excluded.code_version, run_id = excluded.run_id, completed_at = excluded.completed_at,
-  changed_at = case when s.completed_at is not null
-                     and (s.data_version, s.label_batch, s.config_version, s.code_version) is not distinct from
-                         (excluded.data_version, excluded.label_batch, excluded.config_version, excluded.code_version)
-                    then s.changed_at else excluded.changed_at end,
+  inputs = excluded.inputs, output_version = coalesce(excluded.output_version, s.output_version),
   attempts = 0, last_error = null, failed_at = null, failed_source_revision = null, failed_label_batch = null,
   failed_config_version = null
 """)
@@ -220,7 +226,7 @@ on conflict (monitor, window_start, stage) do update set
 """)
 STAGE_STATES = text("""
 select window_start, stage, data_version, label_batch, config_version, code_version, run_id, completed_at, attempts,
-       last_error
+       last_error, inputs, output_version
 from monitoring.window_stage
 where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
 """)
@@ -247,8 +253,19 @@ class StaleWindow:
 # -- monitors ----------------------------------------------------------------------------------------------------------
 
 
-def declare_monitor(conn: Connection, monitor: Monitor) -> None:
-    """Make the monitor known, or known anew when its declaration changed."""
+def know_stages(conn: Connection, stages: Sequence[tuple[str, str, bool]]) -> None:
+    """Keeps the stages of a window in order: name, asset, whether a window without labels does without it."""
+    columns = {
+        "stage": [stage for stage, _, _ in stages],
+        "position": list(range(1, len(stages) + 1)),
+        "asset": [asset for _, asset, _ in stages],
+        "needs_labels": [needs_labels for _, _, needs_labels in stages],
+    }
+    conn.execute(KNOW_STAGES, columns)
+
+
+def declare_monitor(conn: Connection, monitor: Monitor, stage_configs: Mapping[str, str]) -> None:
+    """Makes the monitor known, or its changed declaration. ``stage_configs``: digest of what each stage reads of it."""
     conn.execute(
         DECLARE_MONITOR,
         {
@@ -265,6 +282,7 @@ def declare_monitor(conn: Connection, monitor: Monitor) -> None:
             "label_coverage": monitor.labels.coverage,
             "label_max_delay": monitor.labels.max_delay,
             "config_version": monitor.config_version,
+            "stage_configs": json.dumps(dict(stage_configs)),
         },
     )
     declaration = json.dumps(monitor.canonical())
@@ -513,12 +531,24 @@ def complete_stage(
     config_version: str,
     code_version: str,
     run_id: str | None,
+    inputs: Mapping[str, str | None],
+    output_version: str | None,
 ) -> None:
-    """The stage is done, from these versions; failures are forgotten. ``label_batch`` None: it depends on no labels."""
-    versions = {"data_version": data_version, "label_batch": label_batch, "config_version": config_version}
-    conn.execute(
-        COMPLETE_STAGE, _stage_key(monitor, window, stage) | versions | {"code_version": code_version, "run_id": run_id}
-    )
+    """The stage is done; failures are forgotten. ``label_batch`` None: it depends on no labels.
+
+    ``inputs``: version of everything it read, None for what it looked for and did not find; the view ``stage_input``
+    says which names there are. ``output_version``: of what it wrote; None: the same as before.
+    """
+    made = {
+        "data_version": data_version,
+        "label_batch": label_batch,
+        "config_version": config_version,
+        "code_version": code_version,
+        "run_id": run_id,
+        "inputs": json.dumps(dict(inputs)),
+        "output_version": output_version,
+    }
+    conn.execute(COMPLETE_STAGE, _stage_key(monitor, window, stage) | made)
 
 
 def fail_stage(

@@ -60,6 +60,10 @@ from monitoring.reference_profile where monitor = :monitor order by model_versio
 REFERENCE_SOURCES = text(
     "select model_version, source_version from monitoring.reference_profile where monitor = :monitor"
 )
+REFERENCE_VERSIONS = text("""
+select model_version, source_version || '.' || layout_id as version from monitoring.reference_profile
+where monitor = :monitor
+""")
 FORGET_PROFILES = text(
     "delete from monitoring.profile where monitor = :monitor and window_start = :start and window_end = :end"
 )
@@ -155,6 +159,11 @@ def reference_sources(conn: Connection, monitor: str) -> dict[str, str]:
     """Version of the source that each reference was made from."""
     rows = conn.execute(REFERENCE_SOURCES, {"monitor": monitor})
     return {row.model_version: row.source_version for row in rows}
+
+
+def reference_versions(conn: Connection, monitor: str) -> dict[str, str]:
+    """What tells one state of each model version's reference from another; stages record it as their input."""
+    return {row.model_version: row.version for row in conn.execute(REFERENCE_VERSIONS, {"monitor": monitor})}
 
 
 # -- layouts -----------------------------------------------------------------------------------------------------------

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
-
 from monitoring_pipeline.metric_rows import DriftRow, PerformanceRow, QualityRow
+from monitoring_pipeline.warehouse.metric_store import Provenance
+
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.document import Reference
@@ -15,7 +16,6 @@ from monitoring_pipeline.profiles.layout import ColumnLayout, Layout, OutcomeLay
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.records import Contract, FileVersion, IndexedFile, IngestedWindow, LabelBatch
-from monitoring_pipeline.warehouse.metric_store import Provenance
 
 NAME = "churn"
 T0 = datetime(2026, 3, 1, tzinfo=UTC)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from monitoring_pipeline.warehouse.metric_store import write_drift, write_performance, write_quality
 from sqlalchemy import Connection, text
 
 from monitoring_pipeline.resources import data_dir
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse import ledger, profile_store
 from monitoring_pipeline.warehouse.database import Warehouse
-from monitoring_pipeline.warehouse.metric_store import write_drift, write_performance, write_quality
 from monitoring_pipeline.warehouse.model_versions import ModelVersion, register_version
 
 from . import samples as s

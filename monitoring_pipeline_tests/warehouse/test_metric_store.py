@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from monitoring_pipeline.warehouse.metric_store import write_drift, write_performance, write_quality
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse.database import Warehouse
-from monitoring_pipeline.warehouse.metric_store import write_drift, write_performance, write_quality
 
 from . import samples as s
 

@@ -1,32 +1,73 @@
--- The latest figures, and every revision of the performance figures.
+-- Measurements unfolded, each with its verdict: one row a metric. Conditions on window, version, segment and baseline reach the
+-- measurement's row before it is unfolded. Arrays hold NaN where a value is undefined; here it is null.
 
 create or replace view monitoring.drift_current as
-select monitor, model_version, window_start, window_end, baseline, segment, column_name, role, method, value, threshold,
-       threshold_source, p_value, effect, error_bound, drifted, n_reference, n_current, data_version, label_batch,
-       computed_at, run_id, code_version, config_version, as_known_at
-from monitoring.drift_metric
-where superseded_at is null;
+select m.monitor, m.model_version, m.window_start, m.window_end, m.baseline, m.segment, u.column_name, u.role, u.method,
+       nullif(u.value, 'NaN') as value, nullif(u.threshold, 'NaN') as threshold, coalesce(u.source, 'default') as threshold_source,
+       nullif(u.p_value, 'NaN') as p_value, nullif(u.effect, 'NaN') as effect, nullif(u.error_bound, 'NaN') as error_bound,
+       u.flagged as drifted, u.n_reference, u.n as n_current, c.data_version, c.label_batch, c.computed_at, c.run_id, c.code_version,
+       c.config_version, m.as_known_at, j.policy_version, j.judged_at
+from monitoring.measurement m
+join monitoring.computation c using (computation_id)
+join monitoring.metric_keys k using (metric_keys_id)
+left join monitoring.verdict v on v.window_start = m.window_start and v.measurement_id = m.measurement_id
+left join monitoring.threshold_set t on t.threshold_set_id = v.threshold_set_id
+left join monitoring.judgement j on j.judgement_id = v.judgement_id
+cross join lateral unnest(k.column_names, k.roles, k.metrics, m.value, m.p_value, m.effect, m.error_bound, m.n_reference, m.n,
+                          t.thresholds, t.sources, v.flagged)
+  u (column_name, role, method, value, p_value, effect, error_bound, n_reference, n, threshold, source, flagged)
+where m.family = 'drift' and m.superseded_at is null
+union all
+select m.monitor, m.model_version, m.window_start, m.window_end, m.baseline, m.segment, '*', 'feature', 'drifted_columns_share',
+       v.share_value, v.share_threshold, v.share_source, null, null, null, v.share_flagged,
+       v.share_n_reference, v.share_n_current, c.data_version, c.label_batch, c.computed_at,
+       c.run_id, c.code_version, c.config_version, m.as_known_at, j.policy_version, j.judged_at
+from monitoring.measurement m
+join monitoring.computation c using (computation_id)
+join monitoring.verdict v on v.window_start = m.window_start and v.measurement_id = m.measurement_id
+join monitoring.judgement j on j.judgement_id = v.judgement_id
+where m.family = 'drift' and m.superseded_at is null and v.share_source is not null;
 comment on view monitoring.drift_current is 'How far each column moved from each baseline: one row a window, column, baseline and method.';
 
 create or replace view monitoring.quality_current as
-select monitor, model_version, window_start, window_end, segment, column_name, metric, value, threshold, threshold_source,
-       violated, n, detail, data_version, label_batch, computed_at, run_id, code_version, config_version, as_known_at
-from monitoring.quality_metric
-where superseded_at is null;
-comment on view monitoring.quality_current is 'Data-quality figures: one row a window, column and metric.';
-
-create or replace view monitoring.performance_current as
-select monitor, model_version, window_start, window_end, segment, metric, kind, value, ci_low, ci_high, threshold,
-       threshold_source, degraded, n_predictions, n_labelled, coverage, mature, as_known_at, data_version, label_batch,
-       computed_at, run_id, code_version, config_version
-from monitoring.performance_metric
-where superseded_at is null;
-comment on view monitoring.performance_current is 'How well the model predicts, by what is known now: one row a window, metric and kind.';
+select m.monitor, m.model_version, m.window_start, m.window_end, m.segment, u.column_name, u.metric, nullif(u.value, 'NaN') as value,
+       nullif(u.threshold, 'NaN') as threshold, coalesce(u.source, 'default') as threshold_source, u.flagged as violated, u.n, u.detail,
+       c.data_version, c.label_batch, c.computed_at, c.run_id, c.code_version, c.config_version, m.as_known_at,
+       nullif(u.reference_value, 'NaN') as reference_value, j.policy_version, j.judged_at
+from monitoring.measurement m
+join monitoring.computation c using (computation_id)
+join monitoring.metric_keys k using (metric_keys_id)
+left join monitoring.verdict v on v.window_start = m.window_start and v.measurement_id = m.measurement_id
+left join monitoring.threshold_set t on t.threshold_set_id = v.threshold_set_id
+left join monitoring.judgement j on j.judgement_id = v.judgement_id
+cross join lateral unnest(k.column_names, k.metrics, m.value, m.n, m.reference_value, m.detail, t.thresholds, t.sources, v.flagged)
+  u (column_name, metric, value, n, reference_value, detail, threshold, source, flagged)
+where m.family = 'quality' and m.superseded_at is null;
+comment on view monitoring.quality_current is 'Data-quality metrics: one row a window, column and metric.';
 
 create or replace view monitoring.performance_history as
-select monitor, model_version, window_start, window_end, segment, metric, kind, value, ci_low, ci_high, threshold,
-       threshold_source, degraded, n_predictions, n_labelled, coverage, mature, as_known_at, data_version, label_batch,
-       computed_at, run_id, code_version, config_version, superseded_at
-from monitoring.performance_metric;
+select m.monitor, m.model_version, m.window_start, m.window_end, m.segment, u.metric, m.family as kind, nullif(u.value, 'NaN') as value,
+       nullif(u.ci_low, 'NaN') as ci_low, nullif(u.ci_high, 'NaN') as ci_high, nullif(u.threshold, 'NaN') as threshold,
+       coalesce(u.source, 'default') as threshold_source, u.flagged as degraded, m.n_predictions, u.n as n_labelled,
+       m.n_labelled::double precision / nullif(m.n_predictions, 0) as coverage, coalesce(v.mature, false) as mature, m.as_known_at,
+       c.data_version, c.label_batch, c.computed_at, c.run_id, c.code_version, c.config_version, m.superseded_at,
+       nullif(u.reference_value, 'NaN') as reference_value, j.policy_version, j.judged_at
+from monitoring.measurement m
+join monitoring.computation c using (computation_id)
+join monitoring.metric_keys k using (metric_keys_id)
+left join monitoring.verdict v on v.window_start = m.window_start and v.measurement_id = m.measurement_id
+left join monitoring.threshold_set t on t.threshold_set_id = v.threshold_set_id
+left join monitoring.judgement j on j.judgement_id = v.judgement_id
+cross join lateral unnest(k.metrics, m.value, m.ci_low, m.ci_high, m.n, m.reference_value, t.thresholds, t.sources, v.flagged)
+  u (metric, value, ci_low, ci_high, n, reference_value, threshold, source, flagged)
+where m.family in ('realized', 'estimated');
 comment on view monitoring.performance_history is
-  'Every revision of the performance figures; one was in force from as_known_at until superseded_at.';
+  'Every revision of the performance metrics; one was in force from as_known_at until superseded_at.';
+
+create or replace view monitoring.performance_current as
+select monitor, model_version, window_start, window_end, segment, metric, kind, value, ci_low, ci_high, threshold, threshold_source,
+       degraded, n_predictions, n_labelled, coverage, mature, as_known_at, data_version, label_batch, computed_at, run_id, code_version,
+       config_version, reference_value, policy_version, judged_at
+from monitoring.performance_history
+where superseded_at is null;
+comment on view monitoring.performance_current is 'How well the model predicts, by what is known now: one row a window, metric and kind.';

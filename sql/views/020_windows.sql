@@ -28,45 +28,75 @@ join monitoring.monitor m using (monitor);
 comment on view monitoring.stage_status is
   'How each stage of each window stands; attempts count the failures on what there is now: something new begins at 0.';
 
+create or replace view monitoring.stage_input as
+select s.monitor, s.window_start, s.window_end, s.stage, i.input, i.recorded,
+       case split_part(split_part(i.input, '@', 1), ':', 1)
+         when 'sources' then (select coalesce(max(f.revision), 0)::text from monitoring.source_file_window f
+                              where f.monitor = s.monitor and f.role = 'predictions' and f.window_start = s.window_start)
+         when 'data' then (select p.data_version from monitoring.prediction_window p
+                           where p.monitor = s.monitor and p.window_start = s.window_start limit 1)
+         when 'labels' then
+           case when i.input = 'labels' then
+             (select coalesce(max(b.batch), 0)::text from monitoring.label_batch_window b
+              where b.monitor = s.monitor and b.window_start = s.window_start)
+           else
+             (select w.inputs ->> 'labels' from monitoring.window_stage w
+              where w.monitor = s.monitor and w.window_start = s.window_start - split_part(i.input, '@', 2)::integer * interval '1 second' and w.stage = 'ground_truth'
+                and w.completed_at is not null limit 1)
+           end
+         when 'profile' then (select w.output_version from monitoring.window_stage w
+                              where w.monitor = s.monitor and w.window_start = s.window_start - split_part(i.input, '@', 2)::integer * interval '1 second'
+                                and w.stage = 'profile' and w.completed_at is not null limit 1)
+         when 'rows' then (select p.data_version from monitoring.prediction_window p
+                           where p.monitor = s.monitor and p.window_start = s.window_start - split_part(i.input, '@', 2)::integer * interval '1 second' limit 1)
+         when 'reference' then (select r.source_version || '.' || r.layout_id from monitoring.reference_profile r
+                                where r.monitor = s.monitor and r.model_version = substr(i.input, 11) limit 1)
+         when 'stage' then (select w.output_version from monitoring.window_stage w
+                            where w.monitor = s.monitor and w.window_start = s.window_start and w.stage = substr(i.input, 7)
+                              and w.completed_at is not null limit 1)
+         when 'config' then m.stage_configs ->> s.stage
+         when 'aged' then (now() >= s.window_end + m.label_max_delay)::text
+       end as now
+from monitoring.window_stage s
+join monitoring.monitor m on m.monitor = s.monitor
+cross join lateral jsonb_each_text(s.inputs) i (input, recorded)
+where s.completed_at is not null;
+comment on view monitoring.stage_input is
+  'Everything each stage of each window read: the version recorded then and the version there is now. Null: not there. What differs makes the stage stale.';
+
 create or replace view monitoring.stale_window as
-with stage (stage, on_labels) as (
-  values ('ingestion', false), ('profile', false), ('drift', false), ('quality', false), ('performance', true)
-), found as (
-  select p.monitor, p.window_start, p.window_end, t.stage, s.last_error,
+with found as (
+  select p.monitor, p.window_start, p.window_end, t.stage, t.position, s.last_error,
          case
-           when t.stage = 'ingestion' then
-             case when now.source_revision > p.source_revision then 'source' when s.last_error is not null then 'failed' end
-           when t.on_labels and s.completed_at is null and s.last_error is null and now.label_batch = 0 then null
-           when s.completed_at is null or s.data_version <> p.data_version then 'data'
-           when coalesce(s.label_batch, case when t.on_labels then 0 end) < now.label_batch then 'labels'
-           when now.reference_at > s.completed_at then 'reference'
-           when t.stage = 'drift' and 'previous' = any (m.baselines) and before.changed_at > s.completed_at then 'baseline'
-           when t.stage <> 'profile' and s.config_version <> m.config_version then 'config'
-           when s.last_error is not null then 'failed'
+           when s.completed_at is null then
+             case when s.last_error is not null then 'failed'
+                  when t.needs_labels and not exists (select from monitoring.label_batch_window b
+                                                      where b.monitor = p.monitor and b.window_start = p.window_start) then null
+                  else 'data' end
+           else coalesce((
+             select case split_part(split_part(i.input, '@', 1), ':', 1)
+                      when 'sources' then 'source'
+                      when 'data' then 'data'
+                      when 'stage' then 'data'
+                      when 'reference' then 'reference'
+                      when 'config' then case s.stage when 'verdicts' then 'policy' else 'config' end
+                      when 'aged' then 'maturity'
+                      when 'labels' then case when i.input = 'labels' then 'labels' else 'baseline' end
+                      else 'baseline' end
+             from monitoring.stage_input i
+             where i.monitor = s.monitor and i.window_start = s.window_start and i.stage = s.stage and i.recorded is distinct from i.now
+             order by array_position(array['sources', 'data', 'labels', 'reference', 'profile', 'rows', 'stage', 'aged', 'config'],
+                                     split_part(split_part(i.input, '@', 1), ':', 1)), i.input
+             limit 1), case when s.last_error is not null then 'failed' end)
          end as reason
   from monitoring.prediction_window p
-  join monitoring.monitor m on m.monitor = p.monitor
-  cross join lateral (
-    select (select coalesce(max(f.revision), 0) from monitoring.source_file_window f
-            where f.monitor = p.monitor and f.role = 'predictions' and f.window_start = p.window_start) as source_revision,
-           (select coalesce(max(b.batch), 0) from monitoring.label_batch_window b
-            where b.monitor = p.monitor and b.window_start = p.window_start) as label_batch,
-           (select max(r.computed_at) from monitoring.reference_profile r
-            where r.monitor = p.monitor and p.versions ? r.model_version) as reference_at
-    offset 0
-  ) now
-  cross join stage t
+  cross join monitoring.stage t
   left join lateral (
     select * from monitoring.window_stage s
     where s.monitor = p.monitor and s.window_start = p.window_start and s.stage = t.stage limit 1
   ) s on true
-  left join lateral (
-    select changed_at from monitoring.window_stage b
-    where t.stage = 'drift' and b.monitor = p.monitor and b.stage = 'profile'
-      and b.window_start = p.window_start - (p.window_end - p.window_start) limit 1
-  ) before on true
   union all
-  select s.monitor, s.window_start, s.window_end, s.stage, s.last_error, 'failed'
+  select s.monitor, s.window_start, s.window_end, s.stage, 0, s.last_error, 'failed'
   from monitoring.window_stage s
   where s.stage = 'ingestion' and s.last_error is not null
     and not exists (select from monitoring.prediction_window p where p.monitor = s.monitor and p.window_start = s.window_start)
@@ -78,8 +108,9 @@ select f.monitor, f.window_start, f.window_end, f.reason, f.stage,
 from found f
 where f.reason is not null;
 comment on view monitoring.stale_window is
-  'Stages whose figures are older than what they are computed from. Reasons: source (rows came after ingestion), failed, data '
-  '(the window was taken in again), labels (a newer batch), reference, baseline (the previous window changed), config.';
+  'Stages that are older than what they were computed from, derived from the inputs each of them recorded. Reasons: source (rows came '
+  'after ingestion), data (the window was taken in again, or a stage before it wrote something else), labels (a newer batch), reference, '
+  'baseline (another window it was compared with changed or appeared), maturity (the window has come of age), config, policy, failed.';
 
 create or replace view monitoring.window_status as
 with known as (

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.warehouse import reference_store
-from monitoring_pipeline.warehouse.verdicts import newest_findings
+from monitoring_pipeline.warehouse.newest_findings import newest_findings
 
 LEAST_ROWS = 100
 CHECKS = ("schema_contract", "data_quality", "drifted_columns", "model_performance")

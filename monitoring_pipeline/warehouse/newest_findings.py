@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 
 NEWEST_FINDINGS = text("""
 with newest as (
-  select max(window_start) as window_start from monitoring.quality_current where monitor = :monitor
+  select window_start from monitoring.measurement
+  where monitor = :monitor and family = 'quality' and superseded_at is null order by window_start desc limit 1
 ), finding as (
   select 'schema_contract' as check_name, metric || ' of ' || column_name || coalesce(': ' || detail, '') as finding
   from monitoring.quality_current q join newest n using (window_start)

@@ -1,0 +1,64 @@
+"""A policy file: thresholds and label rules to try in place of a monitor's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from monitoring_pipeline.errors import DeclarationError
+from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.monitors.loading import line_of
+
+PARTS = ("thresholds", "labels")
+"""What of a declaration verdicts depend on, and a policy file may hold."""
+
+
+def with_policy(monitor: Monitor, path: Path) -> Monitor:
+    """``monitor`` with the file's ``thresholds`` and ``labels``; what the file does not name stays as declared.
+
+    Raises DeclarationError that names the file, the line and the key.
+    """
+    policy = _read(path)
+    declared = monitor.model_dump(exclude_unset=True, by_alias=True)
+    merged = {**declared, "base_dir": monitor.base_dir}
+    for part, given in policy.items():
+        merged[part] = _merged(declared.get(part, {}), given)
+    try:
+        return Monitor.model_validate(merged)
+    except ValidationError as error:
+        found = [(tuple(item["loc"]), item["msg"]) for item in error.errors()]
+        lines = [f"{path}:{line_of(path, loc)}: {'.'.join(map(str, loc))}: {message}" for loc, message in found]
+        raise DeclarationError("\n".join(lines)) from error
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        policy = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DeclarationError(f"{path}: cannot be read: {error.strerror}") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise DeclarationError(f"{path}: is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(policy, dict) or not policy:
+        raise DeclarationError(f"{path}: must be a mapping with the keys {' and '.join(PARTS)}, as in a monitor's file")
+    for key, given in policy.items():
+        if key not in PARTS:
+            raise DeclarationError(
+                f"{path}:{line_of(path, (key,))}: {key}: not part of a policy; write {' or '.join(PARTS)}"
+            )
+        if not isinstance(given, dict):
+            raise DeclarationError(f"{path}:{line_of(path, (key,))}: {key}: must be a mapping, as in a monitor's file")
+    return policy
+
+
+def _merged(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` over ``declared``, key by key at every depth."""
+    out = dict(declared)
+    for key, value in given.items():
+        before = out.get(key)
+        out[key] = _merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return out

@@ -1,0 +1,122 @@
+"""The stages of a window: one table that the graph, the ledger, staleness and the docs derive from.
+
+Adding a stage is a module that works on windows and a row here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from monitoring_pipeline.alerting.policy import policy_version
+from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.windows import Window
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.stages.context import StageContext, WindowOutcome
+
+Automation = Literal["hourly", "eager"]
+
+
+def _nothing(monitor: Monitor) -> Any:
+    """The stage reads nothing of the declaration that its data does not already depend on."""
+    return None
+
+
+def _segments(monitor: Monitor) -> Any:
+    return monitor.canonical()["segments"]
+
+
+def _baselines(monitor: Monitor) -> Any:
+    return list(monitor.baselines)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage. ``asset`` is its name in Dagster, ``name`` its name in the ledger.
+
+    ``parents``: assets it follows. ``reads``: kinds of input it records (see ``stages.inputs``). ``works``: the
+    function that does it as ``module:name``, ``(StageContext, windows) -> outcomes``. ``declared``: what it reads of
+    the declaration; a change makes it stale. ``needs_labels``: a window without labels does not wait for it.
+    """
+
+    name: str
+    asset: str
+    parents: tuple[str, ...]
+    reads: tuple[str, ...]
+    works: str
+    description: str
+    kinds: frozenset[str]
+    automation: Automation
+    declared: Callable[[Monitor], Any] = _nothing
+    needs_labels: bool = False
+
+    def work(self, stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
+        """Does the stage for these windows; each window fails alone."""
+        module, _, function = self.works.partition(":")
+        return getattr(import_module(f"monitoring_pipeline.stages.{module}"), function)(stages, windows)
+
+    def config(self, monitor: Monitor) -> str:
+        """Digest of what the stage reads of the declaration."""
+        read = self.declared(monitor)
+        return read if isinstance(read, str) else hashlib.sha256(json.dumps(read).encode()).hexdigest()[:12]
+
+
+_POSTGRES = frozenset({"postgres"})
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "ingestion", "predictions", (), ("sources",), "ingestion:ingest",
+        "The window's prediction log, checked against the declared schema, deduplicated, in the lake.",
+        frozenset({"duckdb", "parquet"}), "hourly",
+    ),
+    Stage(
+        "profile", "profile", ("predictions", "reference"), ("data", "reference", "config"), "profiling:profile",
+        "Mergeable summary of the window by model version and segment; all that later stages read.",
+        frozenset({"duckdb", "postgres"}), "eager", _segments,
+    ),
+    Stage(
+        "ground_truth", "ground_truth", ("predictions", "reference"), ("data", "labels", "reference", "config"),
+        "ground_truth:join_labels",
+        "True outcomes that have arrived so far, joined by prediction id and counted by score or error.",
+        _POSTGRES, "eager", _segments, needs_labels=True,
+    ),
+    Stage(
+        "quality", "quality", ("profile", "ground_truth"), ("data", "labels", "stage", "reference", "rows"),
+        "quality:measure",
+        "Data-quality metrics (`monitoring.quality_current`).", _POSTGRES, "eager",
+    ),
+    Stage(
+        "drift", "drift", ("profile", "ground_truth"), ("data", "labels", "stage", "reference", "profile", "config"),
+        "drift:measure",
+        "Every column against every baseline by every method (`monitoring.drift_current`).",
+        _POSTGRES, "eager", _baselines,
+    ),
+    Stage(
+        "performance", "performance", ("ground_truth",), ("data", "labels", "reference"), "performance:measure",
+        "Realized performance with intervals and coverage (`monitoring.performance_current`).", _POSTGRES, "eager",
+        needs_labels=True,
+    ),
+    Stage(
+        "verdicts", "verdicts", ("quality", "drift", "performance"), ("stage", "aged", "config"), "judging:judge",
+        "Which metrics drifted, violate their threshold or are degraded, under the declared thresholds.",
+        _POSTGRES, "eager", policy_version,
+    ),
+)  # fmt: skip
+
+BY_NAME = {stage.name: stage for stage in STAGES}
+BY_ASSET = {stage.asset: stage for stage in STAGES}
+
+
+def assets_from(stage: str) -> tuple[str, ...]:
+    """The assets that are run again when this is the first stage of a window that is stale, in order."""
+    return tuple(one.asset for one in STAGES[STAGES.index(BY_NAME[stage]) :])
+
+
+def stage_configs(monitor: Monitor) -> dict[str, str]:
+    """By stage: digest of what it reads of the declaration."""
+    return {stage.name: stage.config(monitor) for stage in STAGES}

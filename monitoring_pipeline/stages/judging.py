@@ -1,0 +1,160 @@
+"""Verdicts: each measurement of a window judged under the declared thresholds. Reads no profile and no row."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from sqlalchemy import Connection
+
+from monitoring_pipeline import __version__
+from monitoring_pipeline.alerting import judge_drift, judge_performance, judge_quality
+from monitoring_pipeline.alerting.maturity import is_mature
+from monitoring_pipeline.alerting.policy import policy_version
+from monitoring_pipeline.alerting.verdict import Verdict
+from monitoring_pipeline.errors import WindowError
+from monitoring_pipeline.measurements import Measurement
+from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.profiles.profile import EVERYTHING
+from monitoring_pipeline.records import StageState
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.inputs import Inputs
+from monitoring_pipeline.warehouse import ledger, measurement_store, verdict_store
+from monitoring_pipeline.warehouse.measurement_store import Kept
+from monitoring_pipeline.warehouse.verdict_store import Judged, Judgement
+
+FAMILIES = ("drift", "quality", "realized", "estimated")
+MEASURED_BY = ("quality", "drift", "performance")
+WINDOWS_A_READ = 64
+
+
+@dataclass(frozen=True)
+class Read:
+    """The measurements and the ledger's states of some windows."""
+
+    kept: Mapping[Window, Sequence[Kept]]
+    states: Mapping[tuple[datetime, str], StageState]
+
+
+def judge(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
+    """Judges these windows; an equal verdict changes nothing, and no measurement is touched."""
+    monitor, now = stages.monitor, datetime.now(UTC)
+    judgement: list[int] = []
+    ahead: dict[Window, Read] = {}
+
+    def judgement_id() -> int:
+        if not judgement:
+            judgement.append(stages.warehouse.run(lambda conn: _open(conn, stages)))
+        return judgement[0]
+
+    def work(window: Window) -> Facts:
+        if window not in ahead:
+            at = windows.index(window)
+            some = windows[at : at + WINDOWS_A_READ]
+            ahead.clear()
+            ahead.update(dict.fromkeys(some, read(stages, some)))
+        of = ahead[window]
+        inputs = _inputs(monitor, window, of.states, now)
+        judged = [Judged(k.measurement_id, k.window, verdict_on(monitor, k, now)) for k in of.kept[window]]
+        number = judgement_id()
+
+        def write(conn: Connection) -> int:
+            ledger.lock_window(conn, monitor.name, window)
+            changed = verdict_store.write_verdicts(conn, monitor.name, number, judged)
+            made = stages.provenance(_data_version(window, of.states))
+            complete(stages, conn, "verdicts", window, made, inputs, f"{number}" if changed else None)
+            return changed
+
+        changed = stages.warehouse.run(write, can_be_recomputed=True)
+        return _facts(of.kept[window], judged) | {"changed": changed}
+
+    return each_window(stages, "verdicts", windows, work)
+
+
+def read(stages: StageContext, windows: Sequence[Window]) -> Read:
+    """What these windows' verdicts rest on, in two statements."""
+    name = stages.monitor.name
+
+    def of(conn: Connection) -> tuple:
+        return measurement_store.current(conn, name, windows, FAMILIES), ledger.stage_states(conn, name, windows)
+
+    found, states = stages.warehouse.run(of)
+    kept: dict[Window, list[Kept]] = {window: [] for window in windows}
+    for one in found:
+        if one.window in kept:
+            kept[one.window].append(one)
+    return Read(kept, states)
+
+
+def verdict_on(monitor: Monitor, kept: Kept, now: datetime) -> Verdict:
+    """How the monitor's thresholds judge one measurement; ``now`` decides whether its window has come of age."""
+    m = kept.measurement
+    if m.family == "drift":
+        return judge_drift(m, monitor.thresholds)
+    mature = is_mature(monitor.labels, kept.window, _coverage(m), now)
+    if m.family == "quality":
+        return judge_quality(m, monitor.thresholds, mature=mature)
+    return judge_performance(m, monitor.thresholds, mature=mature)
+
+
+def _coverage(m: Measurement) -> float | None:
+    """The labelled share that a measurement speaks of; None where none is known."""
+    if m.family != "quality":
+        return m.n_labelled / m.n_predictions if m.n_predictions and m.n_labelled is not None else None
+    if "label_coverage" not in m.keys.metrics:
+        return None
+    value = float(m.value[m.keys.metrics.index("label_coverage")])
+    return None if np.isnan(value) else value
+
+
+def _open(conn: Connection, stages: StageContext) -> int:
+    policy = policy_version(stages.monitor)
+    made = Judgement(stages.monitor.config_version, policy, None, __version__, stages.run_id)
+    return verdict_store.open_judgement(conn, stages.monitor.name, made)
+
+
+def _inputs(
+    monitor: Monitor, window: Window, states: Mapping[tuple[datetime, str], StageState], now: datetime
+) -> Inputs:
+    """What was measured, by which version; raises WindowError when nothing was."""
+    inputs: Inputs = {}
+    for stage in MEASURED_BY:
+        state = states.get((window.start, stage))
+        if state is not None and state.completed_at is not None:
+            inputs[f"stage:{stage}"] = state.output_version
+    if not inputs:
+        raise WindowError(f"{window} is not measured yet; materialize its quality, drift and performance first")
+    inputs |= {f"stage:{stage}": None for stage in MEASURED_BY if f"stage:{stage}" not in inputs}
+    if monitor.ground_truth is not None:
+        inputs["aged"] = str(now >= window.end + monitor.labels.max_delay).lower()
+    return inputs
+
+
+def _data_version(window: Window, states: Mapping[tuple[datetime, str], StageState]) -> str:
+    found = (states.get((window.start, stage)) for stage in ("profile", *MEASURED_BY))
+    return next((s.data_version for s in found if s is not None and s.data_version), "none")
+
+
+def _facts(kept: Sequence[Kept], judged: Sequence[Judged]) -> dict[str, int | float | str | None]:
+    """How many metrics are flagged by family, and the first names of them; of everything, not of segments."""
+    flagged: dict[str, list[str]] = defaultdict(list)
+    share = None
+    for one, verdict in zip(kept, (j.verdict for j in judged), strict=True):
+        m = one.measurement
+        if m.segment != EVERYTHING:
+            continue
+        for i in np.flatnonzero(verdict.flagged == 1).tolist():
+            of = "" if m.keys.columns[i] == "*" else f" of {m.keys.columns[i]}"
+            flagged[m.family].append(f"{m.keys.metrics[i]}{of}")
+        if verdict.share is not None and not np.isnan(verdict.share.value):
+            share = max(share or 0.0, verdict.share.value)
+    columns = Counter(name.rpartition(" of ")[2] for name in flagged["drift"])
+    return {
+        "drifted_columns_share": share,
+        "drifted": ", ".join(name for name, _ in columns.most_common(10)) or None,
+        "violated": ", ".join(sorted(set(flagged["quality"]))[:10]) or None,
+        "degraded": ", ".join(sorted(set(flagged["realized"]))[:10]) or None,
+    }

@@ -1,0 +1,243 @@
+"""Measurements with revisions: writing replaces exactly one family of one window.
+
+What changed supersedes, what is equal stays untouched, and what is no longer there (a model version, a segment) is
+superseded too; other families are not touched. Equal means equal values (floats to 1e-12 relative, the noise of summing
+in threads); when and by which run they were computed does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine, text
+
+from monitoring_pipeline.measurements import Family, Measurement, MetricKeys, metric_keys, same_values
+from monitoring_pipeline.warehouse.copying import copy_rows, parse_counts, parse_sums, text_array_literal
+from monitoring_pipeline.warehouse.model_versions import know_version
+from monitoring_pipeline.warehouse.partitions import ensure_months
+from monitoring_pipeline.windows import Window
+
+FIND_KEYS = text("select metric_keys_id from monitoring.metric_keys where digest = :digest")
+ADD_KEYS = text("""
+insert into monitoring.metric_keys (digest, family, column_names, roles, metrics)
+values (:digest, :family, cast(:columns as text[]), cast(:roles as text[]), cast(:metrics as text[]))
+on conflict (digest) do update set digest = excluded.digest returning metric_keys_id
+""")
+COMPUTED = text("""
+insert into monitoring.computation (monitor, window_start, window_end, stage, data_version, label_batch, config_version,
+  code_version, run_id)
+values (:monitor, :window_start, :window_end, :stage, :data_version, :label_batch, :config_version, :code_version,
+  :run_id)
+returning computation_id, computed_at
+""")
+SUPERSEDE = text("""
+update monitoring.measurement set superseded_at = greatest(as_known_at, :at)
+where monitor = :monitor and window_start = :window_start and measurement_id = any (cast(:ids as bigint[]))
+""")
+STANDING = text("""
+select m.measurement_id, m.window_start, m.window_end, m.family, m.model_version, m.baseline, m.segment,
+       m.n_predictions, m.n_labelled, m.metric_keys_id, m.value::text, m.n::text, m.n_reference::text,
+       m.p_value::text, m.effect::text,
+       m.error_bound::text, m.ci_low::text, m.ci_high::text, m.reference_value::text, m.detail
+from monitoring.measurement m
+where m.monitor = :monitor and m.superseded_at is null
+  and m.family = any (cast(:families as text[])) and m.window_start = any (cast(:starts as timestamptz[]))
+  and m.window_start >= :first and m.window_start <= :last
+order by m.window_start, m.window_end, m.family, m.model_version, m.baseline, m.segment
+""")
+MEASURED_WINDOWS = text("""
+select distinct window_start, window_end from monitoring.measurement
+where monitor = :monitor and superseded_at is null
+  and (cast(:first as timestamptz) is null or window_start >= :first)
+  and (cast(:last as timestamptz) is null or window_start <= :last)
+order by window_start, window_end
+""")
+LOAD_KEYS = text("""
+select metric_keys_id, family, column_names, roles, metrics from monitoring.metric_keys
+where metric_keys_id = any (cast(:ids as integer[]))
+""")
+COLUMNS = (
+    *("monitor", "window_start", "window_end", "family", "model_version", "baseline", "segment", "metric_keys_id"),
+    *("computation_id", "n_predictions", "n_labelled", "value", "n", "n_reference", "p_value", "effect", "error_bound"),
+    *("ci_low", "ci_high", "reference_value", "detail", "as_known_at"),
+)
+FLOATS = ("p_value", "effect", "error_bound", "low", "high", "reference_value")
+COLUMN_OF = {"low": "ci_low", "high": "ci_high"}
+HAS: dict[str, frozenset[str]] = {
+    "drift": frozenset({"p_value", "effect", "error_bound"}),
+    "quality": frozenset({"reference_value"}),
+    "realized": frozenset({"low", "high", "reference_value"}),
+    "estimated": frozenset({"low", "high", "reference_value"}),
+}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a stage computed a window from and by."""
+
+    data_version: str
+    label_batch: int | None
+    config_version: str
+    code_version: str
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """``changed``: measurements added or superseded without successor. ``computation_id``: None if nothing changed."""
+
+    changed: int
+    computation_id: int | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A measurement as it stands in the warehouse."""
+
+    measurement_id: int
+    window: Window
+    measurement: Measurement
+
+
+def replace_family(
+    conn: Connection,
+    monitor: str,
+    window: Window,
+    stage: str,
+    family: Family,
+    measurements: Sequence[Measurement],
+    provenance: Provenance,
+) -> Written:
+    """Makes ``measurements`` the family's of this window: all model versions, baselines and segments of it."""
+    standing = {
+        _place(kept.measurement): kept for kept in current(conn, monitor, [window], [family]) if kept.window == window
+    }
+    arriving = {_place(m): m for m in measurements}
+    fresh = [
+        m for place, m in arriving.items() if place not in standing or not same_values(standing[place].measurement, m)
+    ]
+    gone = [kept for place, kept in standing.items() if place not in arriving]
+    if not fresh and not gone:
+        return Written(0, None)
+    ensure_months(conn, [window])
+    named = {"monitor": monitor, "window_start": window.start, "window_end": window.end}
+    made = conn.execute(COMPUTED, named | {"stage": stage} | vars(provenance)).one()
+    replaced = [standing[_place(m)] for m in fresh if _place(m) in standing] + gone
+    if replaced:
+        ids = [kept.measurement_id for kept in replaced]
+        conn.execute(SUPERSEDE, named | {"ids": ids, "at": made.computed_at})
+    _insert(conn, monitor, window, fresh, made.computation_id, made.computed_at)
+    return Written(len(fresh) + len(gone), made.computation_id)
+
+
+def current(conn: Connection, monitor: str, windows: Iterable[Window], families: Sequence[str]) -> list[Kept]:
+    """What stands of these families, of windows that start where one of ``windows`` does, in order."""
+    starts = sorted({window.start for window in windows})
+    if not starts:
+        return []
+    wanted = {"monitor": monitor, "families": list(families), "starts": starts, "first": starts[0], "last": starts[-1]}
+    rows = conn.execute(STANDING, wanted).all()
+    keys = _keys(conn, {row.metric_keys_id for row in rows})
+    return [_kept(row, keys[row.metric_keys_id]) for row in rows]
+
+
+def measured_windows(conn: Connection, monitor: str, first: datetime | None, last: datetime | None) -> list[Window]:
+    """Windows that hold measurements and start in [first, last], in order; None: no bound."""
+    rows = conn.execute(MEASURED_WINDOWS, {"monitor": monitor, "first": first, "last": last})
+    return [Window(start, end) for start, end in rows]
+
+
+def _place(m: Measurement) -> tuple[str, str, str]:
+    return m.model_version, m.baseline, m.segment
+
+
+def _insert(
+    conn: Connection, monitor: str, window: Window, fresh: Sequence[Measurement], computation_id: int, at: datetime
+) -> None:
+    for version in {m.model_version for m in fresh}:
+        know_version(conn, monitor, version)
+    ids = {keys: _keys_id(conn, keys) for keys in {m.keys for m in fresh}}
+    rows = [
+        (
+            *(monitor, window.start, window.end, m.family, m.model_version, m.baseline, m.segment, ids[m.keys]),
+            *(computation_id, m.n_predictions, m.n_labelled, m.value, m.n, m.n_reference),
+            *(_unless_undefined(getattr(m, name)) for name in FLOATS),
+            *(text_array_literal(m.detail) if m.detail and any(m.detail) else None, at),
+        )
+        for m in fresh
+    ]
+    copy_rows(conn, "monitoring.measurement", COLUMNS, rows)
+
+
+def _kept(row: Any, keys: MetricKeys) -> Kept:
+    measurement = Measurement(
+        family=row.family,
+        model_version=row.model_version,
+        baseline=row.baseline,
+        segment=row.segment,
+        keys=keys,
+        value=parse_sums(row.value),
+        n=parse_counts(row.n),
+        n_reference=None if row.n_reference is None else parse_counts(row.n_reference),
+        **{name: _floats(row, name, len(keys)) for name in FLOATS},
+        detail=_details(row, keys),
+        n_predictions=row.n_predictions,
+        n_labelled=row.n_labelled,
+    )
+    return Kept(row.measurement_id, Window(row.window_start, row.window_end), measurement)
+
+
+def _details(row: Any, keys: MetricKeys) -> tuple[str | None, ...] | None:
+    """Null stands for details that are all None; only quality has any."""
+    if row.detail is not None:
+        return tuple(row.detail)
+    return (None,) * len(keys) if row.family == "quality" else None
+
+
+def _unless_undefined(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """An array that is NaN throughout is kept as null."""
+    return None if values is None or np.isnan(values).all() else values
+
+
+def _floats(row: Any, name: str, size: int) -> NDArray[np.float64] | None:
+    """Inverse of ``_unless_undefined``: NaN throughout where the family has such values."""
+    literal = getattr(row, COLUMN_OF.get(name, name))
+    if literal is not None:
+        return parse_sums(literal)
+    return np.full(size, np.nan) if name in HAS[row.family] else None
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+
+# By engine: (digest → number) and (number → keys). Content never changes, so what was found stays true.
+_known: WeakKeyDictionary[Engine, tuple[dict[str, int], dict[int, MetricKeys]]] = WeakKeyDictionary()
+
+
+def _keys_id(conn: Connection, keys: MetricKeys) -> int:
+    ids = _known.setdefault(conn.engine, ({}, {}))[0]
+    if keys.digest not in ids:
+        found = conn.execute(FIND_KEYS, {"digest": keys.digest}).scalar()
+        if found is None:  # not remembered: this transaction may still be rolled back
+            content = {"columns": list(keys.columns), "roles": list(keys.roles), "metrics": list(keys.metrics)}
+            return conn.execute(ADD_KEYS, {"digest": keys.digest, "family": keys.family} | content).scalar_one()
+        ids[keys.digest] = found
+    return ids[keys.digest]
+
+
+def _keys(conn: Connection, ids: set[int]) -> Mapping[int, MetricKeys]:
+    known = _known.setdefault(conn.engine, ({}, {}))[1]
+    unknown = [i for i in ids if i not in known]
+    found = {i: known[i] for i in ids if i in known}
+    if unknown:
+        for row in conn.execute(LOAD_KEYS, {"ids": unknown}):
+            found[row.metric_keys_id] = metric_keys(
+                row.family, tuple(row.column_names), tuple(row.roles), tuple(row.metrics)
+            )
+    known.update(found)  # a number is never given twice, so one of a transaction rolled back does no harm
+    return found

@@ -1,0 +1,150 @@
+"""Verdicts beside the measurements they judge: rewritten in place when they change, never a revision of their own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from sqlalchemy import Connection, Engine, text
+
+from monitoring_pipeline.alerting.verdict import FLAGGED, NOT_FLAGGED, NOT_JUDGED, ShareVerdict, Verdict
+from monitoring_pipeline.warehouse.copying import array_literal, parse_sums, text_array_literal
+from monitoring_pipeline.warehouse.partitions import ensure_months
+from monitoring_pipeline.windows import Window
+
+JUDGED = text("""
+insert into monitoring.judgement (monitor, config_version, policy_version, null_version, code_version, run_id)
+values (:monitor, :config_version, :policy_version, :null_version, :code_version, :run_id) returning judgement_id
+""")
+FIND_THRESHOLDS = text("select threshold_set_id from monitoring.threshold_set where digest = :digest")
+ADD_THRESHOLDS = text("""
+insert into monitoring.threshold_set (digest, thresholds, sources)
+values (:digest, cast(:thresholds as float8[]), cast(:sources as text[]))
+on conflict (digest) do update set digest = excluded.digest returning threshold_set_id
+""")
+WRITE = text("""
+insert into monitoring.verdict as v (measurement_id, monitor, window_start, judgement_id, threshold_set_id, flagged,
+  share_value, share_threshold, share_source, share_flagged, share_n_reference, share_n_current, mature)
+select n.measurement_id, :monitor, n.window_start, :judgement_id, n.threshold_set_id, cast(n.flagged as boolean[]),
+       n.share_value, n.share_threshold, n.share_source, n.share_flagged, n.share_n_reference, n.share_n_current,
+       n.mature
+from unnest(cast(:measurement_id as bigint[]), cast(:window_start as timestamptz[]),
+            cast(:threshold_set_id as integer[]), cast(:flagged as text[]), cast(:share_value as float8[]),
+            cast(:share_threshold as float8[]),
+            cast(:share_source as text[]), cast(:share_flagged as boolean[]), cast(:share_n_reference as bigint[]),
+            cast(:share_n_current as bigint[]), cast(:mature as boolean[]))
+  n (measurement_id, window_start, threshold_set_id, flagged, share_value, share_threshold, share_source, share_flagged,
+     share_n_reference, share_n_current, mature)
+on conflict (window_start, measurement_id) do update set judgement_id = excluded.judgement_id,
+  threshold_set_id = excluded.threshold_set_id, flagged = excluded.flagged, share_value = excluded.share_value,
+  share_threshold = excluded.share_threshold, share_source = excluded.share_source,
+  share_flagged = excluded.share_flagged, share_n_reference = excluded.share_n_reference,
+  share_n_current = excluded.share_n_current,
+  mature = excluded.mature
+where (v.threshold_set_id, v.flagged, v.share_value, v.share_threshold, v.share_source, v.share_flagged,
+  v.share_n_reference, v.share_n_current, v.mature) is distinct from
+  (excluded.threshold_set_id, excluded.flagged, excluded.share_value, excluded.share_threshold, excluded.share_source,
+   excluded.share_flagged, excluded.share_n_reference, excluded.share_n_current, excluded.mature)
+""")
+LOAD = text("""
+select v.measurement_id, t.thresholds::text, t.sources, v.flagged, v.share_value, v.share_threshold, v.share_source,
+       v.share_flagged, v.share_n_reference, v.share_n_current, v.mature
+from monitoring.verdict v join monitoring.threshold_set t using (threshold_set_id)
+where v.monitor = :monitor and v.window_start = any (cast(:starts as timestamptz[]))
+  and v.window_start >= :first and v.window_start <= :last
+""")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Under which declaration and policy verdicts are reached. ``null_version``: of the null distributions, if any."""
+
+    config_version: str
+    policy_version: str
+    null_version: str | None
+    code_version: str
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict on one measurement of one window."""
+
+    measurement_id: int
+    window: Window
+    verdict: Verdict
+
+
+def open_judgement(conn: Connection, monitor: str, judgement: Judgement) -> int:
+    """Keeps under what the verdicts that follow are reached; its number."""
+    return conn.execute(JUDGED, {"monitor": monitor} | vars(judgement)).scalar_one()
+
+
+def write_verdicts(conn: Connection, monitor: str, judgement_id: int, judged: Sequence[Judged]) -> int:
+    """Writes the verdicts that are new or differ from what stands. Returns how many."""
+    if not judged:
+        return 0
+    ensure_months(conn, [one.window for one in judged])
+    shares = [one.verdict.share for one in judged]
+    rows = {
+        "measurement_id": [one.measurement_id for one in judged],
+        "window_start": [one.window.start for one in judged],
+        "threshold_set_id": [_thresholds_id(conn, one.verdict) for one in judged],
+        "flagged": [_flags(one.verdict) for one in judged],
+        "share_value": [None if share is None or isnan(share.value) else share.value for share in shares],
+        "share_threshold": [share.threshold if share else None for share in shares],
+        "share_source": [share.source if share else None for share in shares],
+        "share_flagged": [None if share is None else _FLAG[share.flagged] for share in shares],
+        "share_n_reference": [share.n_reference if share else None for share in shares],
+        "share_n_current": [share.n_current if share else None for share in shares],
+        "mature": [one.verdict.mature for one in judged],
+    }
+    return conn.execute(WRITE, rows | {"monitor": monitor, "judgement_id": judgement_id}).rowcount
+
+
+def standing(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[int, Verdict]:
+    """The verdicts of windows that start where one of ``windows`` does, by measurement."""
+    starts = sorted({window.start for window in windows})
+    if not starts:
+        return {}
+    wanted = {"monitor": monitor, "starts": starts, "first": starts[0], "last": starts[-1]}
+    return {row.measurement_id: _verdict(row) for row in conn.execute(LOAD, wanted)}
+
+
+_FLAG = {FLAGGED: True, NOT_FLAGGED: False, NOT_JUDGED: None}
+_CODES = np.array(["NULL", "f", "t"])
+
+
+def _flags(verdict: Verdict) -> str:
+    return "{" + ",".join(_CODES[verdict.flagged + 1].tolist()) + "}"
+
+
+def _verdict(row: Any) -> Verdict:
+    flagged = np.array([-1 if flag is None else int(flag) for flag in row.flagged], np.int8)
+    share = None
+    if row.share_source is not None:
+        value = nan if row.share_value is None else row.share_value
+        flag = NOT_JUDGED if row.share_flagged is None else int(row.share_flagged)
+        sizes = (row.share_n_reference, row.share_n_current)
+        share = ShareVerdict(value, row.share_threshold, row.share_source, flag, *sizes)
+    return Verdict(parse_sums(row.thresholds), tuple(row.sources), flagged, share, row.mature)
+
+
+_known: WeakKeyDictionary[Engine, dict[str, int]] = WeakKeyDictionary()
+
+
+def _thresholds_id(conn: Connection, verdict: Verdict) -> int:
+    known = _known.setdefault(conn.engine, {})
+    digest = hashlib.sha256(verdict.threshold.tobytes() + "\0".join(verdict.source).encode()).hexdigest()[:16]
+    if digest not in known:
+        found = conn.execute(FIND_THRESHOLDS, {"digest": digest}).scalar()
+        if found is None:  # not remembered: this transaction may still be rolled back
+            content = {"thresholds": array_literal(verdict.threshold), "sources": text_array_literal(verdict.source)}
+            return conn.execute(ADD_THRESHOLDS, {"digest": digest} | content).scalar_one()
+        known[digest] = found
+    return known[digest]

@@ -20,7 +20,8 @@ LAYERS: list[set[str]] = [
     {"definitions"},
     {"graph"},
     {"stages", "example"},
-    {"demo", "exporter", "alerting"},
+    {"demo", "exporter"},
+    {"alerting"},
     {"metrics"},
     {"engines", "collector", "serving"},
     {"prediction_log"},
@@ -28,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"warehouse"},
     {"profiles"},
     {"monitors"},
-    {"records", "metric_rows"},
+    {"records", "metric_rows", "measurements"},
     {"windows", "errors", "settings", "resources"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,7 +1,7 @@
 """How far a window's columns moved from a baseline: one method a file, all of them over bins fixed by the reference.
 
-Belongs here: distances between two profiles of the same layout, their p-values, bounds and verdicts. Does not belong
-here: which baseline to take and how a set of verdicts becomes an alert.
+Belongs here: distances between two profiles of the same layout, their p-values, effects and bounds. Does not belong
+here: which baseline to take, thresholds, and whether a column has drifted (``alerting``).
 """
 
 from monitoring_pipeline.metrics.drift.measure import METHODS, PRIMARY_METHOD, measure_drift

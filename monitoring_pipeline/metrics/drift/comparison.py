@@ -19,9 +19,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Measured:
-    """One method's figures for C columns, each of shape (C,). NaN means undefined and never leaves this package.
+    """One method's numbers for C columns, each of shape (C,). NaN means undefined.
 
-    ``effect`` is what a threshold is held against where that is not ``value``; ``bound``: the unbinned figure lies
+    ``effect`` is what a threshold is compared with where that is not ``value``; ``bound``: the value without bins lies
     within it of ``value``.
     """
 
@@ -101,11 +101,14 @@ class Comparison:
         p = half_row_fill(self.p, self.used, self.n_reference)
         return p, half_row_fill(self.q, self.used, self.n_current)
 
-    def sizes(self, whole_rows: bool) -> tuple[list[int], list[int]]:
-        """Rows, or values in bins, of each column on both sides."""
-        if whole_rows:
-            return [r.n for r in self.reference], [c.n for c in self.current]
-        return self.n_reference.astype(int).tolist(), self.n_current.astype(int).tolist()
+    def sizes(self, whole_rows: bool) -> tuple[Floats, Floats]:
+        """(C,) rows, or values in bins, of each side."""
+        return self.rows if whole_rows else (self.n_reference, self.n_current)
+
+    @cached_property
+    def rows(self) -> tuple[Floats, Floats]:
+        """(C,) rows of each side, with or without a value."""
+        return np.array([r.n for r in self.reference], float), np.array([c.n for c in self.current], float)
 
 
 def _padded(profiles: Sequence[ColumnProfile], width: int) -> Floats:

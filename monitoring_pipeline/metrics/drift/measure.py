@@ -1,10 +1,14 @@
-"""Every method over every column, as rows with their verdicts."""
+"""Every method over every column, as one measurement."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
-from monitoring_pipeline.metric_rows import ROW_COLUMN, DriftRow, ThresholdSource
+import numpy as np
+
+from monitoring_pipeline.measurements import Measurement, MetricKeys, metric_keys
 from monitoring_pipeline.metrics.drift import (
     chi_square,
     hellinger,
@@ -18,7 +22,6 @@ from monitoring_pipeline.metrics.drift import (
 )
 from monitoring_pipeline.metrics.drift.categories import measure_unseen, measure_vanished
 from monitoring_pipeline.metrics.drift.comparison import Comparison, Floats, Measured
-from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS, ColumnThresholds, Thresholds
 from monitoring_pipeline.profiles.column import ColumnProfile
 
 Method = Callable[[Comparison], Measured]
@@ -43,44 +46,96 @@ CATEGORICAL: dict[str, Method] = {
     "unseen_share": measure_unseen,
     "vanished_share": measure_vanished,
 }
-SUMMARY = "drifted_columns_share"
-METHODS = (*NUMERICAL, "unseen_share", "vanished_share", SUMMARY)
-PRIMARY_METHOD = "psi"  # the method whose verdict makes a column a drifted one
+METHODS = (*NUMERICAL, "unseen_share", "vanished_share")
+PRIMARY_METHOD = "psi"  # the method that stands for a column where only one is shown
 _OF_ROWS = frozenset({"missing_share_change"})  # compared over all rows, not over values
+
+Names = tuple[tuple[str, str], ...]  # name and role of each column
 
 
 def measure_drift(
-    reference: Sequence[ColumnProfile],
-    current: Sequence[ColumnProfile],
+    reference_columns: Sequence[ColumnProfile],
+    current_columns: Sequence[ColumnProfile],
     *,
+    model_version: str,
     baseline: str,
     segment: str,
-    thresholds: Thresholds,
     methods: Collection[str] | None = None,
-) -> list[DriftRow]:
-    """Drift of every column that both sides hold, by ``methods`` (all of ``METHODS`` when None), then the share of
-    drifted columns.
+) -> Measurement:
+    """Drift of every column that both sides hold, by ``methods`` (all of ``METHODS`` when None).
 
-    A row is ``drifted`` when its effect (the value, for methods without one) reaches the threshold and its p-value,
-    if the method has one, is below ``thresholds.drift_alpha``; None when a side holds no values. A column is drifted
-    by ``PRIMARY_METHOD``; the row of column ``*`` counts features only. Raises ValueError when the two sides were
-    counted by different bins or a method is unknown.
+    Keys: numerical columns method by method, then the categorical ones. Where a side holds no values, value, p-value,
+    effect and bound are NaN. Raises ValueError when the two sides were counted by different bins or a method is
+    unknown.
     """
-    wanted = set(METHODS if methods is None else methods)
-    if unknown := wanted - set(METHODS):
+    wanted = METHODS if methods is None else _known(tuple(methods))
+    arrays, names = _Arrays(), []
+    pairs = _pairs(reference_columns, current_columns)
+    for kind, of_kind in (("numerical", NUMERICAL), ("categorical", CATEGORICAL)):
+        alike = [pair for pair in pairs if pair[0].layout.kind == kind]
+        names.append(tuple((r.layout.name, r.layout.role) for r, _ in alike))
+        if alike:
+            comparison = Comparison([r for r, _ in alike], [c for _, c in alike])
+            for method, measure in of_kind.items():
+                if method in wanted:
+                    arrays.add(measure(comparison), comparison.sizes(whole_rows=method in _OF_ROWS))
+    return arrays.measurement(model_version, baseline, segment, _keys(*names, wanted))
+
+
+@lru_cache(maxsize=64)
+def _known(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """The methods asked for, in the order of ``METHODS``."""
+    if unknown := set(methods) - set(METHODS):
         raise ValueError(f"unknown drift method {min(unknown)!r}; one of {', '.join(METHODS)}")
-    pairs = _pairs(reference, current)
-    asked = wanted | {PRIMARY_METHOD} if SUMMARY in wanted else wanted
-    rows: list[DriftRow] = []
-    for kind, known in (("numerical", NUMERICAL), ("categorical", CATEGORICAL)):
-        of_kind = [pair for pair in pairs if pair[0].layout.kind == kind]
-        if of_kind:
-            comparison = Comparison([r for r, _ in of_kind], [c for _, c in of_kind])
-            for method, measure in known.items():
-                if method in asked:
-                    rows += _rows(method, measure(comparison), comparison, baseline, segment, thresholds)
-    kept = [row for row in rows if row.method in wanted]
-    return [*kept, _summary(rows, baseline, segment, thresholds)] if SUMMARY in wanted else kept
+    return tuple(m for m in METHODS if m in methods)
+
+
+@lru_cache(maxsize=256)
+def _keys(numerical: Names, categorical: Names, wanted: tuple[str, ...]) -> MetricKeys:
+    columns, roles, metrics = [], [], []
+    for names, of_kind in ((numerical, NUMERICAL), (categorical, CATEGORICAL)):
+        for method in of_kind if names else ():
+            if method in wanted:
+                columns += [name for name, _ in names]
+                roles += [role for _, role in names]
+                metrics += [method] * len(names)
+    return metric_keys("drift", tuple(columns), tuple(roles), tuple(metrics))
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """What the methods return, one after the other."""
+
+    value: list[Floats] = field(default_factory=list)
+    p_value: list[Floats] = field(default_factory=list)
+    effect: list[Floats] = field(default_factory=list)
+    bound: list[Floats] = field(default_factory=list)
+    n_reference: list[Floats] = field(default_factory=list)
+    n_current: list[Floats] = field(default_factory=list)
+
+    def add(self, measured: Measured, sizes: tuple[Floats, Floats]) -> None:
+        none = np.full(measured.value.size, np.nan)
+        self.value.append(measured.value)
+        self.p_value.append(none if measured.p_value is None else measured.p_value)
+        self.effect.append(none if measured.effect is None else measured.effect)
+        self.bound.append(none if measured.bound is None else measured.bound)
+        self.n_reference.append(sizes[0])
+        self.n_current.append(sizes[1])
+
+    def measurement(self, model_version: str, baseline: str, segment: str, keys: MetricKeys) -> Measurement:
+        """With NaN for what is not finite, and beside a value that is not."""
+        numbers = np.array([_joined(x) for x in (self.value, self.p_value, self.effect, self.bound)])
+        finite = np.isfinite(numbers)
+        value, p_value, effect, bound = np.where(finite & finite[0], numbers, np.nan)
+        n_reference, n = (_joined(x).astype(np.int64) for x in (self.n_reference, self.n_current))
+        return Measurement(
+            "drift", model_version, baseline, segment, keys, value, n,
+            n_reference=n_reference, p_value=p_value, effect=effect, error_bound=bound,
+        )  # fmt: skip
+
+
+def _joined(parts: Sequence[Floats]) -> Floats:
+    return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def _pairs(
@@ -98,69 +153,3 @@ def _pairs(
             )
         pairs.append((found, column))
     return pairs
-
-
-def _rows(
-    method: str, measured: Measured, pair: Comparison, baseline: str, segment: str, thresholds: Thresholds
-) -> list[DriftRow]:
-    none: list[float | None] = [None] * len(pair.reference)
-    figures = zip(
-        pair.reference,
-        _finite(measured.value),
-        none if measured.p_value is None else _finite(measured.p_value),
-        none if measured.effect is None else _finite(measured.effect),
-        none if measured.bound is None else _finite(measured.bound),
-        *pair.sizes(whole_rows=method in _OF_ROWS),
-        strict=True,
-    )
-    usual = _threshold(method, None, thresholds)
-    alpha, declared = thresholds.drift_alpha, thresholds.columns
-    rows = []
-    for r, value, p_value, effect, bound, n_reference, n_current in figures:
-        layout = r.layout
-        threshold, source = _threshold(method, declared[layout.name], thresholds) if layout.name in declared else usual
-        drifted: bool | None = None
-        if value is None:
-            p_value = effect = bound = None
-        else:
-            drifted = (value if effect is None else effect) >= threshold and (p_value is None or p_value < alpha)
-        rows.append(
-            DriftRow(
-                baseline, segment, layout.name, layout.role, method, value, threshold, source,
-                p_value, effect, bound, drifted, n_reference, n_current,
-            )
-        )  # fmt: skip
-    return rows
-
-
-def _threshold(method: str, own: ColumnThresholds | None, thresholds: Thresholds) -> tuple[float, ThresholdSource]:
-    """Declared for the column, else declared for the monitor, else the default."""
-    if method in ("unseen_share", "vanished_share"):
-        if own is not None and own.unseen_share is not None:
-            return own.unseen_share, "declared"
-        return thresholds.unseen_share, "declared" if "unseen_share" in thresholds.model_fields_set else "default"
-    if own is not None and method in own.drift:
-        return own.drift[method], "declared"
-    if method in thresholds.drift:
-        return thresholds.drift[method], "declared"
-    return DRIFT_THRESHOLDS[method], "default"
-
-
-def _summary(rows: Sequence[DriftRow], baseline: str, segment: str, thresholds: Thresholds) -> DriftRow:
-    judged = [r for r in rows if r.method == PRIMARY_METHOD and r.role == "feature"]
-    verdicts = [r.drifted for r in judged if r.drifted is not None]
-    value = sum(verdicts) / len(verdicts) if verdicts else None
-    threshold = thresholds.drifted_columns_share
-    declared = "drifted_columns_share" in thresholds.model_fields_set
-    return DriftRow(
-        baseline, segment, ROW_COLUMN, "feature", SUMMARY, value, threshold, "declared" if declared else "default",
-        None, None, None, None if value is None else value >= threshold,
-        max((r.n_reference for r in judged), default=0), max((r.n_current for r in judged), default=0),
-    )  # fmt: skip
-
-
-def _finite(values: Floats) -> list[float | None]:
-    return [v if -_MOST < v < _MOST else None for v in values.tolist()]
-
-
-_MOST = float("inf")

@@ -14,7 +14,7 @@ RESAMPLES = 200
 SEED = 20130101
 
 
-def calibration_figures(outcome: OutcomeProfile) -> dict[str, Estimate]:
+def calibration_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
     """``brier``, ``log_loss``, ``expected_calibration_error``; binary also ``reliability[bin=i]`` and
     ``mean_score[bin=i]``.
 
@@ -59,8 +59,8 @@ def _calibration_error(counts: Floats, positives: Floats, scores: Floats) -> Est
     """sum_b |positives_b - sum of scores_b| / n, with a basic bootstrap interval: positives of a bin drawn anew as
     binomial.
 
-    The error of a perfectly calibrated score is above 0 by chance, and so is each resample above the figure; the
-    basic interval (twice the figure minus the resamples' quantiles) takes that bias back. Seeded: the same counts
+    The error of a perfectly calibrated score is above 0 by chance, and so is each resample above the value; the
+    basic interval (twice the value minus the resamples' quantiles) takes that bias back. Seeded: the same counts
     give the same interval.
 
     Reference: Naeini, Cooper and Hauskrecht (AAAI 2015) for the error; Davison and Hinkley, Bootstrap Methods (1997),

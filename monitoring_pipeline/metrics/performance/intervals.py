@@ -10,7 +10,7 @@ Z = 1.959963984540054  # the 97.5 % point of the standard normal
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure of ``n`` rows with its interval, ``low <= value <= high``; None where undefined (an interval: of one
+    """A value of ``n`` rows with its interval, ``low <= value <= high``; None where undefined (an interval: of one
     row).
     """
 
@@ -72,13 +72,13 @@ def mean(total: float, squares: float, n: int, least: float = -1e308) -> Estimat
 
 
 def normal(value: float, variance: float, n: int, least: float, most: float) -> Estimate:
-    """value ± Z sqrt(variance), cut to the figure's range."""
+    """value ± Z sqrt(variance), cut to the range of the metric."""
     half = Z * sqrt(max(variance, 0.0))
     return around(value, value - half, value + half, n, least, most)
 
 
 def logit(value: float, deviation: float, n: int, bound: float = 0.0) -> Estimate:
-    """expit(logit(value) ± Z deviation / (value (1 - value))), for figures in (0, 1); widened by ``bound``.
+    """expit(logit(value) ± Z deviation / (value (1 - value))), for values in (0, 1); widened by ``bound``.
 
     ``deviation`` is the standard error of the value itself. At 0 and 1, where it vanishes, Wilson's interval of n
     rows stands in.

@@ -40,11 +40,11 @@ def average_precision(outcome: OutcomeProfile, cls: int = 0) -> tuple[float | No
     return _precision_area(positive, negative)
 
 
-def ranking_figures(outcome: OutcomeProfile) -> dict[str, Estimate]:
+def ranking_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
     """``roc_auc`` and ``pr_auc``; of several classes each against the rest, then their macro and weighted means.
 
     Intervals: DeLong's on a logit scale for the ROC, Boyd's logit interval for precision-recall, widened by the
-    binning bound. The deviation of a mean is at most the mean of the deviations, which is used: the classes' figures
+    binning bound. The deviation of a mean is at most the mean of the deviations, which is used: the classes' values
     are correlated.
     """
     found: dict[str, list[tuple[Estimate, float]]] = {"roc_auc": [], "pr_auc": []}

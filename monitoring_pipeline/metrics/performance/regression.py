@@ -12,7 +12,7 @@ from monitoring_pipeline.profiles.outcome import REGRESSION_SUMS, OutcomeProfile
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-def regression_figures(outcome: OutcomeProfile) -> dict[str, Estimate]:
+def regression_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
     """``mae``, ``rmse``, ``bias``, ``mape`` (a share, over outcomes other than 0), ``r2``, ``error_p05`` …
     ``error_p95``.
 

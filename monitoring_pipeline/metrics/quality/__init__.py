@@ -1,7 +1,7 @@
-"""Whether a window's data is fit to be judged: volume, freshness, contract, missing and impossible values.
+"""Whether a window's data is fit for use: volume, freshness, contract, missing and impossible values.
 
-Belongs here: figures about the rows and columns of one window and their verdicts. Does not belong here: distances
-between distributions (``drift``) and how well the model did (``performance``).
+Belongs here: metrics of the rows and columns of one window. Does not belong here: what counts as a violation
+(``alerting``), distances between distributions (``drift``) and how well the model did (``performance``).
 """
 
 from monitoring_pipeline.metrics.quality.facts import WindowFacts

@@ -1,79 +1,57 @@
-"""Figures about the values of one column: missing, NaN, infinite, zero, constant, out of range, unseen."""
+"""Metrics of the values of one column: missing, NaN, infinite, zero, constant, out of range, unseen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-from monitoring_pipeline.metric_rows import QualityRow, ThresholdSource
-from monitoring_pipeline.metrics.quality.window import declared
-from monitoring_pipeline.monitors.declaration import ColumnThresholds, Thresholds
+from monitoring_pipeline.metrics.quality.rows import Rows, share
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
 
 LEAST_FOR_CONSTANT = 20  # fewer equal values prove nothing
-USUAL_VALUE = 0.5  # a value that most of the reference has may well fill a window: a day without rain
-_NOTHING = ColumnThresholds()
 
 
-def measure_columns(profile: Profile, reference: Profile | None, thresholds: Thresholds) -> list[QualityRow]:
-    """Rows per column in the profile's order. Shares of missing, NaN, infinite and zero are of all rows."""
+def measure_columns(rows: Rows, profile: Profile, reference: Profile | None) -> None:
+    """Adds the metrics of each column, in the profile's order, with the reference's own value of the same metric."""
     known = {(c.layout.name, c.layout.role): c for c in reference.columns} if reference is not None else {}
-    rows: list[QualityRow] = []
+    whole = profile.segment == EVERYTHING
     for column in profile.columns:
-        usual = known.get((column.layout.name, column.layout.role))
-        rows += _column(profile.segment, column, usual, thresholds)
-    return rows
+        _column(rows, column, known.get((column.layout.name, column.layout.role)), whole)
 
 
-def _column(
-    segment: str, column: ColumnProfile, usual: ColumnProfile | None, thresholds: Thresholds
-) -> Iterator[QualityRow]:
-    own = thresholds.columns.get(column.layout.name, _NOTHING)
+def _column(rows: Rows, column: ColumnProfile, usual: ColumnProfile | None, whole: bool) -> None:
+    """Shares of missing, NaN, infinite and zero are of all rows; those of values in a bin are of the values.
+
+    A segment gets the metrics that can differ in it: what breaks a column breaks it for everyone.
+    """
+    name, n, usual_n = column.layout.name, column.n, usual.n if usual is not None else 0
     numerical = column.layout.kind == "numerical"
-    yield _missing(segment, "missing_share", column.n_missing, column, usual, thresholds, own.missing_share)
-    if segment == EVERYTHING:  # what breaks a column breaks it for everyone; a segment tells what can differ in it
-        if numerical:
-            yield _missing(segment, "nan_share", column.n_nan, column, usual, thresholds, None)
-            yield _missing(segment, "inf_share", column.n_inf, column, usual, thresholds, None)
-        zero = column.n_zero / column.n if column.n else None
-        yield QualityRow(segment, column.layout.name, "zero_share", zero, None, "default", None, column.n)
-        yield _constant(segment, column, usual)
-    if numerical:
-        yield _strange(segment, "out_of_range_share", _outside, column, usual, thresholds, own.out_of_range_share)
-    else:
-        yield _strange(segment, "unseen_share", _unseen, column, usual, thresholds, own.unseen_share)
+    counts = [("missing_share", "n_missing")]
+    if whole and numerical:
+        counts += [("nan_share", "n_nan"), ("inf_share", "n_inf")]
+    for metric, field in counts:
+        rows.add(name, metric, share(getattr(column, field), n), n, share(getattr(usual, field, 0), usual_n))
+    n_values = column.n_values
+    if whole:
+        rows.add(name, "zero_share", share(column.n_zero, n), n)
+        _constant(rows, column, usual, n_values)
+    strange = _outside if numerical else _unseen
+    metric = "out_of_range_share" if numerical else "unseen_share"
+    before = share(strange(usual), usual.n_values) if usual is not None else None
+    rows.add(name, metric, share(strange(column), n_values), n_values, before)
 
 
-def _missing(
-    segment: str, metric: str, count: int, column: ColumnProfile, usual: ColumnProfile | None,
-    thresholds: Thresholds, pinned: float | None,
-) -> QualityRow:  # fmt: skip
-    """Violated above the pinned share, else above the reference's share plus ``missing_share_change``, whose sum is
-    shown.
+def _constant(rows: Rows, column: ColumnProfile, usual: ColumnProfile | None, n: int) -> None:
+    """1 when ``LEAST_FOR_CONSTANT`` or more values are all one, else 0; beside it the share of the reference's values
+    that stand in the same bin.
     """
-    value = count / column.n if column.n else None
-    threshold: float | None = None
-    source: ThresholdSource = "default"
-    if pinned is not None:
-        threshold, source = pinned, "declared"
-    elif usual is not None and usual.n:
-        change, source = declared(thresholds, "missing_share_change")
-        before = {"missing_share": usual.n_missing, "nan_share": usual.n_nan, "inf_share": usual.n_inf}[metric]
-        threshold = min(before / usual.n + change, 1.0)
-    violated = None if value is None or threshold is None else value > threshold
-    return QualityRow(segment, column.layout.name, metric, value, threshold, source, violated, column.n)
-
-
-def _constant(segment: str, column: ColumnProfile, usual: ColumnProfile | None) -> QualityRow:
-    """1 when ``LEAST_FOR_CONSTANT`` or more values are all one; violated unless most of the reference stands in that
-    bin.
-    """
-    n = column.n_values
+    name = column.layout.name
     if n < LEAST_FOR_CONSTANT:
-        return QualityRow(segment, column.layout.name, "constant", None, 0.0, "default", None, n)
+        rows.add(name, "constant", None, n)
+        return
     constant = _is_constant(column)
-    violated = constant and not (usual is not None and _share_of_bin(usual, int(column.counts.argmax())) > USUAL_VALUE)
-    return QualityRow(segment, column.layout.name, "constant", float(constant), 0.0, "default", violated, n)
+    before = None
+    if constant and usual is not None:
+        before = share(float(usual.counts[int(column.counts.argmax())]), usual.n_values)
+    rows.add(name, "constant", float(constant), n, before)
 
 
 def _is_constant(column: ColumnProfile) -> bool:
@@ -83,10 +61,6 @@ def _is_constant(column: ColumnProfile) -> bool:
     return int((column.counts > 0).sum()) == 1 and int(column.counts[-1]) == 0
 
 
-def _share_of_bin(column: ColumnProfile, index: int) -> float:
-    return float(column.counts[index] / column.n_values) if column.n_values else 0.0
-
-
 def _outside(column: ColumnProfile) -> int:
     """Values below the reference's least or above its greatest: the underflow and the overflow bin."""
     return int(column.counts[0]) + int(column.counts[-1])
@@ -94,23 +68,3 @@ def _outside(column: ColumnProfile) -> int:
 
 def _unseen(column: ColumnProfile) -> int:
     return int(column.counts[-1])
-
-
-def _strange(
-    segment: str, metric: str, count: Callable[[ColumnProfile], int], column: ColumnProfile,
-    usual: ColumnProfile | None, thresholds: Thresholds, pinned: float | None,
-) -> QualityRow:  # fmt: skip
-    """Violated above the pinned share, else above the monitor's plus the reference's own (categories beyond those it
-    kept).
-    """
-    n = column.n_values
-    if pinned is not None:
-        threshold: float = pinned
-        source: ThresholdSource = "declared"
-    else:
-        threshold, source = declared(thresholds, metric)
-        if usual is not None and usual.n_values:
-            threshold = min(threshold + count(usual) / usual.n_values, 1.0)
-    value = count(column) / n if n else None
-    violated = None if value is None else value > threshold
-    return QualityRow(segment, column.layout.name, metric, value, threshold, source, violated, n)

@@ -14,9 +14,8 @@ class WindowFacts:
 
     ``n_rows`` was kept, after ``n_duplicates`` and ``n_quarantined`` (by reason in ``quarantine``) were set aside.
     ``usual_rows``: rows of earlier windows at the same hour of the week (daily windows: day of the week).
-    ``freshness_seconds``: end of the window minus its last event; None without events. ``coverage`` and ``mature``:
-    the labelled share in [0, 1] and whether it should be complete; None where nothing is labelled yet or no ground
-    truth is declared.
+    ``freshness_seconds``: end of the window minus its last event; None without events. ``coverage``: the
+    labelled share in [0, 1]; None where nothing is labelled yet or no ground truth is declared.
     """
 
     n_rows: int
@@ -27,7 +26,6 @@ class WindowFacts:
     usual_rows: tuple[int, ...] = ()
     freshness_seconds: float | None = None
     coverage: float | None = None
-    mature: bool = False
 
     @property
     def n_received(self) -> int:

@@ -1,62 +1,35 @@
-"""Figures about whole windows: volume, freshness, duplicates, quarantine, label coverage."""
+"""Metrics of whole windows: volume, freshness, duplicates, quarantine, label coverage."""
 
 from __future__ import annotations
 
 from statistics import median
 
-from monitoring_pipeline.metric_rows import ROW_COLUMN, QualityRow, ThresholdSource
+from monitoring_pipeline.measurements import WHOLE_ROWS
 from monitoring_pipeline.metrics.quality.facts import WindowFacts
-from monitoring_pipeline.monitors.declaration import Thresholds
-from monitoring_pipeline.profiles.profile import Profile
+from monitoring_pipeline.metrics.quality.rows import Rows, share
 
 LEAST_PAST = 2  # windows needed before the usual volume means anything
 
 
-def measure_window(profile: Profile, facts: WindowFacts, thresholds: Thresholds) -> list[QualityRow]:
-    """Rows of column ``*``. Shares are of the rows received: kept, duplicate and quarantined together."""
-    segment, n, received = profile.segment, facts.n_rows, facts.n_received
-    rows = [
-        QualityRow(segment, ROW_COLUMN, "rows", float(n), None, "default", None, n),
-        _volume(segment, facts, thresholds),
-        QualityRow(segment, ROW_COLUMN, "freshness_seconds", facts.freshness_seconds, None, "default", None, n),
-        _share(segment, "duplicate_share", facts.n_duplicates, received, thresholds, None),
-        _share(segment, "quarantined_share", facts.n_quarantined, received, thresholds, _reasons(facts)),
-    ]
+def measure_window(rows: Rows, facts: WindowFacts) -> None:
+    """Adds the metrics of column ``*``. Shares are of the rows received: kept, duplicate and quarantined together."""
+    n, received = facts.n_rows, facts.n_received
+    rows.add(WHOLE_ROWS, "rows", float(n), n)
+    _volume(rows, facts)
+    rows.add(WHOLE_ROWS, "freshness_seconds", facts.freshness_seconds, n)
+    rows.add(WHOLE_ROWS, "duplicate_share", share(facts.n_duplicates, received), received)
+    quarantined = share(facts.n_quarantined, received)
+    rows.add(WHOLE_ROWS, "quarantined_share", quarantined, received, detail=_reasons(facts))
     if facts.coverage is not None:
-        threshold, source = declared(thresholds, "label_coverage")
-        violated = facts.coverage < threshold if facts.mature else None
-        rows.append(
-            QualityRow(segment, ROW_COLUMN, "label_coverage", float(facts.coverage), threshold, source, violated, n)
-        )
-    return rows
+        rows.add(WHOLE_ROWS, "label_coverage", float(facts.coverage), n)
 
 
-def declared(thresholds: Thresholds, name: str) -> tuple[float, ThresholdSource]:
-    """A threshold of the monitor and whether its declaration says it."""
-    return getattr(thresholds, name), "declared" if name in thresholds.model_fields_set else "default"
-
-
-def _volume(segment: str, facts: WindowFacts, thresholds: Thresholds) -> QualityRow:
-    """Rows over the median of the usual; the threshold shown is the bound on the side the ratio lies."""
-    low, high = thresholds.volume_ratio
-    source: ThresholdSource = "declared" if "volume_ratio" in thresholds.model_fields_set else "default"
+def _volume(rows: Rows, facts: WindowFacts) -> None:
+    """Rows over the median of the usual; undefined with fewer than ``LEAST_PAST`` earlier windows, or empty ones."""
     usual = median(facts.usual_rows) if len(facts.usual_rows) >= LEAST_PAST else 0
-    if usual <= 0:
-        return QualityRow(segment, ROW_COLUMN, "volume_ratio", None, low, source, None, facts.n_rows)
-    ratio = facts.n_rows / usual
-    violated = not low <= ratio <= high
-    threshold = low if ratio < 1 else high
-    detail = f"{facts.n_rows} rows, usually {usual:g}" if violated else None
-    return QualityRow(segment, ROW_COLUMN, "volume_ratio", ratio, threshold, source, violated, facts.n_rows, detail)
-
-
-def _share(
-    segment: str, metric: str, count: int, received: int, thresholds: Thresholds, detail: str | None
-) -> QualityRow:
-    threshold, source = declared(thresholds, metric)
-    value = count / received if received else None
-    violated = None if value is None else value > threshold
-    return QualityRow(segment, ROW_COLUMN, metric, value, threshold, source, violated, received, detail)
+    ratio = facts.n_rows / usual if usual > 0 else None
+    detail = f"{facts.n_rows} rows, usually {usual:g}" if usual > 0 else None
+    rows.add(WHOLE_ROWS, "volume_ratio", ratio, facts.n_rows, detail=detail)
 
 
 def _reasons(facts: WindowFacts) -> str | None:

@@ -1,0 +1,26 @@
+"""The version of the policy that verdicts are judged by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pydantic import BaseModel
+
+from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS, Monitor
+
+POLICY = 1  # raise it when this package judges the same measurement by the same declaration differently
+
+
+def policy_version(monitor: Monitor) -> str:
+    """12 hex digits over everything a verdict depends on beside its measurement.
+
+    That is ``thresholds`` and ``labels`` of the declaration with the defaults, which of them were declared (a verdict
+    says so), and ``POLICY``.
+    """
+    content = [POLICY, DRIFT_THRESHOLDS, _content(monitor.thresholds), _content(monitor.labels)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _content(declared: BaseModel) -> list[object]:
+    return [declared.model_dump(mode="json"), sorted(declared.model_fields_set)]

@@ -21,6 +21,8 @@ LAYERS: list[set[str]] = [
     {"graph"},
     {"stages", "example"},
     {"demo", "exporter"},
+    {"alerting"},
+    {"metrics"},
     {"engines", "collector", "serving"},
     {"prediction_log"},
     {"lake"},
@@ -29,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"metrics"},
     {"profiles"},
     {"monitors"},
-    {"records", "measurements"},
+    {"records", "metric_rows", "measurements"},
     {"windows", "errors", "settings", "resources"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

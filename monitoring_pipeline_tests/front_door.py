@@ -25,6 +25,7 @@ from monitoring_pipeline_tests.conftest import fresh_database
 
 WHEN = (
     "computed_at",
+    "judged_at",
     "run_id",
     "as_known_at",
     "revision_id",

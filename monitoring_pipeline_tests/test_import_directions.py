@@ -21,8 +21,6 @@ LAYERS: list[set[str]] = [
     {"graph"},
     {"stages", "example"},
     {"demo", "exporter"},
-    {"alerting"},
-    {"metrics"},
     {"engines", "collector", "serving"},
     {"prediction_log"},
     {"lake"},
@@ -31,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"metrics"},
     {"profiles"},
     {"monitors"},
-    {"records", "metric_rows", "measurements"},
+    {"records", "measurements"},
     {"windows", "errors", "settings", "resources"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.stages.catalogue import STAGES
 
 HOURLY = "10 * * * *"
 INGESTION = dg.AutomationCondition.on_cron(HOURLY).with_label("hourly, ten past, once the window has ended")
@@ -23,14 +24,8 @@ REFERENCE = (
     & ~dg.AutomationCondition.in_progress()
 ).with_label("at once when there is none, and hourly as long as it fails")
 
-AUTOMATION: dict[str, dg.AutomationCondition | None] = {
-    "predictions": INGESTION,
-    "profile": NEWEST_WINDOW,
-    "ground_truth": NEWEST_WINDOW,
-    "quality": NEWEST_WINDOW,
-    "drift": NEWEST_WINDOW,
-    "performance": NEWEST_WINDOW,
-}
+CONDITIONS = {"hourly": INGESTION, "eager": NEWEST_WINDOW}
+AUTOMATION: dict[str, dg.AutomationCondition | None] = {stage.asset: CONDITIONS[stage.automation] for stage in STAGES}
 
 
 def is_automated(monitor: Monitor, today: datetime | None = None) -> bool:

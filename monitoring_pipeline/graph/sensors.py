@@ -14,12 +14,12 @@ from monitoring_pipeline.graph.orphans import UNFINISHED, end_orphans
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.stages import staleness
+from monitoring_pipeline.stages.catalogue import assets_from
 from monitoring_pipeline.windows import runs_of
 
 MAX_ATTEMPTS = 3
 MONITOR_TAG = "monitoring/monitor"
-REASON_TAG = "monitoring/reason"
-ASSETS_OF = {"rows": WINDOWED, "labels": AFTER_LABELS}
+STAGE_TAG = "monitoring/from_stage"
 
 
 def stale_windows_sensor(monitor: Monitor) -> dg.SensorDefinition:
@@ -41,8 +41,8 @@ def stale_windows_sensor(monitor: Monitor) -> dg.SensorDefinition:
         stale = staleness.stale(monitoring.stage_context(monitor, run_id="sensor"), MAX_ATTEMPTS)
         if not any(stale.values()):
             yield dg.SkipReason("nothing is stale")
-        for reason, windows in stale.items():
-            yield from _requests(monitor, reason, windows)
+        for stage, windows in stale.items():
+            yield from _requests(monitor, stage, windows)
 
     return stale_windows
 
@@ -67,19 +67,20 @@ def new_labels_sensor(monitor: Monitor) -> dg.SensorDefinition:
         if not found.count or found.newest_window is None:
             yield dg.SkipReason("no label file is new" if not found.count else "no window is ingested yet")
             return
-        yield from _requests(monitor, "labels", [found.newest_window])
+        yield from _requests(monitor, "ground_truth", [found.newest_window])
 
     return new_labels
 
 
-def _requests(monitor: Monitor, reason: str, windows: Sequence[Window]) -> Iterator[dg.RunRequest]:
-    """One request an island. Tags, not run keys: a run key would keep a failed range from ever being asked for
-    again.
+def _requests(monitor: Monitor, stage: str, windows: Sequence[Window]) -> Iterator[dg.RunRequest]:
+    """One request an island, for the stage and all after it.
+
+    Tags, not run keys: a run key would keep a failed range from ever being asked for again.
     """
     for first, last in runs_of(windows):
         yield dg.RunRequest(
-            asset_selection=[asset_key(monitor, name) for name in ASSETS_OF[reason]],
-            tags={**range_tags(monitor, first, last), MONITOR_TAG: monitor.name, REASON_TAG: reason},
+            asset_selection=[asset_key(monitor, name) for name in assets_from(stage)],
+            tags={**range_tags(monitor, first, last), MONITOR_TAG: monitor.name, STAGE_TAG: stage},
         )
 
 

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import Connection
 
 from monitoring_pipeline.lake.sources.files import list_files, list_labels, list_predictions
 from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.stages.catalogue import STAGES
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.ingestion import index
 from monitoring_pipeline.warehouse import ledger
 
 MOST_NEW_FILES = 500  # that are looked at between two runs: a sensor's tick has a minute
-Cause = Literal["rows", "labels"]
-
-# A changed declaration is not here: it makes every window of the past differ, and whether to go back is the owner's
-# choice.
-CAUSE_OF: dict[str, Cause] = {
-    "source": "rows",
-    "data": "rows",
-    "reference": "rows",
-    "baseline": "rows",
-    "failed": "rows",
-    "labels": "labels",
-}
+OWNERS_CHOICE = frozenset({"config", "policy"})
+"""A changed declaration makes every window of the past differ; whether to go back is the owner's choice."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +26,21 @@ class NewLabels:
     newest_window: Window | None
 
 
-def stale(stages: StageContext, max_attempts: int) -> dict[Cause, list[Window]]:
-    """Windows to materialize again, by cause, in order; a window stale for both is under ``rows``, which redoes all.
+def stale(stages: StageContext, max_attempts: int) -> dict[str, list[Window]]:
+    """Windows to materialize again, in order, by the first of their stages that is stale: it and what follows run again.
 
     Files that have come since are looked at first, unless they are so many that a run had better do it.
     """
     _look_at_new_files(stages)
     found = stages.warehouse.run(lambda conn: ledger.stale_windows(conn, stages.monitor.name, max_attempts))
-    causes: dict[Window, Cause] = dict.fromkeys(
-        stages.warehouse.run(lambda conn: _gaps(conn, stages.monitor.name)), "rows"
+    first: dict[Window, str] = dict.fromkeys(
+        stages.warehouse.run(lambda conn: _gaps(conn, stages.monitor.name)), STAGES[0].name
     )
+    order = {stage.name: i for i, stage in enumerate(STAGES)}
     for one in found:
-        cause = CAUSE_OF.get(one.reason)
-        if cause is not None and causes.get(one.window) != "rows":
-            causes[one.window] = cause
-    return {
-        "rows": sorted(w for w, cause in causes.items() if cause == "rows"),
-        "labels": sorted(w for w, cause in causes.items() if cause == "labels"),
-    }
+        if one.reason not in OWNERS_CHOICE and order[one.stage] < order.get(first.get(one.window, ""), len(order)):
+            first[one.window] = one.stage
+    return {stage.name: sorted(w for w, name in first.items() if name == stage.name) for stage in STAGES}
 
 
 def unreadable_files(stages: StageContext) -> dict[str, str]:

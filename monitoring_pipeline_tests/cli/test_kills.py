@@ -18,7 +18,7 @@ from monitoring_pipeline_tests.toy import ready
 
 DAYS = 5
 RANGE = ("run", "toy", "--from", "2024-03-01", "--to", f"2024-03-{DAYS:02d}")
-STAGES = ("ingestion", "profile", "ground_truth", "quality", "drift", "performance")
+STAGES = ("ingestion", "profile", "ground_truth", "quality", "drift", "performance", "verdicts")
 
 
 def done_stages(shell: Shell) -> int:
@@ -87,7 +87,7 @@ def test_two_runs_of_the_same_windows_at_once(shell: Shell, other_shell: Shell) 
     assert [process.returncode for process in both] == [0, 0], said
     assert other_shell(*RANGE[:-1], "2024-03-03").returncode == 0
     assert_same(shell.views(), other_shell.views())
-    revisions = shell.query("select count(*) as n from monitoring.drift_metric where superseded_at is not null")
+    revisions = shell.query("select count(*) as n from monitoring.measurement where superseded_at is not null")
     assert revisions["n"].tolist() == [0]
 
 

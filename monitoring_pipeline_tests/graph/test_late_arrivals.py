@@ -8,8 +8,9 @@ from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor, asked
 from monitoring_pipeline_tests.toy import ready
 
-AFTER_LABELS = ("ground_truth", "quality", "drift", "performance")
-EVERYTHING = ("predictions", "profile", "ground_truth", "quality", "drift", "performance")
+AFTER_LABELS = ("ground_truth", "quality", "drift", "performance", "verdicts")
+AFTER_DRIFT = ("drift", "performance", "verdicts")
+EVERYTHING = ("predictions", "profile", "ground_truth", "quality", "drift", "performance", "verdicts")
 
 
 def test_four_late_days_become_two_range_runs(door: FrontDoor) -> None:
@@ -28,7 +29,11 @@ def test_four_late_days_become_two_range_runs(door: FrontDoor) -> None:
         ("2024-03-02", "2024-03-03", AFTER_LABELS),
         ("2024-03-06", "2024-03-07", AFTER_LABELS),
     ]
-    assert {r.tags["monitoring/reason"] for r in requests} == {"labels"}
+    assert {r.tags["monitoring/from_stage"] for r in requests} == {"ground_truth"}
+    assert all(door.do(monitor, request) for request in requests)
+    # The days after are compared with days whose outcomes changed.
+    requests = door.ask(monitor, "stale_windows")
+    assert asked(requests) == [("2024-03-04", "2024-03-04", AFTER_DRIFT), ("2024-03-08", "2024-03-08", AFTER_DRIFT)]
     assert all(door.do(monitor, request) for request in requests)
     assert door.ask(monitor, "stale_windows") == door.ask(monitor, "new_labels") == []
 
@@ -36,6 +41,8 @@ def test_four_late_days_become_two_range_runs(door: FrontDoor) -> None:
     it.write_labels(late.iloc[1::2], "second")
     for request in door.ask(monitor, "new_labels") + door.ask(monitor, "stale_windows"):
         assert door.do(monitor, request)
+    requests = door.ask(monitor, "stale_windows")
+    assert len(requests) == 2 and all(door.do(monitor, request) for request in requests)
     requests = door.ask(monitor, "stale_windows")
     assert len(requests) == 2 and all(door.do(monitor, request) for request in requests)
     assert door.ask(monitor, "stale_windows") == []

@@ -56,8 +56,8 @@ def test_a_range_makes_rows_and_a_second_run_changes_nothing(door: FrontDoor, ta
     for view in ("drift_current", "quality_current", "performance_current"):
         assert door.query(per_window.format(view)).iat[0, 0] == DAYS, view
 
-    revisions = "select count(*) from monitoring.{}_metric"
-    before = {kind: door.query(revisions.format(kind)).iat[0, 0] for kind in ("drift", "quality", "performance")}
+    revisions = "select count(*) from monitoring.measurement where family = '{}'"
+    before = {kind: door.query(revisions.format(kind)).iat[0, 0] for kind in ("drift", "quality", "realized")}
     assert door.run(monitor, 0, DAYS - 1) is None
     assert {kind: door.query(revisions.format(kind)).iat[0, 0] for kind in before} == before
     assert door.views() == first

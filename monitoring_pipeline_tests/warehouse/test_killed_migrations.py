@@ -32,8 +32,8 @@ create table monitoring_migrations.yoyo_lock ("locked" int default 1, "ctime" ti
   primary key ("locked"));
 """
 YOYO_TABLES = """
-create table monitoring_migrations._yoyo_log ("id" varchar(36), "migration_hash" varchar(64), "migration_id" varchar(255),
-  "operation" varchar(10), "username" varchar(255), "hostname" varchar(255), "comment" varchar(255),
+create table monitoring_migrations._yoyo_log ("id" varchar(36), "migration_hash" varchar(64),
+  "migration_id" varchar(255), "operation" varchar(10), "username" varchar(255), "hostname" varchar(255), "comment" varchar(255),
   "created_at_utc" timestamp, primary key ("id"));
 create table monitoring_migrations._yoyo_version ("version" int not null primary key, "installed_at_utc" timestamp);
 create table monitoring_migrations._yoyo_migration ("migration_hash" varchar(64), "migration_id" varchar(255),
@@ -47,8 +47,11 @@ KILL_SWITCH = """
 create table public.kill_switch (statement bigint);
 insert into public.kill_switch values (0);
 create sequence public.statements_seen;
+create sequence public.comments_seen;
 create function public.kill() returns event_trigger language plpgsql as $$
 begin
+  -- Four statements in five are comments, and come in a row: every tenth is enough, in a seventh of the time.
+  if tg_tag = 'COMMENT' and nextval('public.comments_seen') % 10 <> 0 then return; end if;
   if nextval('public.statements_seen') = (select statement from public.kill_switch) then
     perform pg_terminate_backend(pg_backend_pid());
   end if;
@@ -137,6 +140,7 @@ def test_killed_between_every_two_commands_while_taking_over_a_half_applied_migr
     assert kill_at_every_command(engine, fresh) > len(migration_files())
 
 
+@pytest.mark.slow
 def test_killed_between_every_two_statements_of_every_migration(engine: Engine, fresh: Snapshot) -> None:
     run(engine, KILL_SWITCH)
     before = now(engine)
@@ -149,7 +153,8 @@ def test_killed_between_every_two_statements_of_every_migration(engine: Engine, 
 
 
 def killed_at_statement(engine: Engine, statement: int) -> bool:
-    run(engine, f"update public.kill_switch set statement = {statement}; select setval('public.statements_seen', 1, false)")
+    restart = "select setval('public.statements_seen', 1, false), setval('public.comments_seen', 1, false)"
+    run(engine, f"update public.kill_switch set statement = {statement}; {restart}")
     try:
         return not migrations.migrate(engine)
     except WarehouseError:
@@ -164,14 +169,14 @@ def test_killed_at_arbitrary_moments(engine: Engine, fresh: Snapshot) -> None:
     assert migrate_in_child(engine, kill_at=0) == 0
     whole = time.perf_counter() - began
     run(engine, EMPTY)
-    for share in range(1, 16):
+    for share in range(1, 9):
         child = os.fork()
         if not child:
             try:
                 migrations.migrate(create_engine(engine.url, poolclass=NullPool))
             finally:
                 os._exit(0)
-        time.sleep(whole * share / 15)
+        time.sleep(whole * share / 8)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         migrations.migrate(engine)
@@ -179,7 +184,9 @@ def test_killed_at_arbitrary_moments(engine: Engine, fresh: Snapshot) -> None:
         run(engine, EMPTY)
 
 
-def leave_as_yoyo_did(engine: Engine, applied: int, marked: int, logged: int | None = None, locked: bool = True) -> None:
+def leave_as_yoyo_did(
+    engine: Engine, applied: int, marked: int, logged: int | None = None, locked: bool = True
+) -> None:
     """``applied`` migrations' statements, of them ``logged`` in yoyo's log and ``marked`` as applied."""
     run(engine, EMPTY + YOYO_LOCK + YOYO_TABLES)
     with engine.begin() as connection:

@@ -33,7 +33,8 @@ create table monitoring_migrations.yoyo_lock ("locked" int default 1, "ctime" ti
 """
 YOYO_TABLES = """
 create table monitoring_migrations._yoyo_log ("id" varchar(36), "migration_hash" varchar(64),
-  "migration_id" varchar(255), "operation" varchar(10), "username" varchar(255), "hostname" varchar(255), "comment" varchar(255),
+  "migration_id" varchar(255), "operation" varchar(10), "username" varchar(255), "hostname" varchar(255),
+  "comment" varchar(255),
   "created_at_utc" timestamp, primary key ("id"));
 create table monitoring_migrations._yoyo_version ("version" int not null primary key, "installed_at_utc" timestamp);
 create table monitoring_migrations._yoyo_migration ("migration_hash" varchar(64), "migration_id" varchar(255),

@@ -114,7 +114,11 @@ class Warehouse:
     # -- getting there ---------------------------------------------------------------------------------------------
 
     def _prepare(self, url: URL, dagster: URL) -> None:
-        with self._connect() as connection:
+        """Begun anew as a whole when the server goes away on the way: each part is done wholly or not at all."""
+        self._patiently(lambda: self._make_current(url, dagster))
+
+    def _make_current(self, url: URL, dagster: URL) -> None:
+        with self.engine.connect() as connection:
             version = connection.exec_driver_sql("show server_version_num").scalar_one()
         if int(version) // 10_000 < OLDEST_SERVER:
             raise WarehouseError(
@@ -133,12 +137,16 @@ class Warehouse:
         )
 
     def _connect(self) -> Connection:
+        return self._patiently(self.engine.connect)
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """``work``, begun anew while the server is away, shuts down or starts up. Raises WarehouseError in the end."""
         try:
             for attempt in self._attempts(OperationalError, InterfaceError):
                 with attempt:
                     if self.server and attempt.retry_state.attempt_number > 1:
                         self.server.start()  # a killed server is brought back; on the same port
-                    return self.engine.connect()
+                    return work()
         except (OperationalError, InterfaceError) as error:
             waited = "" if _is_hopeless(error) else f" for {self._patience:.0f} s"
             raise WarehouseError(f"cannot reach the database{waited}. {self._remedy(error)}") from error
@@ -193,6 +201,8 @@ def _create_if_missing(engine: Engine, url: URL, dagster: URL) -> None:
         except DBAPIError as error:
             if isinstance(error.orig, psycopg2.errors.DuplicateDatabase | psycopg2.errors.UniqueViolation):
                 return  # another process was quicker
+            if error.connection_invalidated:
+                raise
             raise WarehouseError(
                 f"Dagster's runs need a database {dagster.database!r} beside {url.database!r}, and this user may not"
                 f" create it; let an administrator run: create database {quoted} owner {url.username}"

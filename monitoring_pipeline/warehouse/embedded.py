@@ -102,7 +102,6 @@ class EmbeddedPostgres:
                 fcntl.flock(self._in_use, fcntl.LOCK_SH)
             try:
                 self._start_server(place)
-                _create_missing_databases(self._reach().url("postgres"))
             except BaseException:
                 self._forget_use()
                 raise
@@ -182,19 +181,40 @@ class EmbeddedPostgres:
     # -- the server ------------------------------------------------------------------------------------------------
 
     def _start_server(self, place: Path) -> None:
-        if _live_postmaster(place / "data") is None:
-            binaries = self._binaries(place)
-            if not (place / "data" / "PG_VERSION").exists():
-                self._create_cluster(place, binaries)
-            self._launch(place, binaries)
-        endpoint = _read_endpoint(place)
-        if endpoint is None:
-            raise WarehouseError(
-                f"{place}: the database's password file endpoint.json is gone;"
-                f" restore it, or delete {self.home} to begin anew"
-            )
-        port = int((place / "data" / "postmaster.pid").read_text().splitlines()[PORT_LINE])
-        self._endpoint = Endpoint(port, endpoint.password)
+        """A server that answers. One that a killed process left on its way up or down is waited for, and begun anew."""
+        import psycopg2
+
+        passing = (psycopg2.OperationalError, psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation)
+        deadline = time.monotonic() + START_LIMIT
+        while True:
+            self._await_settled(place, deadline)
+            if _live_postmaster(place / "data") is None:
+                binaries = self._binaries(place)
+                if not (place / "data" / "PG_VERSION").exists():
+                    self._create_cluster(place, binaries)
+                self._launch(place, binaries)
+            self._endpoint = _endpoint_of_live_server(place, self.home)
+            try:
+                if self._endpoint is not None:
+                    return _create_missing_databases(self._endpoint.url("postgres"))
+            except passing as error:
+                if time.monotonic() > deadline or "password authentication failed" in str(error):
+                    raise WarehouseError(
+                        f"the embedded Postgres does not answer; see {place / 'server.log'}. It said: {error}".strip()
+                    ) from error
+            time.sleep(0.05)
+
+    def _await_settled(self, place: Path, deadline: float) -> None:
+        """Wait until the server is ready, or is not there."""
+        while (state := _server_state(place / "data")) not in ("ready", None):
+            if state == "stopping":
+                self._stop_server(place)  # it takes no new connections, but may wait for old ones for ever
+            elif time.monotonic() > deadline:
+                raise WarehouseError(
+                    f"the embedded Postgres did not start in {START_LIMIT:.0f} s; see {place / 'server.log'}"
+                )
+            else:
+                time.sleep(0.02)
 
     def _binaries(self, place: Path) -> Path:
         """Directory of the Postgres programs, copied to where the unprivileged account can run them if it must be."""
@@ -215,8 +235,10 @@ class EmbeddedPostgres:
 
     def _create_cluster(self, place: Path, binaries: Path) -> None:
         """initdb beside, then rename: a crash leaves no half-made cluster."""
-        half = place / "data.creating"
-        shutil.rmtree(half, ignore_errors=True)
+        for left in place.glob("data.creating*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # A name of its own: the initdb of a killed process may still be writing to the one before.
+        half = place / f"data.creating-{secrets.token_hex(4)}"
         half.mkdir(mode=0o700)
         password_file = place / "password.creating"
         endpoint = Endpoint(0, secrets.token_urlsafe(24))
@@ -403,14 +425,37 @@ def _live_postmaster(data: Path) -> int | None:
 def _wait_until_ready(child: subprocess.Popen[bytes], data: Path) -> bool:
     deadline = time.monotonic() + START_LIMIT
     while time.monotonic() < deadline and child.poll() is None:
-        try:
-            lines = (data / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            lines = []
+        lines = _postmaster_file(data)
         if len(lines) > READY_LINE and lines[0] == str(child.pid) and lines[READY_LINE].strip() == "ready":
             return True
         time.sleep(0.02)
     return False
+
+
+def _postmaster_file(data: Path) -> list[str]:
+    try:
+        return (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _server_state(data: Path) -> str | None:
+    """starting, ready or stopping, as the server writes it; None when none is alive."""
+    if _live_postmaster(data) is None:
+        return None
+    lines = _postmaster_file(data)
+    return lines[READY_LINE].strip() if len(lines) > READY_LINE else "starting"
+
+
+def _endpoint_of_live_server(place: Path, home: Path) -> Endpoint | None:
+    """None when the server went away meanwhile. Raises WarehouseError without a password file."""
+    endpoint = _read_endpoint(place)
+    if endpoint is None:
+        raise WarehouseError(
+            f"{place}: the database's password file endpoint.json is gone; restore it, or delete {home} to begin anew"
+        )
+    lines = _postmaster_file(place / "data")
+    return Endpoint(int(lines[PORT_LINE]), endpoint.password) if len(lines) > READY_LINE else None
 
 
 def _wait_until_gone(data: Path, seconds: float) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import socket
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg2
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, text
 
 from monitoring_pipeline.errors import WarehouseError
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.warehouse import database
 from monitoring_pipeline.warehouse.database import Warehouse, normalized
 from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
+from monitoring_pipeline.warehouse.migrations import migrate
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg"])
@@ -125,6 +133,68 @@ def test_the_embedded_server_is_brought_back_when_killed(tmp_path: Path) -> None
             assert conn.execute(text("select current_database()")).scalar() == "dagster"
     assert not EmbeddedPostgres(settings.home).status.running
     shutil.rmtree(place)
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A server of the test's own, running."""
+    server = EmbeddedPostgres(tmp_path / "home").start()
+    place = server.status.place
+    yield server
+    EmbeddedPostgres(tmp_path / "home").stop()
+    shutil.rmtree(place)
+
+
+def test_an_embedded_server_on_its_way_down_is_waited_for_and_begun_anew(own_server: EmbeddedPostgres) -> None:
+    with _on_its_way_down(own_server), Warehouse.open(Settings(home=own_server.home.parent)) as warehouse:
+        assert warehouse.run(lambda conn: conn.execute(text("select 42")).scalar()) == 42
+
+
+def test_a_server_of_database_url_on_its_way_down_is_waited_for(own_server: EmbeddedPostgres) -> None:
+    settings = Settings(database_url=own_server.url())
+    with ThreadPoolExecutor() as pool, _on_its_way_down(own_server):
+        opening = pool.submit(Warehouse.open, settings, patience=30)
+        time.sleep(0.5)
+        assert not opening.done()
+        EmbeddedPostgres(own_server.home.parent).start()
+        with opening.result(timeout=30) as warehouse:
+            assert warehouse.run(lambda conn: conn.execute(text("select 42")).scalar()) == 42
+
+
+def test_a_server_that_goes_away_while_the_schema_is_made_is_waited_for(own_server: EmbeddedPostgres) -> None:
+    migrated = []
+
+    def interrupted(engine: Engine) -> bool:
+        migrated.append(1)
+        if len(migrated) == 1:
+            own_server.stop()
+        return migrate(engine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "migrate", interrupted)
+        with Warehouse.open(Settings(home=own_server.home.parent)) as warehouse, warehouse.transaction() as conn:
+            assert conn.execute(text("select count(*) from monitoring.monitor")).scalar() == 0
+    assert len(migrated) == 2
+
+
+@contextlib.contextmanager
+def _on_its_way_down(server: EmbeddedPostgres) -> Iterator[None]:
+    """It waits for its last client, and tells all others "the database system is shutting down"."""
+    url = server.url().replace("+psycopg2", "", 1)
+    last_client = psycopg2.connect(url)
+    pid = server.status.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            psycopg2.connect(url).close()
+        except psycopg2.OperationalError as error:
+            assert "the database system is shutting down" in str(error)
+            break
+        assert time.monotonic() < deadline
+    yield
+    last_client.close()
 
 
 def _cut(warehouse: Warehouse, pid: int) -> None:

@@ -132,6 +132,38 @@ def test_a_killed_server_comes_back_with_its_data(home: Path) -> None:
         assert query(server.url(), "select n from kept") == 7
 
 
+DIE_AT = """
+    import os, sys
+    from monitoring_pipeline.warehouse import embedded
+    home, step = sys.argv[1:]
+    if step == "initdb":
+        def begun(command, **options):
+            kept = {name: options[name] for name in ("user", "group", "env", "cwd") if name in options}
+            embedded.subprocess.Popen(command, **kept)
+            os._exit(9)
+        embedded.subprocess.run = begun
+    else:
+        setattr(embedded, step, lambda *_: os._exit(9))
+    embedded.EmbeddedPostgres(home).start().release()
+"""
+
+
+# Right after initdb was begun; right after the server was; right after it was told to stop.
+@pytest.mark.parametrize("step", ["initdb", "_wait_until_ready", "_wait_until_gone"])
+def test_a_command_right_after_a_killed_one_gets_its_server(shared_home: Path, step: str) -> None:
+    own = shared_home / f"killed at {step}"
+    own.mkdir()
+    if step == "initdb" and os.geteuid() == 0:
+        own.chmod(0o755)
+    try:
+        for _ in range(1 if step == "initdb" else 4):
+            assert python(DIE_AT, own, step).wait(60) == 9
+            with EmbeddedPostgres(own) as server:
+                assert query(server.url()) == 1
+    finally:
+        EmbeddedPostgres(own).stop()
+
+
 def test_a_reused_process_number_is_not_taken_for_the_server(home: Path) -> None:
     with EmbeddedPostgres(home) as server:
         place = server.status.place

@@ -176,3 +176,21 @@ def test_a_user_who_may_not_create_schemas_is_told_what_to_grant(empty: Engine, 
             weak.dispose()
         finally:
             conn.exec_driver_sql(f"drop role {role}")
+
+
+def test_a_migration_is_run_as_it_stands(empty: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrations_dir = changed_sql(tmp_path, monkeypatch) / "migrations"
+    (migrations_dir / "9998_verbatim.sql").write_text(
+        "create function public.said(what text) returns text language plpgsql as $body$\n"
+        "begin return what || ' % %% :name %(n)s' || E'\\t' || '{0}'::text; end $body$;\n"
+        "do $$ begin perform public.said('; -- no end'); end $$;\n"
+    )
+    migrations.migrate(empty)
+    with empty.connect() as conn:
+        assert conn.execute(text("select public.said('100')")).scalar() == "100 % %% :name %(n)s\t{0}"
+
+
+def test_the_names_of_migrations_fit_their_marks() -> None:
+    names = [path.stem for path in (data_dir("sql") / "migrations").glob("*.sql")]
+    assert max(map(len, names)) <= 32, "the width of alembic_version.version_num"
+    assert len({name[:4] for name in names}) == len(names), "two migrations have the same number"

@@ -13,7 +13,7 @@ from scipy import stats
 
 from monitoring_pipeline.alerting import judge_drift
 from monitoring_pipeline.measurements import same_values
-from monitoring_pipeline.metrics.drift import METHODS, measure_drift
+from monitoring_pipeline.metrics.drift import METHODS, Compared, measure_drift, measure_drifts
 from monitoring_pipeline.metrics.drift.kolmogorov_smirnov import p_value
 from monitoring_pipeline.monitors.declaration import Thresholds
 from monitoring_pipeline_tests.metrics.counting import categorical, categorical_layout, numerical, numerical_layout
@@ -277,6 +277,29 @@ def test_a_measurement_says_what_it_is_about():
     few = measured(*sides, methods=["vanished_share", "psi"])
     assert set(few.keys.metrics) == {"psi", "vanished_share"} and len(few.keys) == 4
     assert rows(few)["moves", "psi"] == rows(found)["moves", "psi"]
+
+
+def test_many_comparisons_at_once_measure_as_each_alone():
+    random = np.random.default_rng(5)
+    layouts = [numerical_layout(random.normal(0, 1, 400), bins, name=f"x{bins}") for bins in (3, 20)]
+    named = categorical_layout("abcdefg")
+    compared = []
+    for i in range(6):
+        sides = [
+            [numerical(layout, random.normal(i / 9, 1, n)) for layout in layouts[: i % 3]]
+            + [categorical(named, random.choice(list("abcdefgh"), n))] * (i % 2)
+            for n in (500, 50 * i)
+        ]
+        compared.append(Compared(f"v{i}", "previous", f"c={i}", *sides))
+    for methods in (None, ("psi", "missing_share_change")):
+        together = measure_drifts(compared, methods)
+        for one, found in zip(compared, together, strict=True):
+            alone = measure_drift(
+                one.reference_columns, one.current_columns, model_version=one.model_version, baseline=one.baseline,
+                segment=one.segment, methods=methods,
+            )  # fmt: skip
+            assert same_values(found, alone) and found.keys is alone.keys
+    assert measure_drifts([]) == []
 
 
 def test_columns_that_only_one_side_has_are_left_out():

@@ -95,8 +95,8 @@ def test_areas_lie_within_their_bound_and_closer_in_practice():
     for seed in range(5):
         actual, scores, predicted = binary(seed=seed)
         outcome = classified(score_layout(scores), actual, scores, predicted)
-        for figure, exact in ((roc_auc, sk.roc_auc_score), (average_precision, sk.average_precision_score)):
-            value, bound = figure(outcome)
+        for area, exact in ((roc_auc, sk.roc_auc_score), (average_precision, sk.average_precision_score)):
+            value, bound = area(outcome)
             assert abs(exact(actual, scores) - value) <= min(bound, 1.5e-3)
 
 
@@ -113,17 +113,17 @@ def test_areas_within_their_bound_whatever_the_bins(rows, edges):
     actual, scores = (np.array(x) for x in zip(*rows, strict=True))
     layout = OutcomeLayout("binary", ("0", "1"), ("1",), tuple(sorted(edges)))
     outcome = classified(layout, actual, scores, (scores > 0.5).astype(int))
-    figures = sound(measure_outcome(outcome))
-    for metric, figure, exact in (
+    found = sound(measure_outcome(outcome))
+    for metric, area, exact in (
         ("roc_auc", roc_auc, sk.roc_auc_score),
         ("pr_auc", average_precision, sk.average_precision_score),
     ):
-        value, bound = figure(outcome)
+        value, bound = area(outcome)
         if 0 < actual.sum() < len(actual):
             assert abs(exact(actual, scores) - value) <= bound + 1e-9
-            assert figures[metric].low - 1e-9 <= exact(actual, scores) <= figures[metric].high + 1e-9
+            assert found[metric].low - 1e-9 <= exact(actual, scores) <= found[metric].high + 1e-9
         else:
-            assert figures[metric].value is None
+            assert found[metric].value is None
 
 
 def test_any_threshold_is_exact_at_an_edge():

@@ -110,6 +110,7 @@ def two_passes(reference: Path, current: Path) -> None:
 
 
 def _full_pass(reference: Path, current: Path, passes: int) -> None:
+    from monitoring_pipeline.alerting import judge_drift, judge_performance, judge_quality
     from monitoring_pipeline.engines.duckdb import DuckDBEngine
     from monitoring_pipeline.metrics.drift import measure_drift
     from monitoring_pipeline.metrics.performance import measure_performance
@@ -127,11 +128,16 @@ def _full_pass(reference: Path, current: Path, passes: int) -> None:
             [now] = engine.profile(rows, layouts, (), "day")
             [labelled] = engine.profile_outcomes(rows, layouts, (), 1, "day")
         drift = measure_drift(
-            before.columns, now.columns, baseline="training", segment="*", thresholds=thresholds, methods=METHODS
+            before.columns, now.columns, model_version="1", baseline="training", segment="*", methods=METHODS
         )
-        quality = measure_quality(now, before, WindowFacts(n_rows=now.n_rows), thresholds)
-        performance = measure_performance(labelled, labelled_before, thresholds=thresholds, coverage=1.0, mature=True)
-        return len(drift) + len(quality) + len(performance)
+        quality = measure_quality(now, before, WindowFacts(n_rows=now.n_rows))
+        performance = measure_performance(labelled, labelled_before)
+        verdicts = (
+            judge_drift(drift, thresholds),
+            judge_quality(quality, thresholds, mature=True),
+            judge_performance(performance, thresholds, mature=True),
+        )
+        return sum(verdict.flagged.size for verdict in verdicts)
 
     report(work, 3)
 

@@ -19,6 +19,7 @@ import duckdb
 from monitoring_pipeline.metric_rows import DriftRow
 
 from benchmarks.data import MONITOR, relation, write
+from monitoring_pipeline.alerting import Verdict, judge_drift, judge_performance
 from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.metrics.drift import measure_drift
 from monitoring_pipeline.metrics.performance import measure_performance
@@ -74,9 +75,10 @@ def _fill(warehouse: Warehouse, home: Path, days: int) -> tuple[Reference, Windo
 
 
 def _ask(warehouse: Warehouse, reference: Reference, span: Window) -> Asked:
-    def drift(profile: Profile) -> list[DriftRow]:
+    def drift(profile: Profile) -> Verdict:
         before, now = reference.profile.columns, profile.columns
-        return measure_drift(before, now, baseline="training", segment="*", thresholds=MONITOR.thresholds)
+        measurement = measure_drift(before, now, model_version="1", baseline="training", segment="*")
+        return judge_drift(measurement, MONITOR.thresholds)
 
     def merged_drift() -> None:
         with warehouse.transaction() as conn:
@@ -89,7 +91,7 @@ def _ask(warehouse: Warehouse, reference: Reference, span: Window) -> Asked:
     def performance() -> None:
         with warehouse.transaction() as conn:
             labelled = merge_labelled(profile_store.load_labelled(conn, MONITOR.name, span, "*"))
-        assert measure_performance(labelled, None, thresholds=MONITOR.thresholds, coverage=1.0, mature=True)
+        assert judge_performance(measure_performance(labelled, None), MONITOR.thresholds, mature=True)
 
     return Asked(*(_best_ms(work) for work in (merged_drift, daily_drift, performance)))
 

@@ -89,12 +89,13 @@ def _plan(keys: MetricKeys, thresholds: Thresholds) -> _QualityPlan:
         for (metric, _), pin in zip(pairs, pinned, strict=True)
     ]
 
-    def at(*metrics: str) -> NDArray[np.intp]:
+    def unpinned(*metrics: str) -> NDArray[np.intp]:
         found = [i for i, (metric, _) in enumerate(pairs) if metric in metrics and pinned[i] is None]
         return np.array(found, np.intp)
 
     return _QualityPlan(
-        *unzipped(each), at(*RISING), at(*STRANGE), at("constant"), at("label_coverage"), at("volume_ratio"),
+        *unzipped(each), unpinned(*RISING), unpinned(*STRANGE), unpinned("constant"), unpinned("label_coverage"),
+        unpinned("volume_ratio"),
         *of_monitor(thresholds, "missing_share_change"),
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monitoring_pipeline.alerting import judge_quality
 from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.example.figures import drift_between, largest_difference, read
 from monitoring_pipeline.lake import duck
@@ -19,14 +20,15 @@ from monitoring_pipeline.lake.reference import reference_rows
 from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.lake.views import predictions_relation
 from monitoring_pipeline.metrics.drift import measure_drift
-from monitoring_pipeline.metrics.quality.contract import measure_contract
-from monitoring_pipeline.metrics.quality.facts import WindowFacts
+from monitoring_pipeline.metrics.quality import WindowFacts, measure_quality
 from monitoring_pipeline.monitors.declaration import Monitor, Thresholds
 from monitoring_pipeline.prediction_log.sinks import Sink
 from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLog, SqlSink
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline_tests.metrics.reading import Row
+from monitoring_pipeline_tests.metrics.reading import rows as measured_rows
 from monitoring_pipeline_tests.toy import Toy
 
 from .conftest import kept, take_in_one
@@ -115,17 +117,30 @@ def test_what_was_sent_is_what_is_read(service: Service) -> None:
     contract = window.contract
     assert (contract.missing, contract.extra, dict(contract.retyped)) == ((), (), {}), "the log is as declared"
     assert {name: n for name, n in contract.invalid.items() if n} == {"x": 2, "amount": 1, "returning": 1}
-    rows = measure_contract(service.reference.profile, WindowFacts(len(ODD), contract=contract), Thresholds())
-    violated = {(row.column_name, row.metric) for row in rows if row.violated}
+    violated = {
+        key for key, row in quality_of(service, WindowFacts(len(ODD), contract=contract)).items() if row.flagged
+    }
     assert violated == {(name, "type_violation_share") for name in ("x", "amount", "returning")}
+
+
+CONTRACT = ("column_extra", "column_missing", "retyped", "type_violation_share")
+
+
+def quality_of(service: Service, facts: WindowFacts) -> dict[tuple[str, str], Row]:
+    """Quality of the reference's own columns with these facts, judged by the default thresholds."""
+    profile = service.reference.profile
+    measurement = measure_quality(profile, profile, facts)
+    return measured_rows(measurement, judge_quality(measurement, Thresholds(), mature=False))
 
 
 def test_a_log_without_mistakes_breaks_no_contract(service: Service) -> None:
     service.monitoring.wrap(lambda row: 0.3)(GOOD, event_time=AT)
     service.monitoring.close()
     window = take_in_one(service.monitor, service.settings)
-    rows = measure_contract(service.reference.profile, WindowFacts(1, contract=window.contract), Thresholds())
-    assert not [row for row in rows if row.violated or row.value]
+    found = quality_of(service, WindowFacts(1, contract=window.contract))
+    contract = [row for (_, metric), row in found.items() if metric in CONTRACT]
+    assert contract and not [row for row in contract if row.flagged or row.value]
+    assert not [row for row in found.values() if row.flagged]
 
 
 def test_live_figures_are_those_of_the_ingested_rows(service: Service) -> None:
@@ -144,9 +159,10 @@ def test_live_figures_are_those_of_the_ingested_rows(service: Service) -> None:
     current = service.profile(predictions_relation(service.monitor, [window]))
     drift = measure_drift(
         service.reference.profile.columns, current.columns,
-        baseline="training", segment=EVERYTHING, thresholds=Thresholds(), methods=["psi", "kolmogorov_smirnov"],
+        model_version="v1", baseline="training", segment=EVERYTHING, methods=["psi", "kolmogorov_smirnov"],
     )  # fmt: skip
-    pipeline = {(row.method, row.column_name): row.value for row in drift if row.value is not None}
+    found = measured_rows(drift)
+    pipeline = {(method, name): row.value for (name, method), row in found.items() if row.value is not None}
     live = drift_between(before, after)
     assert len(live) == 10, "five features, the prediction and the score by PSI; three of them by KS"
     assert largest_difference(live, pipeline) < 1e-12

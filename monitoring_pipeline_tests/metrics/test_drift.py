@@ -11,19 +11,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from monitoring_pipeline.metrics.drift import METHODS, measure_drift
+from monitoring_pipeline.alerting import judge_drift
+from monitoring_pipeline.measurements import same_values
+from monitoring_pipeline.metrics.drift import METHODS, Compared, measure_drift, measure_drifts
 from monitoring_pipeline.metrics.drift.kolmogorov_smirnov import p_value
 from monitoring_pipeline.monitors.declaration import Thresholds
 from monitoring_pipeline_tests.metrics.counting import categorical, categorical_layout, numerical, numerical_layout
+from monitoring_pipeline_tests.metrics.reading import rows
 
 DISTANCES = ("psi", "jensen_shannon", "kl_divergence", "hellinger", "total_variation")
 
 
-def drift(reference, current, thresholds=None, **kwargs):
-    rows = measure_drift(
-        [reference], [current], baseline="training", segment="*", thresholds=thresholds or Thresholds(), **kwargs
-    )
-    return {row.method: row for row in rows}
+def measured(reference, current, baseline="training", segment="*", **kwargs):
+    return measure_drift(reference, current, model_version="1", baseline=baseline, segment=segment, **kwargs)
+
+
+def drift(reference, current, **kwargs):
+    """Rows of one column by method, with the default verdicts."""
+    measurement = measured([reference], [current], **kwargs)
+    found = rows(measurement, judge_drift(measurement, Thresholds()))
+    return {method: row for (_, method), row in found.items()}
 
 
 def two_samples(seed=0, n=3000, m=900, shift=0.3):
@@ -94,8 +101,8 @@ def test_a_new_category_is_weighed_rather_than_infinite():
     many = drift(reference, categorical(layout, "a" * 50 + "b" * 50 + "?" * 100))["chi_square"]
     table = stats.chi2_contingency([[500, 500, 0], [50, 50, 100]])
     assert (many.value, many.p_value) == (pytest.approx(table.statistic), pytest.approx(table.pvalue))
-    assert few.p_value > 0.01 and not few.drifted
-    assert many.drifted
+    assert few.p_value > 0.01 and not few.flagged
+    assert many.flagged
 
 
 def test_no_method_may_leave_a_column_out_silently():
@@ -154,7 +161,7 @@ def test_what_holds_for_any_counts(left, right):
     for method in DISTANCES:
         assert there[method].value >= -1e-12
         assert same[method].value == pytest.approx(0, abs=1e-9)
-        assert not same[method].drifted
+        assert not same[method].flagged
         if method != "kl_divergence":
             assert there[method].value == pytest.approx(back[method].value, abs=1e-12)
     for row in there.values():
@@ -187,40 +194,40 @@ def test_missing_change_is_a_two_proportion_test():
     pooled = 160 / 1250
     z = row.value / np.sqrt(pooled * (1 - pooled) * (1 / 1000 + 1 / 250))
     assert row.p_value == pytest.approx(2 * stats.norm.sf(z))
-    assert (row.drifted, row.n_reference, row.n_current) == (True, 1000, 250)
+    assert (row.flagged, row.n_reference, row.n) == (True, 1000, 250)
     fewer = drift(numerical(layout, np.ones(500), 500), numerical(layout, np.ones(1000)))["missing_share_change"]
-    assert (fewer.value, fewer.effect, fewer.drifted) == (-0.5, 0.5, True)
+    assert (fewer.value, fewer.effect, fewer.flagged) == (-0.5, 0.5, True)
 
 
 def test_categories_that_come_and_go():
     layout = categorical_layout("abc")
     reference = categorical(layout, "a" * 600 + "b" * 399 + "c")
     found = drift(reference, categorical(layout, "a" * 90 + "z" * 10))
-    assert (found["unseen_share"].value, found["unseen_share"].drifted) == (0.1, True)
+    assert (found["unseen_share"].value, found["unseen_share"].flagged) == (0.1, True)
     # b must have shown itself in 100 rows; c, one row in a thousand, need not
-    assert (found["vanished_share"].value, found["vanished_share"].drifted) == (pytest.approx(0.399), True)
+    assert (found["vanished_share"].value, found["vanished_share"].flagged) == (pytest.approx(0.399), True)
     small = drift(reference, categorical(layout, "aaa"))["vanished_share"]
-    assert (small.value, small.drifted) == (0.0, False)
+    assert (small.value, small.flagged) == (0.0, False)
 
 
 def test_other_categories_of_the_reference_are_not_news():
     layout = categorical_layout("a")
     column = categorical(layout, "a" * 500 + "x" * 500)
-    assert not drift(column, column)["unseen_share"].drifted
+    assert not drift(column, column)["unseen_share"].flagged
 
 
-@pytest.mark.parametrize("rows", [[], [np.nan, np.inf, -np.inf]])
-def test_a_side_without_values_has_no_verdict(rows):
+@pytest.mark.parametrize("values", [[], [np.nan, np.inf, -np.inf]])
+def test_a_side_without_values_has_no_verdict(values):
     layout = numerical_layout([0.0, 1.0, 2.0, 3.0])
-    full, empty = numerical(layout, [0.0, 1.0, 2.0, 3.0]), numerical(layout, rows, n_missing=2)
+    full, empty = numerical(layout, [0.0, 1.0, 2.0, 3.0]), numerical(layout, values, n_missing=2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for found in (drift(full, empty), drift(empty, full), drift(empty, empty)):
-            for method in (*DISTANCES, "chi_square", "kolmogorov_smirnov", "wasserstein", "drifted_columns_share"):
+            for method in (*DISTANCES, "chi_square", "kolmogorov_smirnov", "wasserstein"):
                 row = found[method]
-                assert (row.value, row.p_value, row.effect, row.error_bound, row.drifted) == (None,) * 5, method
+                assert (row.value, row.p_value, row.effect, row.error_bound, row.flagged) == (None,) * 5, method
     missing = drift(full, empty)["missing_share_change"]
-    assert missing.value is not None and missing.n_current == len(rows) + 2
+    assert missing.value is not None and missing.n == len(values) + 2
 
 
 def test_no_rows_at_all_and_constant_columns():
@@ -228,66 +235,78 @@ def test_no_rows_at_all_and_constant_columns():
     constant, nothing = numerical(layout, [5.0] * 50), numerical(layout, [])
     assert drift(constant, nothing)["missing_share_change"].value is None
     same = drift(constant, constant)
-    assert all(row.drifted is False and row.value == 0 for row in same.values())
+    assert all(row.flagged is False and row.value == 0 for row in same.values())
     moved = drift(constant, numerical(layout, [6.0] * 50))
     assert moved["wasserstein"].value == pytest.approx(1 / 0.001)  # Evidently's floor of the norm
-    assert moved["psi"].drifted and moved["kolmogorov_smirnov"].value == 1
+    assert moved["psi"].flagged and moved["kolmogorov_smirnov"].value == 1
 
 
 def test_extreme_numbers_stay_finite_or_undefined():
     layout = numerical_layout([0.0, 1.0])
-    rows = drift(numerical(layout, [0.0, 1.0]), numerical(layout, [1.7e308, -1.7e308]))
-    assert all(x is None or np.isfinite(x) for r in rows.values() for x in (r.value, r.effect, r.error_bound))
+    found = drift(numerical(layout, [0.0, 1.0]), numerical(layout, [1.7e308, -1.7e308]))
+    assert all(x is None or np.isfinite(x) for r in found.values() for x in (r.value, r.effect, r.error_bound))
 
 
 def test_drift_must_be_large_and_significant():
     layout = categorical_layout("ab")
     big, small = categorical(layout, "a" * 60000 + "b" * 40000), categorical(layout, "a" * 6 + "b" * 4)
     slight = drift(big, categorical(layout, "a" * 58000 + "b" * 42000))["psi"]
-    assert slight.p_value < 1e-10 and not slight.drifted
+    assert slight.p_value < 1e-10 and not slight.flagged
     chance = drift(big, categorical(layout, "a" * 2 + "b" * 8))["psi"]
-    assert chance.value > 0.2 and not chance.drifted
+    assert chance.value > 0.2 and not chance.flagged
     assert small.n == 10
 
 
-def test_the_threshold_of_the_column_then_of_the_monitor_then_the_default():
-    a, b = two_samples()[2:]
-    rows = {
-        "default": drift(a, b)["psi"],
-        "monitor": drift(a, b, Thresholds(drift={"psi": 0.01}))["psi"],
-        "column": drift(a, b, Thresholds(drift={"psi": 0.01}, columns={"x": {"drift": {"psi": 9.0}}}))["psi"],
-    }
-    told = {k: (r.threshold, r.threshold_source, r.drifted) for k, r in rows.items()}
-    assert told["default"][:2] == (0.2, "default")
-    assert told["monitor"] == (0.01, "declared", True)
-    assert told["column"] == (9.0, "declared", False)
-
-
-def test_the_share_of_drifted_columns_counts_features_only():
+def test_a_measurement_says_what_it_is_about():
     a = np.random.default_rng(0).normal(0, 1, 2000)
-    sides = []
-    for shift in (0.0, 3.0):
-        sides.append(
-            [
-                numerical(numerical_layout(a, name="still"), a),
-                numerical(numerical_layout(a, name="moves"), a + shift),
-                numerical(numerical_layout(a, name="score", role="score"), a + shift),
-            ]
-        )
-    rows = measure_drift(*sides, baseline="previous", segment="origin=JFK", thresholds=Thresholds())
-    summary = rows[-1]
-    assert (summary.column_name, summary.method, summary.value, summary.drifted) == (
-        "*",
-        "drifted_columns_share",
-        0.5,
-        True,
-    )
-    assert {r.segment for r in rows} == {"origin=JFK"} and {r.baseline for r in rows} == {"previous"}
-    assert len({tuple(getattr(r, k) for k in r.KEY) for r in rows}) == len(rows)
-    alone = measure_drift(
-        *sides, baseline="previous", segment="*", thresholds=Thresholds(), methods=["drifted_columns_share"]
-    )
-    assert [r.value for r in alone] == [0.5]
+    sides = [
+        [
+            numerical(numerical_layout(a, name="moves"), a + shift),
+            categorical(categorical_layout("ab"), "ab"),
+            numerical(numerical_layout(a, name="p", role="score"), a + shift),
+        ]
+        for shift in (0.0, 3.0)
+    ]
+    found = measured(*sides, baseline="previous", segment="origin=JFK")
+    about = found.family, found.model_version, found.baseline, found.segment
+    assert about == ("drift", "1", "previous", "origin=JFK")
+    roles = {(column, role) for column, role in zip(found.keys.columns, found.keys.roles, strict=True)}
+    assert roles == {("moves", "feature"), ("c", "feature"), ("p", "score")}
+    again = measured(*sides, baseline="previous", segment="origin=JFK")
+    assert again.keys is found.keys and same_values(found, again)
+    few = measured(*sides, methods=["vanished_share", "psi"])
+    assert set(few.keys.metrics) == {"psi", "vanished_share"} and len(few.keys) == 4
+    assert rows(few)["moves", "psi"] == rows(found)["moves", "psi"]
+
+
+def test_many_comparisons_at_once_measure_as_each_alone():
+    random = np.random.default_rng(5)
+    layouts = [numerical_layout(random.normal(0, 1, 400), bins, name=f"x{bins}") for bins in (3, 20)]
+    named = categorical_layout("abcdefg")
+    compared = []
+    for i in range(6):
+        sides = [
+            [numerical(layout, random.normal(i / 9, 1, n)) for layout in layouts[: i % 3]]
+            + [categorical(named, random.choice(list("abcdefgh"), n))] * (i % 2)
+            for n in (500, 50 * i)
+        ]
+        compared.append(Compared(f"v{i}", "previous", f"c={i}", *sides))
+    for methods in (None, ("psi", "missing_share_change")):
+        together = measure_drifts(compared, methods)
+        for one, found in zip(compared, together, strict=True):
+            alone = measure_drift(
+                one.reference_columns, one.current_columns, model_version=one.model_version, baseline=one.baseline,
+                segment=one.segment, methods=methods,
+            )  # fmt: skip
+            assert same_values(found, alone) and found.keys is alone.keys
+    assert measure_drifts([]) == []
+
+
+def test_columns_that_only_one_side_has_are_left_out():
+    _, _, reference, current = two_samples()
+    assert len(measured([reference], [current, categorical(categorical_layout("a"), "a")]).keys) == 9
+    nothing = measured([reference], [])
+    assert len(nothing.keys) == 0 and nothing.value.shape == nothing.n.shape == (0,)
 
 
 def test_many_columns_measure_as_each_alone():
@@ -298,13 +317,12 @@ def test_many_columns_measure_as_each_alone():
         a, b = random.normal(0, 1, 500), random.normal(i / 3, 1, 300)
         layout = numerical_layout(a, bins, name=f"x{i}")
         pairs.append((numerical(layout, a), numerical(layout, b)))
-    together = measure_drift(*zip(*pairs, strict=True), baseline="b", segment="*", thresholds=Thresholds())
+    together = rows(measured(*zip(*pairs, strict=True)))
     for r, c in pairs:
         for row in drift(r, c).values():
-            if row.column_name != "*":
-                (found,) = (t for t in together if (t.column_name, t.method) == (row.column_name, row.method))
-                assert found.value == pytest.approx(row.value, abs=1e-12)
-                assert found.p_value == (None if row.p_value is None else pytest.approx(row.p_value, rel=1e-9))
+            found = together[row.column_name, row.metric]
+            assert found.value == pytest.approx(row.value, abs=1e-12)
+            assert found.p_value == (None if row.p_value is None else pytest.approx(row.p_value, rel=1e-9))
 
 
 def test_merged_windows_drift_as_the_whole():

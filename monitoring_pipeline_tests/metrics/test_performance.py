@@ -1,8 +1,9 @@
-"""Performance figures against scikit-learn on the raw rows, their intervals by simulation, and the edges."""
+"""Performance metrics against scikit-learn on the raw rows, their intervals by simulation, and the edges."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from monitoring_pipeline.measurements import same_values
 from monitoring_pipeline.metrics.performance import (
     average_precision,
     classification_at,
@@ -17,10 +19,10 @@ from monitoring_pipeline.metrics.performance import (
     measure_performance,
     roc_auc,
 )
-from monitoring_pipeline.monitors.declaration import Thresholds
 from monitoring_pipeline.profiles.layout import OutcomeLayout
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline_tests.metrics.counting import classified, labelled, regressed, score_layout
+from monitoring_pipeline_tests.metrics.reading import rows
 
 
 @pytest.fixture(autouse=True)
@@ -44,18 +46,14 @@ def three_classes(n=3000, seed=0):
     return actual, scores, scores.argmax(axis=1)
 
 
-def measured(reference=None, thresholds=None, **figures):
-    profile = labelled(figures["outcome"])
-    rows = measure_performance(
-        profile, reference and labelled(reference), thresholds=thresholds or Thresholds(), coverage=1.0, mature=True
-    )
-    assert len({row.metric for row in rows}) == len(rows)
-    return {row.metric: row for row in rows}
+def measured(outcome, reference=None):
+    found = measure_performance(labelled(outcome), reference and labelled(reference))
+    return {metric: row for (_, metric), row in rows(found).items()}
 
 
-def sound(figures):
-    """What holds for every figure: finite or absent, and inside its own interval."""
-    for name, e in figures.items():
+def sound(estimates):
+    """What holds for every metric: finite or absent, and inside its own interval."""
+    for name, e in estimates.items():
         if e.value is None:
             assert e.low is None and e.high is None, name
             continue
@@ -63,7 +61,7 @@ def sound(figures):
         if e.low is not None:
             assert np.isfinite([e.low, e.high]).all(), name
             assert e.low <= e.value <= e.high, name
-    return figures
+    return estimates
 
 
 def test_binary_equals_scikit_learn():
@@ -97,8 +95,8 @@ def test_areas_lie_within_their_bound_and_closer_in_practice():
     for seed in range(5):
         actual, scores, predicted = binary(seed=seed)
         outcome = classified(score_layout(scores), actual, scores, predicted)
-        for figure, exact in ((roc_auc, sk.roc_auc_score), (average_precision, sk.average_precision_score)):
-            value, bound = figure(outcome)
+        for area, exact in ((roc_auc, sk.roc_auc_score), (average_precision, sk.average_precision_score)):
+            value, bound = area(outcome)
             assert abs(exact(actual, scores) - value) <= min(bound, 1.5e-3)
 
 
@@ -115,17 +113,17 @@ def test_areas_within_their_bound_whatever_the_bins(rows, edges):
     actual, scores = (np.array(x) for x in zip(*rows, strict=True))
     layout = OutcomeLayout("binary", ("0", "1"), ("1",), tuple(sorted(edges)))
     outcome = classified(layout, actual, scores, (scores > 0.5).astype(int))
-    figures = sound(measure_outcome(outcome))
-    for metric, figure, exact in (
+    found = sound(measure_outcome(outcome))
+    for metric, area, exact in (
         ("roc_auc", roc_auc, sk.roc_auc_score),
         ("pr_auc", average_precision, sk.average_precision_score),
     ):
-        value, bound = figure(outcome)
+        value, bound = area(outcome)
         if 0 < actual.sum() < len(actual):
             assert abs(exact(actual, scores) - value) <= bound + 1e-9
-            assert figures[metric].low - 1e-9 <= exact(actual, scores) <= figures[metric].high + 1e-9
+            assert found[metric].low - 1e-9 <= exact(actual, scores) <= found[metric].high + 1e-9
         else:
-            assert figures[metric].value is None
+            assert found[metric].value is None
 
 
 def test_any_threshold_is_exact_at_an_edge():
@@ -146,10 +144,14 @@ def test_any_threshold_is_exact_at_an_edge():
 
 def test_a_score_without_predictions_is_cut_at_the_threshold():
     actual, scores, _ = binary()
-    outcome = classified(score_layout(scores), actual, scores, np.full_like(actual, 2))
-    assert measure_outcome(outcome, 0.4)["recall"].value == pytest.approx(
-        sk.recall_score(actual, scores > 0.4), abs=1e-12
-    )
+    older = classified(score_layout(scores), actual, scores, np.full_like(actual, 2))
+    missing = replace(older, confusion=np.insert(older.confusion, 2, 0, axis=1))
+    for outcome in (older, missing):
+        assert measure_outcome(outcome, 0.4)["recall"].value == pytest.approx(
+            sk.recall_score(actual, scores > 0.4), abs=1e-12
+        )
+    unknown = replace(older, confusion=np.insert(older.confusion, 3, 0, axis=1))
+    assert measure_outcome(unknown, 0.4)["accuracy"].value == 0  # all predicted, all of a class nobody knows
 
 
 def test_multiclass_equals_scikit_learn():
@@ -176,15 +178,97 @@ def test_multiclass_equals_scikit_learn():
 
 def test_an_outcome_of_an_unknown_class_is_an_error_of_the_model():
     layout = OutcomeLayout("multiclass", ("a", "b"))
-    outcome = OutcomeProfile.empty(layout)
-    outcome.confusion[:] = [[8, 1, 3], [0, 9, 0], [2, 0, 0]]  # three rows of class a without a prediction
-    found = sound(measure_outcome(outcome))
+    confusion = [[8, 1, 0, 3], [0, 9, 0, 0], [2, 0, 0, 0]]  # three rows of class a without a prediction
+    found = sound(measure_outcome(replace(OutcomeProfile.empty(layout), confusion=np.array(confusion))))
     assert found["accuracy"].value == 17 / 20
     assert found["precision[class=a]"].value == 8 / 10
     assert found["recall[class=a]"].value == 8 / 9
     assert found["confusion[actual=other,predicted=a]"].value == 2
     actual, predicted = [0] * 9 + [1] * 9 + [2] * 2, [0] * 8 + [1] + [1] * 9 + [0] * 2
     assert found["mcc"].value == pytest.approx(sk.matthews_corrcoef(actual, predicted), abs=1e-12)
+
+
+def tabled(classes, actual, predicted, columns):
+    """A profile of class names without scores; names that are not in ``classes`` go to ``other``, None is missing."""
+    layout = OutcomeLayout("binary" if len(classes) == 2 else "multiclass", classes)
+    k = len(classes)
+    confusion = np.zeros((k + 1, columns), np.int64)
+    for a, b in zip(actual, predicted, strict=True):
+        column = columns - 1 if b is None else classes.index(b) if b in classes else k
+        confusion[classes.index(a) if a in classes else k, column] += 1
+    return replace(OutcomeProfile.empty(layout), n_predictions=len(actual), n_labelled=len(actual), confusion=confusion)
+
+
+def test_predictions_of_an_unknown_class_are_wrong():
+    """Half of a day's predictions are ``unknown``: 390 of 1,000 are right, not 390 of 500."""
+    actual = ["yes", "no"] * 500
+    predicted = [a if i % 50 < 39 else ("no" if a == "yes" else "yes") for i, a in enumerate(actual[:500])]
+    found = sound(measure_outcome(tabled(("no", "yes"), actual, predicted + ["unknown"] * 500, 4)))
+    assert found["accuracy"].value == 0.39
+    assert found["recall"].value == np.mean([p == "yes" for p in predicted[:500:2]]) / 2
+    assert found["confusion[actual=no,predicted=other]"].value == 250
+
+
+NAMES = st.sampled_from(["a", "b", "c", "new"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=60), st.sampled_from([4, 5]))
+def test_unknown_classes_equal_scikit_learn_on_the_names(pairs, columns):
+    """Unknown outcomes and unknown predictions are given different names, as nothing tells that they are the same."""
+    actual = ["new outcome" if a == "new" else a for a, _ in pairs]
+    predicted = ["new prediction" if p == "new" else p for _, p in pairs]
+    found = sound(measure_outcome(tabled(("a", "b", "c"), actual, predicted, columns)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = {"accuracy": sk.accuracy_score(actual, predicted)}
+        if len(set(actual)) > 1:
+            expected["balanced_accuracy"] = sk.balanced_accuracy_score(actual, predicted)
+        if len(set(actual)) > 1 and len(set(predicted)) > 1:
+            expected["mcc"] = sk.matthews_corrcoef(actual, predicted)
+        for metric, score in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+            for average in ("macro", "weighted"):
+                expected[f"{metric}_{average}"] = score(actual, predicted, average=average, zero_division=0)
+    for metric, value in expected.items():
+        assert found[metric].value == pytest.approx(value, abs=1e-12), metric
+    for k in "abc":
+        for metric, score in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+            value = found[f"{metric}[class={k}]"].value
+            if value is not None:
+                assert value == pytest.approx(score(actual, predicted, labels=[k], average="macro", zero_division=0))
+        assert found[f"positive_rate[class={k}]"].value == pytest.approx(np.mean(np.array(actual) == k))
+        assert found[f"predicted_positive_rate[class={k}]"].value == pytest.approx(np.mean(np.array(predicted) == k))
+    cells = {name: e.value for name, e in found.items() if name.startswith("confusion")}
+    assert sum(cells.values()) == len(pairs)
+    right = sum(
+        value for name, value in cells.items() if name in {f"confusion[actual={k},predicted={k}]" for k in "abc"}
+    )
+    assert right == sum(a == p for a, p in zip(actual, predicted, strict=True))
+
+
+def test_missing_predictions_are_left_out_once_they_are_told_apart():
+    found = measure_outcome(tabled(("a", "b"), ["a", "b", "a", "b"], ["a", "b", None, "x"], 4))
+    assert found["accuracy"].value == pytest.approx(2 / 3)
+    older = measure_outcome(tabled(("a", "b"), ["a", "b", "a", "b"], ["a", "b", None, "x"], 3))
+    assert older["accuracy"].value == 0.5
+
+
+def test_intervals_hold_the_truth_when_a_class_is_unknown():
+    """A quarter of the predictions and a tenth of the outcomes are of classes the layout lacks."""
+    share = np.array(
+        [[0.30, 0.05, 0.05, 0.15], [0.05, 0.10, 0.02, 0.05], [0.02, 0.03, 0.05, 0.03], [0.05, 0.03, 0.02, 0]]
+    )
+    layout = OutcomeLayout("multiclass", ("a", "b", "c"))
+
+    def draw(seed, n=300):
+        counts = np.random.default_rng(seed).multinomial(n, share.ravel()).reshape(share.shape)
+        return replace(OutcomeProfile.empty(layout), n_labelled=n, confusion=counts)
+
+    exact = replace(OutcomeProfile.empty(layout), confusion=np.round(share * 1e6).astype(int))
+    truth = {k: e.value for k, e in measure_outcome(exact).items()}
+    metrics = [f"{m}_{a}" for m in ("precision", "recall", "f1") for a in ("macro", "weighted")]
+    for metric, held in coverage(draw, truth, ["accuracy", "balanced_accuracy", "mcc", *metrics]).items():
+        assert 0.91 <= held <= 0.995, metric
 
 
 def numbers(n=3000, seed=0):
@@ -271,11 +355,12 @@ EMPTY = {
 
 
 @pytest.mark.parametrize("layout", EMPTY.values(), ids=EMPTY)
-def test_without_labels_every_figure_is_undefined(layout):
-    rows = measured(outcome=OutcomeProfile.empty(layout))
-    assert rows
-    for row in rows.values():
-        assert (row.value, row.ci_low, row.ci_high, row.degraded, row.n_labelled) == (None, None, None, None, 0)
+def test_without_labels_every_metric_is_undefined(layout):
+    found = measure_performance(labelled(OutcomeProfile.empty(layout)), None)
+    assert found.value.size and found.n_labelled == 0
+    for array in (found.value, found.low, found.high, found.reference_value):
+        assert np.isnan(array).all()
+    assert not found.n.any()
 
 
 @pytest.mark.parametrize("actual", [0, 1])
@@ -335,36 +420,22 @@ def test_merged_windows_measure_as_the_whole(seed, n, m):
         assert merged[metric].low == (None if e.low is None else pytest.approx(e.low, abs=1e-9)), metric
 
 
-def test_degraded_means_beyond_the_threshold_with_its_whole_interval():
-    good = classified(score_layout(binary()[1]), *binary())
-    actual, scores, predicted = binary(seed=5)
-    bad = classified(good.layout, 1 - actual, scores, predicted)
-    few = classified(good.layout, 1 - actual[:6], scores[:6], predicted[:6])
-    row = measured(good, outcome=bad)["roc_auc"]
-    reference = measure_outcome(good)["roc_auc"].value
-    assert (row.threshold, row.threshold_source, row.degraded) == (pytest.approx(0.9 * reference), "default", True)
-    assert measured(good, outcome=bad)["log_loss"].degraded
-    assert measured(good, outcome=bad)["log_loss"].threshold == pytest.approx(
-        1.1 * measure_outcome(good)["log_loss"].value
-    )
-    assert not any(row.degraded for row in measured(good, outcome=good).values())
-    assert not measured(good, outcome=few)["roc_auc"].degraded
-    assert measured(None, outcome=bad)["roc_auc"].degraded is None
-
-
-def test_declared_bounds_are_taken_as_they_are():
+def test_a_measurement_carries_the_references_values_and_sizes():
     outcome = classified(score_layout(binary()[1]), *binary())
-    thresholds = Thresholds(performance={"roc_auc": {"min": 0.99}, "positive_rate": {"min": 0.0, "max": 0.01}})
-    rows = measured(outcome, thresholds, outcome=outcome)
-    assert (rows["roc_auc"].threshold, rows["roc_auc"].threshold_source, rows["roc_auc"].degraded) == (
-        0.99,
-        "declared",
-        True,
-    )
-    assert (rows["positive_rate"].threshold, rows["positive_rate"].degraded) == (0.01, True)
-    assert rows["accuracy"].threshold_source == "default"
+    now = classified(outcome.layout, *binary(500, seed=3))
+    found = measure_performance(labelled(now), labelled(outcome))
+    assert (found.family, found.n_predictions, found.n_labelled) == ("realized", 500, 500)
+    by_metric = measured(now, outcome)
+    estimates, usual = measure_outcome(now), measure_outcome(outcome)
+    for metric, row in by_metric.items():
+        e = estimates[metric]
+        assert (row.value, row.low, row.high) == (e.value, e.low, e.high)
+        assert row.reference_value == (usual[metric].value if metric in usual else None)
+        assert row.n == (e.n if metric.startswith(("reliability", "mean_score")) else 500)
+    assert all(row.reference_value is None for row in measured(now).values())
 
 
-def test_the_same_counts_give_the_same_rows():
-    outcome = classified(score_layout(binary()[1]), *binary())
-    assert measured(outcome=outcome) == measured(outcome=outcome)
+def test_the_same_counts_give_the_same_measurement():
+    outcome = labelled(classified(score_layout(binary()[1]), *binary()))
+    once, again = measure_performance(outcome, None), measure_performance(outcome, None)
+    assert same_values(once, again) and once.keys is again.keys

@@ -1,10 +1,11 @@
-"""Quality figures of windows that are fine, and of each kind that is not."""
+"""Quality metrics of windows that are fine, and of each kind that is not."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from monitoring_pipeline.alerting import judge_quality
 from monitoring_pipeline.metrics.quality import WindowFacts, measure_quality
 from monitoring_pipeline.monitors.declaration import Thresholds
 from monitoring_pipeline.records import Contract
@@ -15,32 +16,31 @@ from monitoring_pipeline_tests.metrics.counting import (
     numerical_layout,
     profile,
 )
+from monitoring_pipeline_tests.metrics.reading import rows as read
 
 X = numerical_layout(np.linspace(0, 10, 101))
 C = categorical_layout("ab")
 REFERENCE = profile(numerical(X, np.linspace(0, 10, 101)), categorical(C, "ab" * 50))
 
 
-def quality(*columns, reference=REFERENCE, facts=None, thresholds=None, segment="*"):
+def quality(*columns, reference=REFERENCE, facts=None, thresholds=None, segment="*", mature=True, **kwargs):
     window = profile(*columns, segment=segment)
-    rows = measure_quality(window, reference, facts or WindowFacts(window.n_rows), thresholds or Thresholds())
-    found = {(row.column_name, row.metric): row for row in rows}
-    assert len(found) == len(rows)
-    assert all(row.value is None or np.isfinite(row.value) for row in rows)
-    assert {row.segment for row in rows} == {segment}
-    return found
+    found = measure_quality(window, reference, facts or WindowFacts(window.n_rows), **kwargs)
+    assert (found.family, found.model_version, found.segment, set(found.keys.roles)) == ("quality", "1", segment, {""})
+    assert not np.isinf(found.value).any()
+    return read(found, judge_quality(found, thresholds or Thresholds(), mature=mature))
 
 
 def told(row):
-    return row.value, row.violated
+    return row.value, row.flagged
 
 
 def test_a_window_like_the_reference_violates_nothing():
     rows = quality(
         *REFERENCE.columns,
-        facts=WindowFacts(101, usual_rows=(100, 100), freshness_seconds=60.0, coverage=0.95, mature=True),
+        facts=WindowFacts(101, usual_rows=(100, 100), freshness_seconds=60.0, coverage=0.95),
     )
-    assert not any(row.violated for row in rows.values())
+    assert not any(row.flagged for row in rows.values())
     assert rows["*", "rows"].value == 101 and rows["*", "freshness_seconds"].value == 60
 
 
@@ -56,13 +56,13 @@ def test_missing_is_judged_by_its_change_unless_pinned():
     used = profile(numerical(X, np.arange(10.0), n_missing=90))
     now = numerical(X, np.arange(10.0), n_missing=92)
     as_ever = quality(now, reference=used)["x", "missing_share"]
-    assert (as_ever.threshold, as_ever.threshold_source, as_ever.violated) == (pytest.approx(0.95), "default", False)
+    assert (as_ever.threshold, as_ever.source, as_ever.flagged) == (pytest.approx(0.95), "default", False)
     pinned = quality(now, reference=used, thresholds=Thresholds(columns={"x": {"missing_share": 0.5}}))[
         "x", "missing_share"
     ]
-    assert (pinned.threshold, pinned.threshold_source, pinned.violated) == (0.5, "declared", True)
+    assert (pinned.threshold, pinned.source, pinned.flagged) == (0.5, "declared", True)
     alone = quality(now, reference=None)["x", "missing_share"]
-    assert (alone.value, alone.threshold, alone.violated) == (pytest.approx(92 / 102), None, None)
+    assert (alone.value, alone.threshold, alone.flagged) == (pytest.approx(92 / 102), None, None)
 
 
 def test_constant_needs_enough_values_and_a_reference_that_was_not():
@@ -92,12 +92,12 @@ def test_values_the_reference_never_had():
     assert told(rows["c", "unseen_share"]) == (0.25, True)
     pinned = Thresholds(columns={"x": {"out_of_range_share": 0.6}, "c": {"unseen_share": 0.3}})
     rows = quality(numerical(X, [-1.0, 0.0, 10.0, 11.0]), categorical(C, "aaaz"), thresholds=pinned)
-    assert not rows["x", "out_of_range_share"].violated and not rows["c", "unseen_share"].violated
+    assert not rows["x", "out_of_range_share"].flagged and not rows["c", "unseen_share"].flagged
 
 
 def test_categories_the_reference_lumped_together_are_not_unseen():
     reference = profile(categorical(C, "ab" * 50 + "z" * 20))
-    assert not quality(categorical(C, "ab" * 5 + "z" * 2), reference=reference)["c", "unseen_share"].violated
+    assert not quality(categorical(C, "ab" * 5 + "z" * 2), reference=reference)["c", "unseen_share"].flagged
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,12 @@ def test_the_contract_names_what_was_met():
     contract = Contract(missing=("c",), extra=("new", "newer"), retyped={"x": "VARCHAR"}, invalid={"x": 5})
     rows = quality(*REFERENCE.columns, facts=WindowFacts(100, contract=contract))
     assert told(rows["c", "column_missing"]) == (1, True) and told(rows["x", "column_missing"]) == (0, False)
-    assert (rows["x", "retyped"].value, rows["x", "retyped"].detail) == (1, "VARCHAR")
+    assert told(rows["x", "retyped"]) == (1, True) and rows["x", "retyped"].detail == "VARCHAR"
+    assert told(rows["c", "retyped"]) == (0, False)
     assert told(rows["x", "type_violation_share"]) == (0.05, True)
-    assert (rows["*", "column_extra"].value, rows["*", "column_extra"].detail) == (2, "new, newer")
+    assert told(rows["*", "column_extra"]) == (2, True) and rows["*", "column_extra"].detail == "new, newer"
+    assert rows["*", "column_extra"].threshold == rows["x", "retyped"].threshold == 0
+    assert told(quality(*REFERENCE.columns)["*", "column_extra"]) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +136,7 @@ def test_the_contract_names_what_was_met():
     [(0.5, True, True), (0.5, False, None), (0.95, True, False), (None, True, "absent")],
 )
 def test_label_coverage_is_judged_once_mature(coverage, mature, violated):
-    rows = quality(*REFERENCE.columns, facts=WindowFacts(101, coverage=coverage, mature=mature))
+    rows = quality(*REFERENCE.columns, facts=WindowFacts(101, coverage=coverage), mature=mature)
     if violated == "absent":
         assert ("*", "label_coverage") not in rows
     else:
@@ -147,7 +150,7 @@ def test_a_segment_tells_only_what_its_profile_knows():
     assert told(rows["x", "missing_share"]) == (0.5, True)
 
 
-def test_an_empty_window_has_figures_without_values():
+def test_an_empty_window_has_metrics_without_values():
     rows = quality(numerical(X, []), categorical(C, ""), facts=WindowFacts(0))
     assert told(rows["*", "rows"]) == (0, None)
     for column, metric in (
@@ -162,4 +165,31 @@ def test_an_empty_window_has_figures_without_values():
 def test_declared_thresholds_say_so():
     facts = WindowFacts(99, n_duplicates=1)
     row = quality(*REFERENCE.columns, facts=facts, thresholds=Thresholds(duplicate_share=0.005))["*", "duplicate_share"]
-    assert (row.threshold, row.threshold_source, row.violated) == (0.005, "declared", True)
+    assert (row.threshold, row.source, row.flagged) == (0.005, "declared", True)
+
+
+def test_what_a_verdict_needs_of_the_reference():
+    used = profile(numerical(X, [-1.0] * 2 + [0.0] * 7 + [np.nan], n_missing=10), categorical(C, "ab" * 4 + "zz"))
+    rows = quality(numerical(X, [0.0] * 30), categorical(C, "a" * 30), reference=used)
+    values = {key: row.reference_value for key, row in rows.items() if row.reference_value is not None}
+    assert values == {
+        ("x", "missing_share"): 0.5, ("x", "nan_share"): 0.05, ("x", "inf_share"): 0.0, ("c", "missing_share"): 0.0,
+        ("x", "out_of_range_share"): pytest.approx(2 / 9), ("c", "unseen_share"): 0.2,
+        ("x", "constant"): pytest.approx(7 / 9), ("c", "constant"): 0.4,
+    }  # fmt: skip
+    assert all(row.reference_value is None for row in quality(numerical(X, [0.0]), reference=None).values())
+
+
+def test_metrics_of_whole_windows_stand_with_one_version():
+    facts = WindowFacts(101, coverage=0.5)
+    every, others = (
+        quality(*REFERENCE.columns, facts=facts),
+        quality(*REFERENCE.columns, facts=facts, about_window=False),
+    )
+    assert set(every) - set(others) == {key for key in every if key[0] == "*"} and set(others) < set(every)
+
+
+def test_the_usual_volume_is_told_whenever_it_is_known():
+    rows = quality(*REFERENCE.columns, facts=WindowFacts(101, usual_rows=(100, 100)))
+    assert rows["*", "volume_ratio"].detail == "101 rows, usually 100"
+    assert quality(*REFERENCE.columns)["*", "volume_ratio"].detail is None

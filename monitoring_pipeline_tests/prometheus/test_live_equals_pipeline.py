@@ -13,7 +13,6 @@ from prometheus_client.utils import floatToGoString
 from ruamel.yaml import YAML
 
 from monitoring_pipeline.metrics.drift import measure_drift
-from monitoring_pipeline.monitors.declaration import Thresholds
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.layout import ColumnLayout
 
@@ -100,12 +99,12 @@ def _escaped(text: str) -> str:
 def expected(traffic: Traffic, first: int, last: int) -> dict[str, float]:
     """The pipeline's figures for the rows between two scrapes."""
     counts = traffic.gained[:, first:last].sum(axis=(0, 1))
-    rows = measure_drift(
+    drift = measure_drift(
         [profile(traffic.layout, traffic.reference)], [profile(traffic.layout, counts)],
-        baseline="training", segment="*", thresholds=Thresholds(), methods=list(METHODS),
+        model_version="1", baseline="training", segment="*", methods=list(METHODS),
     )  # fmt: skip
-    own = [row for row in rows if row.column_name == traffic.layout.name]
-    return {METHODS[row.method]: row.value for row in own if row.value is not None}
+    values = zip(drift.keys.metrics, drift.value.tolist(), strict=True)
+    return {METHODS[method]: value for method, value in values if value == value}
 
 
 def promtool(

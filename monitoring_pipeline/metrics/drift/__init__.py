@@ -4,6 +4,6 @@ Belongs here: distances between two profiles of the same layout, their p-values,
 here: which baseline to take, thresholds, and whether a column has drifted (``alerting``).
 """
 
-from monitoring_pipeline.metrics.drift.measure import METHODS, PRIMARY_METHOD, measure_drift
+from monitoring_pipeline.metrics.drift.measure import METHODS, PRIMARY_METHOD, Compared, measure_drift, measure_drifts
 
-__all__ = ["METHODS", "PRIMARY_METHOD", "measure_drift"]
+__all__ = ["METHODS", "PRIMARY_METHOD", "Compared", "measure_drift", "measure_drifts"]

@@ -53,6 +53,7 @@ class Comparison:
 
     @cached_property
     def width(self) -> int:
+        """B, the most bins of a column."""
         return max((c.counts.size for c in self.reference), default=0)
 
     @cached_property
@@ -62,6 +63,7 @@ class Comparison:
 
     @cached_property
     def n_current(self) -> Floats:
+        """(C,) values in bins."""
         return self.current_counts.sum(axis=1)
 
     @cached_property

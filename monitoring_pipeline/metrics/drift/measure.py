@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
-from monitoring_pipeline.measurements import Measurement, MetricKeys, metric_keys
+from monitoring_pipeline.measurements import Integers, Measurement, MetricKeys, metric_keys
 from monitoring_pipeline.metrics.drift import (
     chi_square,
     hellinger,
@@ -46,11 +47,24 @@ CATEGORICAL: dict[str, Method] = {
     "unseen_share": measure_unseen,
     "vanished_share": measure_vanished,
 }
+BY_KIND = {"numerical": NUMERICAL, "categorical": CATEGORICAL}
 METHODS = (*NUMERICAL, "unseen_share", "vanished_share")
 PRIMARY_METHOD = "psi"  # the method that stands for a column where only one is shown
 _OF_ROWS = frozenset({"missing_share_change"})  # compared over all rows, not over values
 
 Names = tuple[tuple[str, str], ...]  # name and role of each column
+Pair = tuple[ColumnProfile, ColumnProfile]  # reference, current
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two sides to measure drift between, and what the measurement is to be about."""
+
+    model_version: str
+    baseline: str
+    segment: str
+    reference_columns: Sequence[ColumnProfile]
+    current_columns: Sequence[ColumnProfile]
 
 
 def measure_drift(
@@ -68,18 +82,30 @@ def measure_drift(
     effect and bound are NaN. Raises ValueError when the two sides were counted by different bins or a method is
     unknown.
     """
+    one = Compared(model_version, baseline, segment, reference_columns, current_columns)
+    return measure_drifts([one], methods)[0]
+
+
+def measure_drifts(compared: Sequence[Compared], methods: Collection[str] | None = None) -> list[Measurement]:
+    """``measure_drift`` of each, in order, with the columns of all in one matrix: the segments and baselines of a
+    window, or of many windows, cost hardly more than one.
+    """
     wanted = METHODS if methods is None else _known(tuple(methods))
-    arrays, names = _Arrays(), []
-    pairs = _pairs(reference_columns, current_columns)
-    for kind, of_kind in (("numerical", NUMERICAL), ("categorical", CATEGORICAL)):
-        alike = [pair for pair in pairs if pair[0].layout.kind == kind]
-        names.append(tuple((r.layout.name, r.layout.role) for r, _ in alike))
-        if alike:
-            comparison = Comparison([r for r, _ in alike], [c for _, c in alike])
-            for method, measure in of_kind.items():
-                if method in wanted:
-                    arrays.add(measure(comparison), comparison.sizes(whole_rows=method in _OF_ROWS))
-    return arrays.measurement(model_version, baseline, segment, _keys(*names, wanted))
+    pairs = [_pairs(one.reference_columns, one.current_columns) for one in compared]
+    by_kind = [_measure_kind(kind, pairs, wanted) for kind in ("numerical", "categorical")]
+    found = []
+    for i, one in enumerate(compared):
+        keys = _keys(*(blocks.names[i] for blocks in by_kind), wanted)
+        numbers = np.concatenate([blocks.numbers_of(i) for blocks in by_kind], axis=1)
+        sizes = np.concatenate([blocks.sizes_of(i) for blocks in by_kind], axis=1)
+        value, p_value, effect, bound = numbers
+        found.append(
+            Measurement(
+                "drift", one.model_version, one.baseline, one.segment, keys, value, sizes[1],
+                n_reference=sizes[0], p_value=p_value, effect=effect, error_bound=bound,
+            )
+        )  # fmt: skip
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -103,44 +129,48 @@ def _keys(numerical: Names, categorical: Names, wanted: tuple[str, ...]) -> Metr
 
 
 @dataclass(frozen=True)
-class _Arrays:
-    """What the methods return, one after the other."""
+class _Blocks:
+    """What M methods say of the columns of one kind, those of one comparison after the other: C in all.
 
-    value: list[Floats] = field(default_factory=list)
-    p_value: list[Floats] = field(default_factory=list)
-    effect: list[Floats] = field(default_factory=list)
-    bound: list[Floats] = field(default_factory=list)
-    n_reference: list[Floats] = field(default_factory=list)
-    n_current: list[Floats] = field(default_factory=list)
+    ``numbers`` (4, M, C): value, p-value, effect, bound. ``sizes`` (2, M, C): reference and current. The columns of
+    comparison i are those from ``starts[i]`` to ``starts[i + 1]``, called ``names[i]``.
+    """
 
-    def add(self, measured: Measured, sizes: tuple[Floats, Floats]) -> None:
-        none = np.full(measured.value.size, np.nan)
-        self.value.append(measured.value)
-        self.p_value.append(none if measured.p_value is None else measured.p_value)
-        self.effect.append(none if measured.effect is None else measured.effect)
-        self.bound.append(none if measured.bound is None else measured.bound)
-        self.n_reference.append(sizes[0])
-        self.n_current.append(sizes[1])
+    numbers: Floats
+    sizes: Integers
+    starts: list[int]
+    names: Sequence[Names]
 
-    def measurement(self, model_version: str, baseline: str, segment: str, keys: MetricKeys) -> Measurement:
-        """With NaN for what is not finite, and beside a value that is not."""
-        numbers = np.array([_joined(x) for x in (self.value, self.p_value, self.effect, self.bound)])
-        finite = np.isfinite(numbers)
-        value, p_value, effect, bound = np.where(finite & finite[0], numbers, np.nan)
-        n_reference, n = (_joined(x).astype(np.int64) for x in (self.n_reference, self.n_current))
-        return Measurement(
-            "drift", model_version, baseline, segment, keys, value, n,
-            n_reference=n_reference, p_value=p_value, effect=effect, error_bound=bound,
-        )  # fmt: skip
+    def numbers_of(self, i: int) -> Floats:
+        """(4, M * c) of comparison i, method by method."""
+        return self.numbers[:, :, self.starts[i] : self.starts[i + 1]].reshape(4, -1)
+
+    def sizes_of(self, i: int) -> Integers:
+        """(2, M * c) of comparison i, method by method."""
+        return self.sizes[:, :, self.starts[i] : self.starts[i + 1]].reshape(2, -1)
 
 
-def _joined(parts: Sequence[Floats]) -> Floats:
-    return np.concatenate(parts) if parts else np.zeros(0)
+def _measure_kind(kind: str, pairs: Sequence[Sequence[Pair]], wanted: tuple[str, ...]) -> _Blocks:
+    """With NaN for what is not finite, and beside a value that is not."""
+    alike = [[pair for pair in each if pair[0].layout.kind == kind] for each in pairs]
+    starts = [0, *accumulate(map(len, alike))]
+    names = [tuple((r.layout.name, r.layout.role) for r, _ in each) for each in alike]
+    both = [pair for each in alike for pair in each]
+    comparison = Comparison([r for r, _ in both], [c for _, c in both])
+    methods = [method for method in BY_KIND[kind] if method in wanted] if both else []
+    numbers = np.full((4, len(methods), len(both)), np.nan)
+    sizes = np.zeros((2, len(methods), len(both)), np.int64)
+    for m, method in enumerate(methods):
+        measured = BY_KIND[kind][method](comparison)
+        for i, array in enumerate((measured.value, measured.p_value, measured.effect, measured.bound)):
+            if array is not None:
+                numbers[i, m] = array
+        sizes[:, m] = comparison.sizes(whole_rows=method in _OF_ROWS)
+    finite = np.isfinite(numbers)
+    return _Blocks(np.where(finite & finite[0], numbers, np.nan), sizes, starts, names)
 
 
-def _pairs(
-    reference: Sequence[ColumnProfile], current: Sequence[ColumnProfile]
-) -> list[tuple[ColumnProfile, ColumnProfile]]:
+def _pairs(reference: Sequence[ColumnProfile], current: Sequence[ColumnProfile]) -> list[Pair]:
     known = {(r.layout.name, r.layout.role): r for r in reference}
     pairs = []
     for column in current:

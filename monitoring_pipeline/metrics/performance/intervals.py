@@ -21,6 +21,7 @@ class Estimate:
 
 
 def undefined(n: int = 0) -> Estimate:
+    """What ``n`` rows do not define."""
     return Estimate(None, None, None, n)
 
 

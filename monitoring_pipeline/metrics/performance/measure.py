@@ -77,12 +77,14 @@ class _References:
         self._known: OrderedDict[tuple[int, float], tuple[OutcomeProfile, dict[str, Estimate]]] = OrderedDict()
 
     def estimates(self, outcome: OutcomeProfile, positive_threshold: float) -> dict[str, Estimate]:
+        """``measure_outcome`` of a reference, computed at the first call."""
         key = (id(outcome), positive_threshold)
-        if key not in self._known:
-            self._known[key] = (outcome, measure_outcome(outcome, positive_threshold))
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = (outcome, measure_outcome(outcome, positive_threshold))
             if len(self._known) > self._size:
                 self._known.popitem(last=False)
-        return self._known[key][1]
+        return found[1]
 
 
 _REFERENCES = _References()

@@ -27,7 +27,7 @@ class NewLabels:
 
 
 def stale(stages: StageContext, max_attempts: int) -> dict[str, list[Window]]:
-    """Windows to materialize again, in order, by the first of their stages that is stale: it and what follows run again.
+    """Windows to materialize again, in order, by their first stale stage: it and those that follow run again.
 
     Files that have come since are looked at first, unless they are so many that a run had better do it.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,9 +17,7 @@ from monitoring_pipeline.engines.grouping import Groups, GroupTable
 from monitoring_pipeline.engines.outcomes import OutcomeTotals, outcome_reader
 from monitoring_pipeline.engines.segments import SegmentColumn, finest, segment_columns
 from monitoring_pipeline.engines.statement import Batch, Statement
-from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
-from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import segment_label
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,15 +25,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted of one window, model version and segment; None where it was not asked for."""
+    """What was counted of one window (by its start), model version and segment; ``parts`` by name, those asked for.
+
+    ``columns`` is a tuple of ``ColumnProfile``, ``outcomes`` an ``OutcomeProfile``, ``target`` the outcome's own
+    ``ColumnProfile``, absent where the layout has no target.
+    """
 
     window: datetime
     version: str
     segment: str
     n_rows: int
-    columns: tuple[ColumnProfile, ...] | None
-    outcome: OutcomeProfile | None
-    target: ColumnProfile | None
+    parts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Wanted:
 
     columns: bool = True
     outcomes: bool = True
+
+    @classmethod
+    def of(cls, parts: Collection[str]) -> Wanted:
+        """From the names of the parts wanted."""
+        return cls(columns="columns" in parts, outcomes="outcomes" in parts or "target" in parts)
 
 
 def relation_column(layout: Layout, column: ColumnLayout) -> str:
@@ -67,6 +72,10 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _present(parts: Sequence[Any]) -> dict[str, Any]:
+    return {name: part for name, part in zip(("columns", "outcomes", "target"), parts, strict=True) if part is not None}
 
 
 class _Grouping:
@@ -177,8 +186,8 @@ class LayoutCounter:
         by_outcome = outcomes.profiles(n) if outcomes is not None else [None] * n
         by_target = [t[0] for t in target.profiles(n)] if self._target else [None] * n
         return [
-            Counted(EPOCH + timedelta(microseconds=window), version, segment, *parts)
-            for (window, version, segment), *parts in zip(
+            Counted(EPOCH + timedelta(microseconds=window), version, segment, rows_in_it, _present(parts))
+            for (window, version, segment), rows_in_it, *parts in zip(
                 distinct, n_rows, by_column, by_outcome, by_target, strict=True
             )
         ]

@@ -79,9 +79,8 @@ ClassLabel = Annotated[str, BeforeValidator(_class_label)]
 Moment = Annotated[datetime, AfterValidator(_utc)]
 BASELINES = ("training", "previous", "seasonal")
 RESERVED_SEGMENT = "*"
-# How far back the windows of a baseline may lie: the previous one that holds rows, and the same hours of the week.
-PREVIOUS_WITHIN = 7  # windows
-SEASONAL_WITHIN = timedelta(weeks=4)
+PREVIOUS_WITHIN = 7  # windows: how far back the previous non-empty one may lie
+SEASONS = 4  # weeks: how many of the same hours of the week make the seasonal baseline
 
 
 class Declared(BaseModel):
@@ -412,11 +411,11 @@ class Monitor(Declared):
         kept, length = self.retention, timedelta(hours=1) if self.window == "hour" else timedelta(days=1)
         late = length + (self.labels.max_delay if self.ground_truth else timedelta(0))
         why = "a window" + (" and `labels.max_delay`" if self.ground_truth else "")
-        needs = {kind: (late, why) for kind in ("profiles", "measurements", "verdicts", "lake_files")}
+        needs = dict.fromkeys(("profiles", "measurements", "verdicts", "lake_files"), (late, why))
         if "previous" in self.baselines:
             needs["profiles"] = (late + PREVIOUS_WITHIN * length, f"{why} and the windows of baseline `previous`")
         if "seasonal" in self.baselines:
-            needs["profiles"] = (late + SEASONAL_WITHIN, f"{why} and the four weeks of baseline `seasonal`")
+            needs["profiles"] = (late + timedelta(weeks=SEASONS), f"{why} and the weeks of baseline `seasonal`")
         if self.retrain.enabled:
             needs["lake_files"] = (late + self.retrain.train_on, f"{why} and `retrain.train_on`")
         findings = []

@@ -248,3 +248,16 @@ def test_a_month_with_rows_is_not_dropped(door: FrontDoor, old: tuple[Toy, Monit
     with Warehouse.open(door.settings) as warehouse:
         retention.keep_months(warehouse, [monitor], datetime(2024, 6, 15, tzinfo=UTC))
     assert days_in(door, "measurement") == list(range(N_DAYS))
+
+
+def test_references_are_kept_and_new_windows_go_on(door: FrontDoor, old: tuple[Toy, Monitor]) -> None:
+    it, monitor = old
+    prune(door, monitor, now=NOW + timedelta(days=300))
+    assert days_in(door, "measurement") == days_in(door, "profile") == []
+    it.write_days([N_DAYS])
+    assert door.run(monitor, N_DAYS) is None
+    compared = door.query("select distinct baseline, segment from monitoring.drift_current order by 1, 2")
+    assert set(compared["baseline"]) == {"training"}
+    assert set(compared["segment"]) == {"*", "region=north", "region=south"}
+    performance = door.query("select max(n_labelled) as n from monitoring.performance_current where segment = '*'")
+    assert performance["n"].tolist() == [toy.N_ROWS]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import Annotated
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitoring_pipeline.cli.environment import open_warehouse
-from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.cli.output import JsonOption, print_json, print_table, wants_json
+from monitoring_pipeline.errors import DeclarationError, UserError
 from monitoring_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.monitors import Monitor
 
 app = typer.Typer(help="The database in use: embedded, or that of DATABASE_URL.", no_args_is_help=True)
 
@@ -33,6 +39,48 @@ def migrate() -> None:
     """Bring the schema up to date; nothing happens when it is."""
     with open_warehouse() as warehouse:
         typer.echo(f"the schema at {warehouse.safe_url} is up to date")
+
+
+@app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete what the monitors' `retention` says is too old: rows of the database and files of the lake.
+
+    The daily schedule `retention_daily` does the same. A monitor whose file cannot be read is left as it is.
+    """
+    from monitoring_pipeline.stages import retention
+
+    settings, now = Settings(), datetime.now(UTC)
+    monitors, broken = _readable_monitors(settings)
+    with open_warehouse(settings) as warehouse:
+        found = retention.prune_all(warehouse, settings, monitors, now, dry_run)
+        dropped = [] if dry_run else retention.keep_months(warehouse, monitors, now)
+    if wants_json(json):
+        print_json({"dry_run": dry_run, "monitors": [asdict(one) for one in found], "dropped_partitions": dropped})
+    else:
+        print_table("Would be deleted" if dry_run else "Deleted", [asdict(one) for one in found])
+        if dropped:
+            typer.echo(f"dropped empty partitions: {', '.join(dropped)}")
+        if not found:
+            typer.echo(f"there is no monitor in {settings.monitors_dir}")
+    for error in broken:
+        typer.secho(f"left as it is: {error}", fg="red", err=True)
+    raise typer.Exit(1 if broken else 0)
+
+
+def _readable_monitors(settings: Settings) -> tuple[list[Monitor], list[DeclarationError]]:
+    """The monitors whose files can be read, and what is wrong with the others."""
+    from monitoring_pipeline.monitors.loading import load_monitor, monitor_files
+
+    monitors, broken = [], []
+    for path in monitor_files(settings.monitors_dir):
+        try:
+            monitors.append(load_monitor(path))
+        except DeclarationError as error:
+            broken.append(error)
+    return monitors, broken
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -8,6 +8,7 @@ Any subset of them can still be selected.
 
 import warnings
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -18,6 +19,7 @@ from monitoring_pipeline.graph.instances import keep_connections
 from monitoring_pipeline.graph.keys import WINDOWED, asset_key, partitions_of
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.stages import retention
 from monitoring_pipeline.stages.catalogue import BY_ASSET, STAGES
 from monitoring_pipeline.stages.context import StageContext, WindowOutcome, all_failed, good_windows
 from monitoring_pipeline.stages.working import work
@@ -54,7 +56,10 @@ def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition
             keep_connections(context.instance)
             stages = monitoring.stage_context(monitor, context.run.run_id)
             selected = [name for name in WINDOWED if asset_key(monitor, name) in context.selected_asset_keys]
-            pending = [Window.from_key(key, monitor.window) for key in context.partition_keys]
+            asked = [Window.from_key(key, monitor.window) for key in context.partition_keys]
+            pending = retention.still_computed(stages, asked, datetime.now(UTC))
+            if len(pending) < len(asked):
+                context.log.info(f"{len(asked) - len(pending)} windows past their `retention` are left as they are")
             failures: list[WindowOutcome] = []
             for name in selected:
                 outcomes = _of_stage(name, stages, pending)

@@ -33,6 +33,16 @@ def _duration(value: Any) -> Any:
     raise ValueError(f"{text!r} is not a duration; write a number and a unit (w, d, h, m, s), such as 7d, 6h or 1d 12h")
 
 
+def as_text(value: timedelta) -> str:
+    """A duration as it may be declared: ``1d 12h``."""
+    seconds = int(value.total_seconds())
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        number, seconds = divmod(seconds, size)
+        parts += [f"{number}{unit}"] if number else []
+    return " ".join(parts) or "0s"
+
+
 def _not_negative(value: timedelta) -> timedelta:
     if value < timedelta(0):
         raise ValueError("a duration cannot be negative")
@@ -69,6 +79,8 @@ ClassLabel = Annotated[str, BeforeValidator(_class_label)]
 Moment = Annotated[datetime, AfterValidator(_utc)]
 BASELINES = ("training", "previous", "seasonal")
 RESERVED_SEGMENT = "*"
+PREVIOUS_WITHIN = 7  # windows: how far back the previous non-empty one may lie
+SEASONS = 4  # weeks: how many of the same hours of the week make the seasonal baseline
 
 
 class Declared(BaseModel):
@@ -300,6 +312,33 @@ class RetrainPolicy(Declared):
         return self
 
 
+class Retention(Declared):
+    """How long things are kept, each counted from the end of its window; a kind that is not named is kept for ever.
+
+    The daily schedule and `monitoring-pipeline db prune` delete what is older, at the earliest a day after its window
+    was last taken in. Sources are never touched. A window that lost profiles, measurements or lake files is not
+    computed again until new rows come for it; see retention.md.
+    """
+
+    profiles: Duration | None = Field(
+        default=None, description="profiles of windows; without them nothing about a window can be computed again"
+    )
+    measurements: Duration | None = Field(default=None, description="measurements, and with them their verdicts")
+    verdicts: Duration | None = Field(default=None, description="verdicts; not longer than their measurements")
+    revisions: Duration | None = Field(
+        default=None, description="measurements that were replaced, counted from when they were"
+    )
+    lake_files: Duration | None = Field(
+        default=None, description="the lake's copies of predictions and labels, and rows set aside"
+    )
+
+    @property
+    def shortest(self) -> timedelta | None:
+        """Age from which a window is not computed again, because something it is computed from, or into, is deleted."""
+        given = [d for d in (self.profiles, self.measurements, self.lake_files) if d is not None]
+        return min(given, default=None)
+
+
 class Owner(Declared):
     """Whom to ask."""
 
@@ -341,11 +380,12 @@ class Monitor(Declared):
     labels: Labels = Field(default=Labels(), description="when outcomes are expected")
     thresholds: Thresholds = Field(default=Thresholds(), description="what counts as drift, violation, degradation")
     retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="when a challenger is trained and promoted")
+    retention: Retention = Field(default=Retention(), description="how long things are kept")
     base_dir: Path = Field(default=Path(), exclude=True, description="directory of the file; set by the loader")
 
     @model_validator(mode="after")
     def _fits_task(self) -> Monitor:
-        findings = [*self._misfits_of_task(), *self._undeclared_columns()]
+        findings = [*self._misfits_of_task(), *self._undeclared_columns(), *self._too_short_retention()]
         if self.end and self.end <= self.start:
             findings.append(f"end: {self.end} is not after start ({self.start}); `end` is the day after the last one")
         if findings:
@@ -365,6 +405,32 @@ class Monitor(Declared):
         if self.task != "multiclass" and s.class_scores:
             return [f"schema.class_scores: only a multiclass monitor has them; this one is {self.task}"]
         return []
+
+    def _too_short_retention(self) -> list[str]:
+        """Kinds that would be deleted while later windows, late labels or a training still need them."""
+        kept, length = self.retention, timedelta(hours=1) if self.window == "hour" else timedelta(days=1)
+        late = length + (self.labels.max_delay if self.ground_truth else timedelta(0))
+        why = "a window" + (" and `labels.max_delay`" if self.ground_truth else "")
+        needs = dict.fromkeys(("profiles", "measurements", "verdicts", "lake_files"), (late, why))
+        if "previous" in self.baselines:
+            needs["profiles"] = (late + PREVIOUS_WITHIN * length, f"{why} and the windows of baseline `previous`")
+        if "seasonal" in self.baselines:
+            needs["profiles"] = (late + timedelta(weeks=SEASONS), f"{why} and the weeks of baseline `seasonal`")
+        if self.retrain.enabled:
+            needs["lake_files"] = (late + self.retrain.train_on, f"{why} and `retrain.train_on`")
+        findings = []
+        for kind, (least, reason) in needs.items():
+            given = getattr(kept, kind)
+            if given is not None and given < least:
+                findings.append(
+                    f"retention.{kind}: {as_text(given)} is less than {reason} need; write at least {as_text(least)}"
+                )
+        if kept.measurements is not None and kept.verdicts is not None and kept.verdicts > kept.measurements:
+            findings.append(
+                f"retention.verdicts: {as_text(kept.verdicts)} is longer than `measurements`"
+                f" ({as_text(kept.measurements)}); a verdict goes with the measurement it judges: leave it out"
+            )
+        return findings
 
     def _undeclared_columns(self) -> list[str]:
         s = self.schema_

@@ -26,6 +26,7 @@ from monitoring_pipeline.monitors.declaration import (
     Monitor,
     Owner,
     ReferenceSource,
+    Retention,
     RetrainPolicy,
     Schema,
     Source,
@@ -43,6 +44,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("thresholds.columns.<column>", ColumnThresholds),
     ("thresholds.performance.<metric>", Bound),
     ("retrain", RetrainPolicy),
+    ("retention", Retention),
     ("owner", Owner),
 )
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}

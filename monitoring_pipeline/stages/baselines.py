@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from monitoring_pipeline.monitors.declaration import PREVIOUS_WITHIN, SEASONS
 from monitoring_pipeline.windows import Window
 
-PREVIOUS_WITHIN = 7  # windows: how far back the previous non-empty one may lie
-SEASONS = 4  # weeks: how many of the same hours of the week make the seasonal baseline
 USUAL_WEEKS = 8  # weeks that the usual volume of an hour or day of the week is taken from
 
 

@@ -99,7 +99,8 @@ def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
             if isinstance(found, WindowFailure):
                 raise WindowError(found.message)
             one = found
-        stages.warehouse.run(lambda conn: _record(stages, conn, one, revisions[window.start]))
+        pruned = _was_pruned(before.get(window.start))
+        stages.warehouse.run(lambda conn: _record(stages, conn, one, revisions[window.start], pruned))
         if window not in unchanged and window.start in before:
             replaced.extend(path for path in before[window.start].files if path not in one.files)
         return _facts(one, window in unchanged)
@@ -141,6 +142,8 @@ def _is_unchanged(stages: StageContext, window: Window, paths: Sequence[str], be
     """Whether what lies in the lake is what these files would give again. A SQL table's rows are always asked for."""
     if before is None or any(is_sql(path) for path in paths) or any(_is_gone(path) for path in before.files):
         return False
+    if _was_pruned(before):
+        return False
     try:
         versions = {path: version_of(path) for path in paths}
     except SourceError:
@@ -148,13 +151,20 @@ def _is_unchanged(stages: StageContext, window: Window, paths: Sequence[str], be
     return before.data_version == data_version(stages.monitor, window, versions)
 
 
+def _was_pruned(before: IngestedWindow | None) -> bool:
+    """Whether retention deleted the window's lake files; it is to be computed again all the same."""
+    return before is not None and before.n_rows > 0 and not before.files
+
+
 def _is_gone(lake_file: str) -> bool:
     """Whether someone removed the file from the lake; asked of a local lake only, where asking costs nothing."""
     return not protocol_of(lake_file) and not store.exists(lake_file)
 
 
-def _record(stages: StageContext, conn: Connection, taken: IngestedWindow, revision: int) -> None:
+def _record(stages: StageContext, conn: Connection, taken: IngestedWindow, revision: int, was_pruned: bool) -> None:
     ledger.lock_window(conn, stages.monitor.name, taken.window)
+    if was_pruned:
+        ledger.read_labels_again(conn, stages.monitor.name, taken.window)
     ledger.record_ingested(conn, stages.monitor.name, taken, revision, stages.run_id)
     made = stages.provenance(taken.data_version)
     complete(stages, conn, "ingestion", taken.window, made, {"sources": str(revision)}, taken.data_version)

@@ -131,7 +131,7 @@ where p.monitor = :monitor
 order by p.window_start
 """)
 CONSIDER_SOURCES = text("""
-update monitoring.prediction_window set source_revision = greatest(source_revision, :source_revision)
+update monitoring.prediction_window set source_revision = greatest(source_revision, :source_revision), pruned_at = null
 where monitor = :monitor and window_start = :window_start
 """)
 RECORD_INGESTED = text("""
@@ -143,7 +143,7 @@ on conflict (monitor, window_start) do update set window_end = excluded.window_e
   n_duplicates = excluded.n_duplicates, n_quarantined = excluded.n_quarantined, last_event_at = excluded.last_event_at,
   data_version = excluded.data_version, source_revision = excluded.source_revision,
   ingestion_revision = excluded.ingestion_revision, lake_files = excluded.lake_files, versions = excluded.versions,
-  contract = excluded.contract, run_id = excluded.run_id, ingested_at = now()
+  contract = excluded.contract, run_id = excluded.run_id, ingested_at = now(), pruned_at = null
 """)
 FORGET_QUARANTINE = text(
     "delete from monitoring.window_quarantine where monitor = :monitor and window_start = :window_start"
@@ -188,7 +188,13 @@ where monitor = :monitor and role = 'ground_truth' and path = any (cast(:path as
 """)
 LABEL_FILES = text("""
 select window_start, lake_file from monitoring.label_batch_window
-where monitor = :monitor and window_start = any (cast(:starts as timestamptz[])) order by window_start, batch
+where monitor = :monitor and window_start = any (cast(:starts as timestamptz[])) and lake_file <> ''
+order by window_start, batch
+""")
+READ_LABELS_AGAIN = text("""
+delete from monitoring.label_batch_file f using monitoring.label_batch_window w
+where w.monitor = :monitor and w.window_start = :window_start and w.lake_file = ''
+  and f.monitor = w.monitor and f.batch = w.batch
 """)
 LATEST_BATCH = text("""
 select window_start, max(batch) as batch from monitoring.label_batch_window
@@ -508,6 +514,11 @@ def label_files(conn: Connection, monitor: str, windows: Iterable[Window]) -> di
     for start, path in conn.execute(LABEL_FILES, {"monitor": monitor, "starts": wanted}):
         found[start].append(path)
     return found
+
+
+def read_labels_again(conn: Connection, monitor: str, window: Window) -> None:
+    """The next batch reads the files again that brought the window labels, where those are gone from the lake."""
+    conn.execute(READ_LABELS_AGAIN, {"monitor": monitor, "window_start": window.start})
 
 
 def latest_batch(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[datetime, int]:

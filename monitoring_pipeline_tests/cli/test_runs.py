@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url, text
 
 from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
 from monitoring_pipeline_tests import toy
@@ -144,3 +145,33 @@ def test_a_run_on_debians_postgres(tmp_path: Path, debian_server: str) -> None:
         assert runs["status"].tolist() == ["SUCCESS"]
         shown = query(beside, "select count(*) as n from asset_keys")
         assert shown["n"].tolist() == [7]
+
+
+@pytest.mark.slow
+def test_prune_says_what_it_deletes_and_a_broken_neighbour_is_left_as_it_is(shell: Shell) -> None:
+    ready(shell.base, 2, labels={"max_delay": "1d"}, retention={"measurements": "30d", "lake_files": "20d"})
+    assert shell("run", "toy").returncode == 0
+    engine = create_engine(shell.url or "")
+    with engine.begin() as conn:
+        conn.execute(text("update monitoring.prediction_window set ingested_at = window_end"))
+    engine.dispose()
+    files = [path for path in (shell.base / shell.home / "lake").rglob("window=*/*") if path.is_file()]
+    for path in files:
+        os.utime(path, (0, 0))
+    announced = shell("db", "prune", "--dry-run", "--json")
+    assert announced.returncode == 0, announced.stderr
+    (toy_,) = json.loads(announced.stdout)["monitors"]
+    assert toy_["measurements"] == len(shell.query("select 1 from monitoring.measurement")) > 0
+    assert toy_["lake_files"] == len(files) == 4 and toy_["profiles"] == toy_["revisions"] == 0
+    assert all(path.exists() for path in files)
+
+    (shell.monitors / "slip.yaml").write_text("name: slip\n")
+    pruned = shell("db", "prune", "--json")
+    assert pruned.returncode == 1 and "left as it is" in pruned.stderr and "slip.yaml" in pruned.stderr
+    said = json.loads(pruned.stdout)
+    assert said["monitors"] == [toy_] and not said["dry_run"]
+    assert "measurement_y2024m03" in said["dropped_partitions"]
+    assert shell.query("select 1 from monitoring.measurement").empty and not any(path.exists() for path in files)
+    (shell.monitors / "slip.yaml").unlink()
+    nothing = shell("db", "prune")
+    assert nothing.returncode == 0 and "toy" in nothing.stdout and "lake_files" in nothing.stdout

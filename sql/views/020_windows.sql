@@ -68,6 +68,7 @@ create or replace view monitoring.stale_window as
 with found as (
   select p.monitor, p.window_start, p.window_end, t.stage, t.position, s.last_error,
          case
+           when p.pruned_at is not null and t.stage <> 'ingestion' then null
            when s.completed_at is null then
              case when s.last_error is not null then 'failed'
                   when t.needs_labels and not exists (select from monitoring.label_batch_window b
@@ -110,7 +111,8 @@ where f.reason is not null;
 comment on view monitoring.stale_window is
   'Stages that are older than what they were computed from, derived from the inputs each of them recorded. Reasons: source (rows came '
   'after ingestion), data (the window was taken in again, or a stage before it wrote something else), labels (a newer batch), reference, '
-  'baseline (another window it was compared with changed or appeared), maturity (the window has come of age), config, policy, failed.';
+  'baseline (another window it was compared with changed or appeared), maturity (the window has come of age), config, policy, failed. '
+  'A window that retention has been at is stale only when new rows come for it.';
 
 create or replace view monitoring.window_status as
 with known as (

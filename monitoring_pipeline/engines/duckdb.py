@@ -25,6 +25,9 @@ from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.windows import LENGTH, Window, WindowSize
 
+OF_ROWS: Wanted = frozenset({"columns"})
+OF_LABELS: Wanted = frozenset({"outcomes", "target"})
+
 
 class DuckDBEngine:
     """Profiles relations over one DuckDB connection. Memory: DuckDB's limit, a few batches, and the profiles themselves
@@ -41,7 +44,7 @@ class DuckDBEngine:
         self, relation: Relation, layouts: Mapping[str, Layout], segment_keys: SegmentKeys, window_size: WindowSize
     ) -> list[Profile]:
         """One profile per (window, model version, segment incl. ``*``), in one pass over the rows."""
-        counted = self._count(relation, layouts, segment_keys, Wanted(outcomes=False))
+        counted = self._count(relation, layouts, segment_keys, OF_ROWS)
         return [_profile(c, layouts, window_size) for c in counted]
 
     def profile_outcomes(
@@ -53,7 +56,7 @@ class DuckDBEngine:
         window_size: WindowSize,
     ) -> list[LabelledProfile]:
         """One outcome profile per (window, model version, segment incl. ``*``); reads segment columns but no others."""
-        counted = self._count(relation, layouts, segment_keys, Wanted(columns=False))
+        counted = self._count(relation, layouts, segment_keys, OF_LABELS)
         return [_labelled(c, layouts, batches, window_size) for c in counted]
 
     def profile_both(
@@ -65,7 +68,7 @@ class DuckDBEngine:
         window_size: WindowSize,
     ) -> tuple[list[Profile], list[LabelledProfile]]:
         """``profile`` and ``profile_outcomes`` in one pass."""
-        counted = self._count(relation, layouts, segment_keys, Wanted())
+        counted = self._count(relation, layouts, segment_keys, OF_ROWS | OF_LABELS)
         return [_profile(c, layouts, window_size) for c in counted], [
             _labelled(c, layouts, batches, window_size) for c in counted
         ]
@@ -130,12 +133,12 @@ def _window(start: datetime, size: WindowSize) -> Window:
 
 
 def _profile(c: Counted, layouts: Mapping[str, Layout], size: WindowSize) -> Profile:
-    assert c.columns is not None
-    return Profile(_window(c.window, size), c.version, c.segment, layouts[c.version].layout_id, c.n_rows, c.columns)
+    layout_id = layouts[c.version].layout_id
+    return Profile(_window(c.window, size), c.version, c.segment, layout_id, c.n_rows, c.parts["columns"])
 
 
 def _labelled(c: Counted, layouts: Mapping[str, Layout], batches: Batches, size: WindowSize) -> LabelledProfile:
-    assert c.outcome is not None
     batch = batches if isinstance(batches, int) else batches.get(c.window, 0)
     layout_id = layouts[c.version].layout_id
-    return LabelledProfile(_window(c.window, size), c.version, c.segment, layout_id, batch, c.outcome, c.target)
+    outcome, target = c.parts["outcomes"], c.parts.get("target")
+    return LabelledProfile(_window(c.window, size), c.version, c.segment, layout_id, batch, outcome, target)

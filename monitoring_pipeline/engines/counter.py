@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,10 +25,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted of one window (by its start), model version and segment; ``parts`` by name, those asked for.
+    """What was counted of one window, model version and segment: the value of each part that was asked for.
 
-    ``columns`` is a tuple of ``ColumnProfile``, ``outcomes`` an ``OutcomeProfile``, ``target`` the outcome's own
-    ``ColumnProfile``, absent where the layout has no target.
+    A part the layout has no columns for (``target`` without an outcome) is absent.
     """
 
     window: datetime
@@ -38,17 +37,8 @@ class Counted:
     parts: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Which of the two summaries to make."""
-
-    columns: bool = True
-    outcomes: bool = True
-
-    @classmethod
-    def of(cls, parts: Collection[str]) -> Wanted:
-        """From the names of the parts wanted."""
-        return cls(columns="columns" in parts, outcomes="outcomes" in parts or "target" in parts)
+Wanted = frozenset[str]
+"""Names of the parts to count; see ``profiles.parts``."""
 
 
 def relation_column(layout: Layout, column: ColumnLayout) -> str:
@@ -74,10 +64,6 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _present(parts: Sequence[Any]) -> dict[str, Any]:
-    return {name: part for name, part in zip(("columns", "outcomes", "target"), parts, strict=True) if part is not None}
-
-
 class _Grouping:
     """One of the finest segmentations: its groups and their totals."""
 
@@ -86,9 +72,9 @@ class _Grouping:
         self.segments: tuple[SegmentColumn, ...] = segment_columns(layout, key)
         self.table = GroupTable()
         self.columns = ColumnTotals(columns)
-        target = tuple(c for c in layout.columns if c.role == "target") if wanted.outcomes else ()
+        target = tuple(c for c in layout.columns if c.role == "target") if "target" in wanted else ()
         self.target = ColumnTotals(target)
-        self.outcomes = OutcomeTotals(layout.outcome) if wanted.outcomes else None
+        self.outcomes = OutcomeTotals(layout.outcome) if "outcomes" in wanted else None
 
     def locate(
         self, batch: Batch, windows: NDArray[np.int64], versions: tuple[NDArray, int], codes: dict[str, Any]
@@ -117,7 +103,7 @@ class LayoutCounter:
         wanted: Wanted,
     ) -> None:
         self._versions, self._keys, self._wanted = versions, keys, wanted
-        counted = tuple(c for c in layout.columns if c.role != "target") if wanted.columns else ()
+        counted = tuple(c for c in layout.columns if c.role != "target") if "columns" in wanted else ()
         self._readers = [reader_of(c, relation_column(layout, c), statement) for c in counted]
         self._groupings = [_Grouping(layout, key, counted, wanted) for key in finest(keys)]
         segments = {s.layout.name: s.layout for g in self._groupings for s in g.segments}
@@ -127,8 +113,8 @@ class LayoutCounter:
             for name, c in segments.items()
         }
         target = [c for c in layout.columns if c.role == "target"]
-        self._target = reader_of(target[0], "__outcome", statement) if target and wanted.outcomes else None
-        self._outcome = outcome_reader(layout.outcome, statement) if wanted.outcomes else None
+        self._target = reader_of(target[0], "__outcome", statement) if target and "target" in wanted else None
+        self._outcome = outcome_reader(layout.outcome, statement) if "outcomes" in wanted else None
 
     def add(self, batch: Batch, windows: NDArray[np.int64], versions: NDArray[np.integer]) -> None:
         """``windows`` µs since 1970 by row; ``versions`` the position in this counter's versions by row."""
@@ -146,9 +132,8 @@ class LayoutCounter:
         self._add_outcomes(batch, located)
 
     def _add_outcomes(self, batch: Batch, located: list[tuple[_Grouping, Groups]]) -> None:
-        if self._outcome is None:
-            return
-        self._outcome.add(batch, [(groups, g.outcomes) for g, groups in located if g.outcomes is not None])
+        if self._outcome is not None:
+            self._outcome.add(batch, [(groups, g.outcomes) for g, groups in located if g.outcomes is not None])
         if self._target is None:
             return
         values = self._target.read(batch)
@@ -182,14 +167,22 @@ class LayoutCounter:
             columns, target = columns.merged(rows, starts), target.merged(rows, starts)
             outcomes = outcomes and outcomes.merged(rows, starts)
         n_rows = columns.n_rows[:n].tolist()
-        by_column = columns.profiles(n) if self._wanted.columns else [None] * n
-        by_outcome = outcomes.profiles(n) if outcomes is not None else [None] * n
-        by_target = [t[0] for t in target.profiles(n)] if self._target else [None] * n
+        values: dict[str, list[Any]] = {}
+        if "columns" in self._wanted:
+            values["columns"] = columns.profiles(n)
+        if outcomes is not None:
+            values["outcomes"] = outcomes.profiles(n)
+        if self._target:
+            values["target"] = [t[0] for t in target.profiles(n)]
         return [
-            Counted(EPOCH + timedelta(microseconds=window), version, segment, rows_in_it, _present(parts))
-            for (window, version, segment), rows_in_it, *parts in zip(
-                distinct, n_rows, by_column, by_outcome, by_target, strict=True
+            Counted(
+                EPOCH + timedelta(microseconds=window),
+                version,
+                segment,
+                n_rows[i],
+                {k: v[i] for k, v in values.items()},
             )
+            for i, (window, version, segment) in enumerate(distinct)
         ]
 
     def _names(self, key: tuple[str, ...], grouping: _Grouping) -> list[tuple[int, str, str]]:

@@ -13,7 +13,7 @@ import numpy as np
 from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
-from monitoring_pipeline.engines.counter import Counted, LayoutCounter, Wanted
+from monitoring_pipeline.engines.counter import Counted, LayoutCounter
 from monitoring_pipeline.engines.engine import Parts, SegmentKeys
 from monitoring_pipeline.engines.merging import in_order
 from monitoring_pipeline.engines.reference import ReferenceReader
@@ -44,9 +44,9 @@ class Profiler:
         sharing: dict[str, list[str]] = {}
         for name, layout in layouts.items():
             sharing.setdefault(layout.layout_id, []).append(name)
-        keys, wanted = tuple(dict.fromkeys(tuple(k) for k in segment_keys)), Wanted.of(parts)
+        keys = tuple(dict.fromkeys(tuple(k) for k in segment_keys))
         counters = [
-            (LayoutCounter(statement, layouts[names[0]], tuple(names), keys, wanted), _positions(names, tuple(layouts)))
+            (LayoutCounter(statement, layouts[names[0]], tuple(names), keys, parts), _positions(names, tuple(layouts)))
             for names in sharing.values()
         ]
         with closing(statement.batches(self._connection)) as batches:

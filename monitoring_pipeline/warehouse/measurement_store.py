@@ -114,11 +114,15 @@ def replace_family(
     measurements: Sequence[Measurement],
     provenance: Provenance,
 ) -> Written:
-    """Makes ``measurements`` the family's of this window: all model versions, baselines and segments of it."""
+    """Makes ``measurements`` the family's of this window: all model versions, baselines and segments of it.
+
+    Raises ValueError for measurements of another family, two of the same place or an interval that ends before it
+    begins, and SQLAlchemy's IntegrityError for values that no measurement has.
+    """
     standing = {
         _place(kept.measurement): kept for kept in current(conn, monitor, [window], [family]) if kept.window == window
     }
-    arriving = {_place(m): m for m in measurements}
+    arriving = _by_place(family, measurements)
     fresh = [
         m for place, m in arriving.items() if place not in standing or not same_values(standing[place].measurement, m)
     ]
@@ -151,6 +155,20 @@ def measured_windows(conn: Connection, monitor: str, first: datetime | None, las
     """Windows that hold measurements and start in [first, last], in order; None: no bound."""
     rows = conn.execute(MEASURED_WINDOWS, {"monitor": monitor, "first": first, "last": last})
     return [Window(start, end) for start, end in rows]
+
+
+def _by_place(family: Family, measurements: Sequence[Measurement]) -> dict[tuple[str, str, str], Measurement]:
+    found: dict[tuple[str, str, str], Measurement] = {}
+    for m in measurements:
+        place = _place(m)
+        if m.family != family:
+            raise ValueError(f"a measurement of the family {m.family!r} cannot replace one of {family!r}")
+        if place in found:
+            raise ValueError(f"two measurements of model version, baseline and segment {place}")
+        if m.low is not None and m.high is not None and np.any(m.low > m.high):
+            raise ValueError(f"{place}: an interval ends before it begins")
+        found[place] = m
+    return found
 
 
 def _place(m: Measurement) -> tuple[str, str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import numpy as np
-from monitoring_pipeline.metric_rows import DriftRow, PerformanceRow, QualityRow
-from monitoring_pipeline.warehouse.metric_store import Provenance
 
+from monitoring_pipeline.alerting import FLAGGED, NOT_FLAGGED, NOT_JUDGED, Verdict
+from monitoring_pipeline.measurements import Measurement, metric_keys
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.document import Reference
@@ -16,6 +17,7 @@ from monitoring_pipeline.profiles.layout import ColumnLayout, Layout, OutcomeLay
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.records import Contract, FileVersion, IndexedFile, IngestedWindow, LabelBatch
+from monitoring_pipeline.warehouse.measurement_store import Provenance
 
 NAME = "churn"
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -118,35 +120,55 @@ def provenance(data_version: str = "d1", label_batch: int | None = None, run_id:
     return Provenance(data_version, label_batch, monitor().config_version, "0.1.0", run_id)
 
 
-def drift_row(
-    column: str = "age", method: str = "psi", value: float | None = 0.3, segment: str = EVERYTHING
-) -> DriftRow:
-    drifted = None if value is None else value > 0.2
-    return DriftRow(
-        "training", segment, column, "feature", method, value, 0.2, "default", 0.01, None, 0.05, drifted, 1000, 100
-    )
+def drift(
+    values: Mapping[tuple[str, str], float] | None = None,
+    version: str = "1",
+    baseline: str = "training",
+    segment: str = EVERYTHING,
+) -> Measurement:
+    """By (column, method); NaN is undefined."""
+    values = {("age", "psi"): 0.3} if values is None else values
+    n = len(values)
+    keys = metric_keys("drift", tuple(c for c, _ in values), ("feature",) * n, tuple(m for _, m in values))
+    return Measurement(
+        "drift", version, baseline, segment, keys, np.array(list(values.values())), np.full(n, 100),
+        n_reference=np.full(n, 1000), p_value=np.full(n, 0.01), effect=np.full(n, np.nan), error_bound=np.full(n, 0.05),
+    )  # fmt: skip
 
 
-def quality_row(column: str = "age", metric: str = "missing_share", value: float | None = 0.02) -> QualityRow:
-    return QualityRow(
-        EVERYTHING, column, metric, value, 0.05, "declared", None if value is None else value > 0.05, 100, "two\tnew"
-    )
+def quality(
+    values: Mapping[tuple[str, str], float] | None = None, version: str = "1", segment: str = EVERYTHING
+) -> Measurement:
+    """By (column, metric); NaN is undefined."""
+    values = {("age", "missing_share"): 0.02} if values is None else values
+    n = len(values)
+    keys = metric_keys("quality", tuple(c for c, _ in values), ("",) * n, tuple(m for _, m in values))
+    return Measurement(
+        "quality", version, "", segment, keys, np.array(list(values.values())), np.full(n, 100),
+        reference_value=np.full(n, np.nan), detail=("two\tnew",) * n,
+    )  # fmt: skip
 
 
-def performance_row(metric: str = "roc_auc", value: float | None = 0.7, n_labelled: int = 60) -> PerformanceRow:
-    degraded = None if value is None else value < 0.65
-    bounds = (None, None) if value is None else (value - 0.05, value + 0.05)
-    return PerformanceRow(
-        EVERYTHING,
-        metric,
-        "realized",
-        value,
-        *bounds,
-        0.65,
-        "declared",
-        degraded,
-        100,
-        n_labelled,
-        n_labelled / 100,
-        n_labelled >= 95,
-    )
+def performance(
+    values: Mapping[str, float] | None = None,
+    n_labelled: int = 60,
+    version: str = "1",
+    segment: str = EVERYTHING,
+    family: Literal["realized", "estimated"] = "realized",
+) -> Measurement:
+    """By metric; NaN is undefined. The interval is 0.05 to each side."""
+    values = {"roc_auc": 0.7} if values is None else values
+    n, value = len(values), np.array(list(values.values()))
+    keys = metric_keys(family, (EVERYTHING,) * n, ("",) * n, tuple(values))
+    return Measurement(
+        family, version, "", segment, keys, value, np.full(n, n_labelled), low=value - 0.05, high=value + 0.05,
+        reference_value=np.full(n, np.nan), n_predictions=100, n_labelled=n_labelled,
+    )  # fmt: skip
+
+
+def verdict(of: Measurement, threshold: float, above: bool = True, mature: bool | None = None) -> Verdict:
+    """Flagged above the declared threshold, or below it; undefined values are not judged."""
+    beyond = of.value > threshold if above else of.value < threshold
+    flagged = np.where(np.isnan(of.value), NOT_JUDGED, np.where(beyond, FLAGGED, NOT_FLAGGED)).astype(np.int8)
+    n = len(of.value)
+    return Verdict(np.full(n, threshold), ("declared",) * n, flagged, mature=mature)

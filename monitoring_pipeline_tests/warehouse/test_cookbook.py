@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from monitoring_pipeline.warehouse.metric_store import write_drift, write_performance, write_quality
 from sqlalchemy import Connection, text
 
+from monitoring_pipeline.alerting import Verdict
+from monitoring_pipeline.measurements import Measurement
+from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.resources import data_dir
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse import ledger, profile_store
+from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.warehouse import ledger, measurement_store, profile_store, verdict_store
 from monitoring_pipeline.warehouse.database import Warehouse
+from monitoring_pipeline.warehouse.measurement_store import Provenance
 from monitoring_pipeline.warehouse.model_versions import ModelVersion, register_version
+from monitoring_pipeline.warehouse.verdict_store import Judged, Judgement
 
 from . import samples as s
 
@@ -25,7 +29,7 @@ DAYS = [s.window(i) for i in range(3)]
 
 def fill(conn: Connection) -> None:
     """Three days of a monitor: drift and degradation on the last, labels that came in two batches, one failure."""
-    ledger.declare_monitor(conn, s.monitor())
+    declare(conn, s.monitor())
     profile_store.save_reference(conn, s.reference(), "r1", None)
     ledger.record_files(conn, s.NAME, "predictions", [s.file("a", DAYS)])
     register_version(conn, s.NAME, ModelVersion("1", "champion", training_metrics={"roc_auc": 0.8}), run_id=None)
@@ -34,15 +38,18 @@ def fill(conn: Connection) -> None:
         profile_store.save_profiles(conn, s.NAME, day, [s.profile(day, seed=number)], "d1", None)
         profile_store.save_labelled(conn, s.NAME, day, [s.labelled(day, 1)], "d1", None)
         last = number == 2
-        drift = [s.drift_row(value=0.9 if last else 0.1), s.drift_row("plan", value=0.05)]
-        write_drift(conn, s.NAME, "1", day, drift, s.provenance())
-        write_quality(conn, s.NAME, "1", day, [s.quality_row(value=0.5 if last else 0.0)], s.provenance())
-        write_performance(conn, s.NAME, "1", day, [s.performance_row(value=0.7)], s.provenance(label_batch=1))
+        drift = s.drift({("age", "psi"): 0.9 if last else 0.1, ("plan", "psi"): 0.05})
+        write(conn, day, drift, s.verdict(drift, 0.2), s.provenance())
+        quality = s.quality({("age", "missing_share"): 0.5 if last else 0.0})
+        write(conn, day, quality, s.verdict(quality, 0.05), s.provenance())
+        performance = s.performance({"roc_auc": 0.7})
+        judged = s.verdict(performance, 0.65, above=False, mature=False)
+        write(conn, day, performance, judged, s.provenance(label_batch=1))
     ledger.record_batch(conn, s.NAME, s.batch(1, DAYS, n_unknown=5), [], None)
-    bad = replace(s.performance_row(value=0.5, n_labelled=99), ci_high=0.6)
-    write_performance(conn, s.NAME, "1", DAYS[2], [bad], s.provenance(label_batch=2))
+    bad = s.performance({"roc_auc": 0.5}, n_labelled=99)
+    write(conn, DAYS[2], bad, s.verdict(bad, 0.65, above=False, mature=True), s.provenance(label_batch=2))
     ledger.fail_stage(conn, s.NAME, DAYS[2], "quality", "boom", label_batch=None, run_id=None)
-    conn.execute(text("update monitoring.performance_metric set as_known_at = as_known_at - interval '3 days'"))
+    conn.execute(text("update monitoring.measurement set as_known_at = as_known_at - interval '3 days'"))
     conn.execute(
         text("""insert into monitoring.incident (monitor, incident_id, kind, severity, state, opened_at, first_window,
                 last_window, columns, summary)
@@ -52,6 +59,18 @@ def fill(conn: Connection) -> None:
         text("""insert into monitoring.retrain_decision (monitor, decided_at, trigger, decision, reason,
                 challenger_version) values ('churn', now(), 'drift', 'retrain', 'age moved', '1')""")
     )
+
+
+def write(conn: Connection, window: Window, measured: Measurement, verdict: Verdict, made: Provenance) -> None:
+    """A measurement and how it is judged."""
+    stage = "performance" if measured.family == "realized" else measured.family
+    measurement_store.replace_family(conn, s.NAME, window, stage, measured.family, [measured], made)
+    number = verdict_store.open_judgement(conn, s.NAME, Judgement(made.config_version, "p", None, "0.1.0", "run-1"))
+    judged = [
+        Judged(kept.measurement_id, window, verdict)
+        for kept in measurement_store.current(conn, s.NAME, [window], [measured.family])
+    ]
+    assert verdict_store.write_verdicts(conn, s.NAME, number, judged) == 1
 
 
 @pytest.fixture(scope="module")

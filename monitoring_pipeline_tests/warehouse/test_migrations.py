@@ -63,11 +63,11 @@ def test_every_table_view_and_column_is_explained(any_warehouse: Warehouse) -> N
         silent = conn.execute(
             text("""
             select r.relname, a.attname from pg_class r join pg_attribute a on a.attrelid = r.oid
-            where r.relnamespace = 'monitoring'::regnamespace and r.relkind in ('r', 'v') and a.attnum >= 0
-              and not a.attisdropped and coalesce(col_description(r.oid, a.attnum), '') = ''
+            where r.relnamespace = 'monitoring'::regnamespace and r.relkind in ('r', 'p', 'v') and a.attnum >= 0
+              and not r.relispartition and not a.attisdropped and coalesce(col_description(r.oid, a.attnum), '') = ''
             union all
             select relname, null from pg_class r
-            where r.relnamespace = 'monitoring'::regnamespace and relkind in ('r', 'v')
+            where r.relnamespace = 'monitoring'::regnamespace and relkind in ('r', 'p', 'v') and not relispartition
               and coalesce(obj_description(r.oid, 'pg_class'), '') = ''""")
         ).all()
         assert silent == []

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from monitoring_pipeline.warehouse import ledger
+from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.model_versions import ModelVersion, champion, model_versions, register_version
 
@@ -31,7 +31,7 @@ FIRST = ModelVersion(
 def test_a_new_champion_retires_the_former_and_history_stays(any_warehouse: Warehouse) -> None:
     second = ModelVersion("2", "challenger")
     with any_warehouse.transaction() as conn:
-        ledger.declare_monitor(conn, s.monitor())
+        declare(conn, s.monitor())
         assert champion(conn, s.NAME) is None
         assert register_version(conn, s.NAME, FIRST, run_id="r")
         assert register_version(conn, s.NAME, second, run_id="r")
@@ -56,6 +56,6 @@ def test_a_new_champion_retires_the_former_and_history_stays(any_warehouse: Ware
 )
 def test_nonsense_is_refused(warehouse: Warehouse, nonsense: ModelVersion) -> None:
     with warehouse.transaction() as conn:
-        ledger.declare_monitor(conn, s.monitor())
+        declare(conn, s.monitor())
     with pytest.raises(IntegrityError), warehouse.transaction() as conn:
         register_version(conn, s.NAME, nonsense, run_id=None)

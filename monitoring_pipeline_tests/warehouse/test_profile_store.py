@@ -16,7 +16,8 @@ from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout, OutcomeLayout
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import LabelledProfile, Profile, merge_profiles
-from monitoring_pipeline.warehouse import ledger, profile_store
+from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.warehouse import profile_store
 from monitoring_pipeline.warehouse.database import Warehouse
 
 from . import samples as s
@@ -25,7 +26,7 @@ from . import samples as s
 @pytest.fixture
 def ready(any_warehouse: Warehouse) -> Warehouse:
     with any_warehouse.transaction() as conn:
-        ledger.declare_monitor(conn, s.monitor())
+        declare(conn, s.monitor())
         profile_store.save_reference(conn, s.reference(), "r1", None)
     return any_warehouse
 
@@ -171,7 +172,7 @@ def test_a_quarter_of_28_columns_is_loaded_and_merged_in_a_tenth_of_a_second(war
     rng = np.random.default_rng(2)
     days = [s.window(i) for i in range(90)]
     with warehouse.transaction() as conn:
-        ledger.declare_monitor(conn, s.monitor())
+        declare(conn, s.monitor())
         profile_store.save_layout(conn, layout)
         for day in days:
             profiled = tuple(

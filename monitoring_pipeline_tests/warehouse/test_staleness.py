@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from monitoring_pipeline.monitors import Window
-from monitoring_pipeline.records import STAGES, Contract, Stage
+from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.records import Contract
+from monitoring_pipeline.stages.baselines import shifted, usual_windows, windows_before
+from monitoring_pipeline.stages.catalogue import BY_NAME, STAGES
+from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.stages.inputs import Inputs, earlier, output_version, references_read
 from monitoring_pipeline.warehouse import ledger, profile_store
 from monitoring_pipeline.warehouse.database import Warehouse
 
 from . import samples as s
 
 DAYS = [s.window(i) for i in range(3)]
+ALL = tuple(stage.name for stage in STAGES)
+ON_DATA = ("profile", "ground_truth", "quality", "drift", "performance")
+ON_LABELS = ("ground_truth", "quality", "drift", "performance")
 
 
 @pytest.fixture
 def declared(any_warehouse: Warehouse) -> Warehouse:
     with any_warehouse.transaction() as conn:
-        ledger.declare_monitor(conn, s.monitor())
+        declare(conn, s.monitor())
     return any_warehouse
 
 
@@ -31,22 +39,64 @@ def take_in(conn: Connection, windows: Sequence[Window], data_version: str = "d1
     revisions = ledger.source_revisions(conn, s.NAME, windows)
     for window in windows:
         ledger.record_ingested(conn, s.NAME, s.taken(window, data_version), revisions[window.start], "run-1")
+    compute(conn, windows, ["ingestion"])
 
 
 def compute(
-    conn: Connection, windows: Sequence[Window], stages: Sequence[Stage] = STAGES, config: str | None = None
+    conn: Connection, windows: Sequence[Window], stages: Sequence[str] = ALL, monitor: Monitor | None = None
 ) -> None:
-    """What a run does: every stage, from what there is now."""
+    """What a run does: every stage, from what there is now, noting what it read."""
+    monitor = monitor or s.monitor()
     versions = ledger.ingested(conn, s.NAME, windows)
-    batches = ledger.latest_batch(conn, s.NAME, windows)
     for stage in stages:
         for window in windows:
-            on_labels = stage in ("performance", "ground_truth")
+            read = inputs_of(conn, monitor, window, stage)
+            named = {"config": BY_NAME[stage].config(monitor)}
             ledger.complete_stage(
                 conn, s.NAME, window, stage, data_version=versions[window.start].data_version,
-                label_batch=batches[window.start] if on_labels else None,
-                config_version=config or s.monitor().config_version, code_version="0.1.0", run_id="run-1",
+                label_batch=int(read["labels"] or 0) if "labels" in read else None,
+                config_version=monitor.config_version, code_version="0.1.0", run_id="run-1",
+                inputs=read | named, output_version=output_version(stage, read),
             )  # fmt: skip
+
+
+def inputs_of(conn: Connection, monitor: Monitor, window: Window, stage: str) -> Inputs:
+    """Versions of what a stage reads, as the stages themselves record them."""
+    taken = ledger.ingested(conn, s.NAME)
+    past = [shifted(window, -by) for by in windows_before("previous", window)]
+    states = ledger.stage_states(conn, s.NAME, [window, *past])
+
+    def output(of: str, start: datetime) -> str | None:
+        state = states.get((start, of))
+        return None if state is None or state.completed_at is None else state.output_version
+
+    read: Inputs = {}
+    for kind in BY_NAME[stage].reads:
+        if kind == "sources":
+            read[kind] = str(ledger.source_revisions(conn, s.NAME, [window])[window.start])
+        elif kind == "data":
+            read[kind] = taken[window.start].data_version
+        elif kind == "labels":
+            read[kind] = str(ledger.latest_batch(conn, s.NAME, [window])[window.start])
+        elif kind == "reference":
+            read |= references_read(monitor, ["1"], profile_store.reference_versions(conn, s.NAME))
+        elif kind == "stage":
+            of = ("quality", "drift", "performance") if stage == "verdicts" else ("profile",)
+            read |= {f"stage:{one}": output(one, window.start) for one in of}
+        elif kind == "rows":
+            for one in usual_windows(window):
+                before = taken.get(one.start)
+                read[earlier("rows", window.start - one.start)] = before.data_version if before else None
+        elif kind == "profile" and "previous" in monitor.baselines:
+            for by in windows_before("previous", window):
+                joined = states.get((window.start - by, "ground_truth"))
+                read[earlier("profile", by)] = output("profile", window.start - by)
+                read[earlier("labels", by)] = joined.inputs["labels"] if joined and joined.completed_at else None
+                if read[earlier("profile", by)] is not None:
+                    break
+        elif kind == "aged":
+            read[kind] = str(datetime.now(UTC) >= window.end + monitor.labels.max_delay).lower()
+    return read
 
 
 def stale(conn: Connection, **options: Any) -> set[tuple[int, str, str]]:
@@ -71,7 +121,7 @@ def test_rows_that_come_after_ingestion_make_their_windows_stale(settled: Wareho
         ledger.record_files(conn, s.NAME, "predictions", [s.file("late", DAYS[:2])])
         assert stale(conn) == {(0, "ingestion", "source"), (1, "ingestion", "source")}
         take_in(conn, DAYS[:2], "d2")
-        assert stale(conn) == {(d, st, "data") for d in (0, 1) for st in ("profile", "drift", "quality", "performance")}
+        assert stale(conn) == {(d, stage, "data") for d in (0, 1) for stage in ON_DATA}
     with settled.transaction() as conn:
         compute(conn, DAYS[:2])
         assert stale(conn) == {(2, "drift", "baseline")}, "the day after is compared with a day that changed"
@@ -83,11 +133,17 @@ def test_rows_that_come_after_ingestion_make_their_windows_stale(settled: Wareho
 def test_without_the_previous_baseline_the_day_after_does_not_mind(settled: Warehouse) -> None:
     alone = s.monitor(baselines=("training",))
     with settled.transaction() as conn:
-        ledger.declare_monitor(conn, alone)
+        declare(conn, alone)
         take_in(conn, DAYS[:1], "d2")
     with settled.transaction() as conn:
-        compute(conn, DAYS[:1], config=alone.config_version)
-        assert {(d, r) for d, _, r in stale(conn)} == {(1, "config"), (2, "config")}
+        compute(conn, DAYS[:1], monitor=alone)
+        # The second day's comparison still is the one with the day before, which has changed.
+        assert stale(conn) == {(1, "drift", "baseline"), (2, "drift", "config")}
+        compute(conn, DAYS[1:], monitor=alone)
+        take_in(conn, DAYS[:1], "d3")
+    with settled.transaction() as conn:
+        compute(conn, DAYS[:1], monitor=alone)
+        assert stale(conn) == set()
 
 
 def test_a_file_that_moved_its_rows_elsewhere_touches_both_windows(settled: Warehouse) -> None:
@@ -124,12 +180,14 @@ def test_late_labels_make_just_their_windows_stale(settled: Warehouse) -> None:
         ledger.record_batch(conn, s.NAME, s.batch(1, [DAYS[0], DAYS[2]]), ["labels-a"], "run-2")
         assert ledger.unread_label_files(conn, s.NAME) == ["labels-b"]
         assert ledger.latest_batch(conn, s.NAME, DAYS) == {DAYS[0].start: 1, DAYS[1].start: 0, DAYS[2].start: 1}
-        assert stale(conn) == {(0, "performance", "labels"), (2, "performance", "labels")}
-        compute(conn, [DAYS[0]], ["performance"])
-        assert stale(conn) == {(2, "performance", "labels")}
+        assert stale(conn) == {(d, stage, "labels") for d in (0, 2) for stage in ON_LABELS}
+        compute(conn, [DAYS[0]], (*ON_LABELS, "verdicts"))
+        the_rest = {(2, stage, "labels") for stage in ON_LABELS}
+        after = {(1, "drift", "baseline")}
+        assert stale(conn) == the_rest | after, "the day after is compared with a day that has other outcomes"
         assert ledger.next_batch(conn, s.NAME) == 2
         ledger.record_batch(conn, s.NAME, s.batch(2, [DAYS[0]]), ["labels-b"], "run-3")
-        assert stale(conn) == {(0, "performance", "labels"), (2, "performance", "labels")}
+        assert stale(conn) == the_rest | after | {(0, stage, "labels") for stage in ON_LABELS}
         assert ledger.label_files(conn, s.NAME, DAYS[:2]) == {
             DAYS[0].start: ["lake/labels-1-01.parquet", "lake/labels-2-01.parquet"], DAYS[1].start: [],
         }  # fmt: skip
@@ -169,15 +227,15 @@ def test_a_run_killed_between_stages_leaves_the_rest_stale(declared: Warehouse) 
     with declared.transaction() as conn:
         take_in(conn, DAYS[:1])
         compute(conn, DAYS[:1], ["ingestion", "profile"])
-        assert stale(conn) == {(0, "drift", "data"), (0, "quality", "data")}
+        assert stale(conn) == {(0, stage, "data") for stage in ("quality", "drift", "verdicts")}
 
 
-def test_a_changed_declaration_makes_metrics_stale_as_config(settled: Warehouse) -> None:
+def test_a_changed_threshold_makes_verdicts_stale_and_nothing_else(settled: Warehouse) -> None:
     changed = s.monitor(thresholds={"drift": {"psi": 0.1}})
     with settled.transaction() as conn:
-        ledger.declare_monitor(conn, changed)
-        assert stale(conn) == {(d, st, "config") for d in range(3) for st in ("drift", "quality", "performance")}
-        compute(conn, DAYS, config=changed.config_version)
+        declare(conn, changed)
+        assert stale(conn) == {(d, "verdicts", "policy") for d in range(3)}
+        compute(conn, DAYS, ["verdicts"], monitor=changed)
         assert stale(conn) == set()
         kept = conn.execute(text("select count(*) from monitoring.monitor_declaration")).scalar()
     assert kept == 2
@@ -186,8 +244,7 @@ def test_a_changed_declaration_makes_metrics_stale_as_config(settled: Warehouse)
 def test_a_new_reference_makes_what_was_counted_by_the_old_one_stale(settled: Warehouse) -> None:
     with settled.transaction() as conn:
         profile_store.save_reference(conn, s.reference(), "r1", None)
-        stages = ("profile", "drift", "quality", "performance")
-        assert stale(conn) == {(d, st, "reference") for d in range(3) for st in stages}
+        assert stale(conn) == {(d, stage, "reference") for d in range(3) for stage in ON_DATA}
     with settled.transaction() as conn:
         compute(conn, DAYS)
         assert stale(conn) == set()
@@ -237,9 +294,55 @@ def test_failures_on_labels_count_per_batch(settled: Warehouse) -> None:
             ledger.fail_stage(conn, s.NAME, DAYS[0], "performance", "boom", label_batch=1, run_id=None)
         assert stale(conn) == set()
         ledger.record_batch(conn, s.NAME, s.batch(2, DAYS[:1]), [], None)
-        assert stale(conn) == {(0, "performance", "labels")}
+        assert stale(conn) == {(0, stage, "labels") for stage in ON_LABELS}
         ledger.fail_stage(conn, s.NAME, DAYS[0], "performance", "boom", label_batch=2, run_id=None)
-        assert [w.attempts for w in ledger.stale_windows(conn, s.NAME)] == [1]
+        attempts = {w.stage: w.attempts for w in ledger.stale_windows(conn, s.NAME)}
+        assert attempts == dict.fromkeys(ON_LABELS, 0) | {"performance": 1}
+
+
+def test_a_changed_segmentation_makes_what_is_counted_by_it_stale(settled: Warehouse) -> None:
+    cut = s.monitor(segments=["plan"])
+    with settled.transaction() as conn:
+        declare(conn, cut)
+        assert stale(conn) == {(d, stage, "config") for d in range(3) for stage in ("profile", "ground_truth")}
+
+
+def test_a_window_that_comes_of_age_is_judged_again(settled: Warehouse) -> None:
+    patient = s.monitor(labels={"max_delay": "9999d"})
+    with settled.transaction() as conn:
+        declare(conn, patient)
+        compute(conn, DAYS, ["verdicts"], monitor=patient)
+        assert stale(conn) == set()
+        conn.execute(text("update monitoring.monitor set label_max_delay = now() - :end"), {"end": DAYS[1].end})
+        assert stale(conn) == {(0, "verdicts", "maturity"), (1, "verdicts", "maturity")}
+
+
+def test_what_was_looked_for_and_not_found_counts_when_it_appears(declared: Warehouse) -> None:
+    """The second day was empty when the third was compared with the first."""
+    with declared.transaction() as conn:
+        take_in(conn, [DAYS[0], DAYS[2]])
+        compute(conn, [DAYS[0], DAYS[2]])
+        assert stale(conn) == set()
+        take_in(conn, [DAYS[0]], "d2")
+        compute(conn, [DAYS[0]])
+        assert stale(conn) == {(2, "drift", "baseline")}, "looked back over the empty day"
+        compute(conn, [DAYS[2]])
+        take_in(conn, [DAYS[1]])
+        compute(conn, [DAYS[1]])
+        assert stale(conn) == {(2, "drift", "baseline")}, "there is a nearer day now"
+        compute(conn, [DAYS[2]])
+        take_in(conn, [DAYS[0]], "d3")
+        compute(conn, [DAYS[0]])
+        assert stale(conn) == {(1, "drift", "baseline")}, "the first day is no longer what the third is compared with"
+
+
+def test_stage_input_says_what_differs(settled: Warehouse) -> None:
+    with settled.transaction() as conn:
+        take_in(conn, DAYS[1:2], "d2")
+        differs = conn.execute(
+            text("select stage, input, recorded, now from monitoring.stage_input where recorded is distinct from now")
+        ).all()
+    assert {tuple(row) for row in differs} == {(stage, "data", "d1", "d2") for stage in ON_DATA}
 
 
 def test_coverage_is_the_labelled_share(settled: Warehouse) -> None:

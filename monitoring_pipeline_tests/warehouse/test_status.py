@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
+from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.warehouse import ledger, profile_store
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.model_versions import ModelVersion, register_version
@@ -19,7 +20,7 @@ DAYS = [s.window(i) for i in range(3)]
 def test_a_monitor_that_has_seen_nothing(warehouse: Warehouse) -> None:
     with warehouse.transaction() as conn:
         assert monitor_statuses(conn) == []
-        ledger.declare_monitor(conn, s.monitor())
+        declare(conn, s.monitor())
         (status,) = monitor_statuses(conn)
     assert (status.monitor, status.last_window, status.lag_seconds, status.coverage, status.n_rows) == (
         s.NAME,
@@ -39,7 +40,7 @@ def test_a_monitor_that_has_seen_nothing(warehouse: Warehouse) -> None:
 def test_everything_at_once(warehouse: Warehouse) -> None:
     with warehouse.transaction() as conn:
         for name in (s.NAME, "zebra"):
-            ledger.declare_monitor(conn, s.monitor(name))
+            declare(conn, s.monitor(name))
         files = [s.file("a", DAYS), s.file("broken", [], error="truncated")]
         ledger.record_files(conn, s.NAME, "predictions", files)
         for day in DAYS[:2]:

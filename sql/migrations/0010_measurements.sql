@@ -98,7 +98,20 @@ create table monitoring.measurement (
   primary key (window_start, measurement_id),
   check (window_start < window_end),
   check (superseded_at >= as_known_at),
-  check (n_labelled <= n_predictions)
+  check (n_labelled <= n_predictions),
+  check ('-Infinity' < all (value) and 'Infinity' <> all (value)),
+  check (0 <= all (n)),
+  check (0 <= all (n_reference)),
+  check (0 <= all (p_value) and 1 >= all (array_replace(p_value, 'NaN', 0))),
+  check (0 <= all (error_bound)),
+  check (cardinality(n) = cardinality(value)),
+  check (cardinality(n_reference) = cardinality(value)),
+  check (cardinality(p_value) = cardinality(value)),
+  check (cardinality(effect) = cardinality(value)),
+  check (cardinality(error_bound) = cardinality(value)),
+  check (cardinality(ci_low) = cardinality(value) and cardinality(ci_high) = cardinality(value)),
+  check (cardinality(reference_value) = cardinality(value)),
+  check (cardinality(detail) = cardinality(value))
 ) partition by range (window_start);
 create unique index measurement_one_current on monitoring.measurement
   (monitor, window_start, window_end, family, model_version, baseline, segment) where superseded_at is null;
@@ -121,7 +134,8 @@ create table monitoring.threshold_set (
   digest text not null unique check (digest <> ''),
   thresholds double precision[] not null,
   sources text[] not null,
-  check (cardinality(thresholds) = cardinality(sources))
+  check (cardinality(thresholds) = cardinality(sources)),
+  check (sources <@ array['default', 'declared', 'calibrated'])
 );
 comment on table monitoring.threshold_set is 'Thresholds that verdicts were reached by, in the order of the judged metric_keys. Content never changes.';
 comment on column monitoring.threshold_set.threshold_set_id is 'Number of the set of thresholds.';

@@ -180,8 +180,8 @@ def test_health(warehouse: Warehouse) -> None:
     assert get(samples, "monitoring_failed_windows", monitor="m") == 2
     assert get(samples, "monitoring_stale_windows", monitor="m") == 4  # two with new rows, two whose ingestion failed
     assert get(samples, "monitoring_window_seconds", monitor="m") == 86400
-    assert get(samples, "monitoring_run_duration_seconds", monitor="m") == 4
-    last = ledger.end(0) + timedelta(minutes=10, seconds=4)
+    assert get(samples, "monitoring_run_duration_seconds", monitor="m") == 5
+    last = ledger.end(0) + timedelta(minutes=10, seconds=5)
     assert get(samples, "monitoring_last_success_timestamp_seconds", monitor="m") == last.timestamp()
     assert get(samples, "monitoring_open_incidents", monitor="m", severity="critical") == 2
     assert get(samples, "monitoring_open_incidents", monitor="m", severity="warning") == 0

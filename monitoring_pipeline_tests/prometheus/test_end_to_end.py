@@ -145,7 +145,7 @@ class Verdict:
 
     def becomes(self, share: float, drifted: bool) -> None:
         with self._warehouse.transaction() as connection:
-            statement = "update monitoring.drift_metric set value = :share, drifted = :drifted"
+            statement = "update monitoring.verdict set share_value = :share, share_flagged = :drifted"
             connection.execute(text(statement), {"share": share, "drifted": drifted})
 
 

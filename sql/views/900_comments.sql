@@ -50,7 +50,13 @@ begin
         ('counts', 'Counts in the order of layout_column: n, n_missing, n_nan, n_inf, n_zero, then the bins, column by column.'),
         ('sums', 'minimum, maximum, mean and m2 (sum of squared distances from the mean), column by column.'),
         ('source_revision', 'Newest revision among the source files of the window.'),
-        ('reason', 'Why it is out of date: source, failed, data, labels, reference, baseline or config.'),
+        ('reason', 'Why it is out of date: source, failed, data, labels, reference, baseline, maturity, config or policy.'),
+        ('reference_value', 'The same metric of the reference, where a verdict can rest on it.'),
+        ('policy_version', 'Version of the thresholds and rules it was judged by; null: not judged yet.'),
+        ('judged_at', 'When it was judged; null: not yet.'),
+        ('input', 'What the stage read: data, labels, stage:S, reference:V, profile@N (of the window N s earlier) …'),
+        ('recorded', 'Its version when the stage read it; null: it was looked for and not there.'),
+        ('now', 'Its version now; null: it is not there.'),
         ('profiled_at', 'When the window was last profiled.'),
         ('stale', 'Whether any figure of the window is older than what it is computed from.'),
         ('last_error', 'Why the last attempt failed; null when none did.'),
@@ -70,7 +76,7 @@ begin
         ('incident_current', 'incident'), ('model_version_current', 'model_version'),
         ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
         ('tuning_trial_current', 'tuning_trial'), ('window_status', 'prediction_window'),
-        ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('label_batch_current', 'label_batch'),
+        ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('stage_input', 'window_stage'), ('label_batch_current', 'label_batch'),
         ('column_profile_current', 'layout_column')
     )
     select relation.relname, attribute.attname,
@@ -81,10 +87,10 @@ begin
     left join pg_class behind on behind.relname = base.table_name and behind.relnamespace = relation.relnamespace
     left join pg_attribute source on source.attrelid = behind.oid and source.attname = attribute.attname
     left join glossary on glossary.name = attribute.attname
-    where relation.relnamespace = 'monitoring'::regnamespace and relation.relkind in ('r', 'v')
-      and col_description(relation.oid, attribute.attnum) is null
+    where relation.relnamespace = 'monitoring'::regnamespace and relation.relkind in ('r', 'p', 'v')
+      and not relation.relispartition and col_description(relation.oid, attribute.attnum) is null
       and (glossary.meaning is not null or source.attnum is not null)
-    order by relation.relkind, relation.relname  -- tables first: views take over what their table says
+    order by relation.relkind = 'v', relation.relname  -- tables first: views take over what their table says
   loop
     if lacking.meaning is not null then
       execute format('comment on column monitoring.%I.%I is %L', lacking.relname, lacking.attname, lacking.meaning);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,8 @@ class FrontDoor:
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
         return query(self.settings.database_url or "", sql, **parameters)
 
-    def views(self) -> dict[str, list[tuple[Any, ...]]]:
-        return views(self.settings.database_url or "")
+    def views(self, without: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
+        return views(self.settings.database_url or "", without)
 
 
 def query(url: str, sql: str, **parameters: Any) -> pd.DataFrame:
@@ -95,12 +95,15 @@ def query(url: str, sql: str, **parameters: Any) -> pd.DataFrame:
         engine.dispose()
 
 
-def views(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """What the public views say, in order, without when and by which run it was computed; figures to 10 digits."""
+def views(url: str, without: Sequence[str] = ()) -> dict[str, list[tuple[Any, ...]]]:
+    """What the public views say, in order, without when and by which run it was computed; figures to 10 digits.
+
+    ``without``: further columns to leave out. A value that other rows did not change keeps its ``data_version``.
+    """
     said = {}
     for view in VIEWS:
         frame = query(url, f"select * from monitoring.{view}")
-        kept = frame.drop(columns=[c for c in WHEN if c in frame])
+        kept = frame.drop(columns=[c for c in (*WHEN, *without) if c in frame])
         rounded = kept.map(lambda v: float(f"{v:.10g}") if isinstance(v, float) else v)
         said[view] = sorted(tuple(map(str, row)) for row in rounded.itertuples(index=False))
     return said

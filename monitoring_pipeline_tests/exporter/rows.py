@@ -81,7 +81,8 @@ class Ledger:
             inputs = {"sources": "0"} if stage == "ingestion" else {}
             self.insert(
                 "window_stage", **self.span(back), stage=stage, data_version="d", label_batch=0, config_version="c",
-                run_id="r", inputs=json.dumps(inputs), completed_at=self.end(back) + timedelta(minutes=10, seconds=place),
+                run_id="r", inputs=json.dumps(inputs),
+                completed_at=self.end(back) + timedelta(minutes=10, seconds=place),
             )  # fmt: skip
 
     def failure(self, back: int, stage: str, why: str) -> None:

@@ -225,20 +225,23 @@ where s.completed_at is not null;
 -- Drift and quality are measured again from the stored profiles by the next run; performance history is kept.
 delete from monitoring.window_stage where stage in ('drift', 'quality') and last_error is null;
 
--- Performance, revision by revision: a row of the arrays for each moment at which one of its metrics changed ------------
+-- Performance, revision by revision: a row of the arrays for each moment at which one of its metrics changed or vanished.
+-- Metrics that stood meanwhile come from older computations; the row has the provenance of the newest.
 
 select monitoring.ensure_months('measurement', (select array_agg(distinct window_start) from monitoring.performance_metric));
 select monitoring.ensure_months('verdict', (select array_agg(distinct window_start) from monitoring.performance_metric));
 
 create temporary table carried on commit drop as
 with moment as (
-  select distinct monitor, model_version, window_start, window_end, segment, kind, as_known_at as at from monitoring.performance_metric
+  select monitor, model_version, window_start, window_end, segment, kind, as_known_at as at from monitoring.performance_metric
+  union
+  select monitor, model_version, window_start, window_end, segment, kind, superseded_at from monitoring.performance_metric
+  where superseded_at is not null
 ), revision as (
   select m.*, lead(at) over (partition by monitor, model_version, window_start, window_end, segment, kind order by at) as next_at
   from moment m
 )
-select r.monitor, r.model_version, r.window_start, r.window_end, r.segment, r.kind, r.at,
-       case when r.next_at is not null then r.next_at when not bool_or(p.superseded_at is null) then max(p.superseded_at) end as superseded_at,
+select r.monitor, r.model_version, r.window_start, r.window_end, r.segment, r.kind, r.at, r.next_at as superseded_at,
        array_agg(p.metric order by p.metric collate "C") as metrics,
        array_agg(coalesce(p.value, 'NaN') order by p.metric collate "C") as value,
        array_agg(coalesce(p.ci_low, 'NaN') order by p.metric collate "C") as ci_low,
@@ -248,8 +251,12 @@ select r.monitor, r.model_version, r.window_start, r.window_end, r.segment, r.ki
        array_agg(p.threshold_source order by p.metric collate "C") as sources,
        array_agg(p.degraded order by p.metric collate "C") as flagged,
        max(p.n_predictions) as n_predictions, max(p.n_labelled) as n_labelled, bool_or(p.mature) as mature,
-       max(p.data_version) as data_version, max(p.label_batch) as label_batch, max(p.config_version) as config_version,
-       max(p.code_version) as code_version, max(p.run_id) as run_id, max(p.computed_at) as computed_at,
+       (array_agg(p.data_version order by p.computed_at desc, p.revision_id desc))[1] as data_version,
+       (array_agg(p.label_batch order by p.computed_at desc, p.revision_id desc))[1] as label_batch,
+       (array_agg(p.config_version order by p.computed_at desc, p.revision_id desc))[1] as config_version,
+       (array_agg(p.code_version order by p.computed_at desc, p.revision_id desc))[1] as code_version,
+       (array_agg(p.run_id order by p.computed_at desc, p.revision_id desc))[1] as run_id,
+       max(p.computed_at) as computed_at,
        null::bigint as computation_id, null::bigint as judgement_id, row_number() over () as row
 from revision r
 join monitoring.performance_metric p

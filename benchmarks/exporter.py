@@ -24,8 +24,10 @@ from sqlalchemy import text
 from monitoring_pipeline.exporter import Collector, start
 from monitoring_pipeline.exporter.exposition import render
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.stages.catalogue import STAGES
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.exposition import NEWEST_FIGURES
+from monitoring_pipeline.warehouse.ledger import know_stages
 
 FILL = """
 insert into monitoring.monitor
@@ -48,42 +50,66 @@ insert into monitoring.prediction_window
    ingestion_revision, lake_files, versions)
 select monitor, window_start, window_end, 1000, 0, 0, 'd', 1, 1, '{}', '{"1": 1000}' from span;
 insert into monitoring.window_stage
-  (monitor, window_start, window_end, stage, data_version, label_batch, config_version, run_id, completed_at,
-   changed_at)
-select monitor, window_start, window_end, stage, 'd', 0, 'c', 'r', now(), now()
-from span, unnest('{ingestion,profile,ground_truth,drift,quality,performance}'::text[]) stage;
-insert into monitoring.drift_metric
-  (monitor, model_version, window_start, window_end, baseline, segment, column_name, role, method, value, threshold,
-   threshold_source, drifted, n_reference, n_current, data_version, config_version, code_version, computed_at,
-   as_known_at)
-select monitor, '1', window_start, window_end, baseline, '*', 'column_' || c, 'feature', method, random(), 0.2,
-       'default', random() < 0.1, 1000, 1000, 'd', 'c', 'v', now(), now()
-from span, generate_series(1, :columns) c, unnest('{training,previous}'::text[]) baseline,
-     unnest('{psi,jensen_shannon,kl_divergence,hellinger,total_variation,chi_square,kolmogorov_smirnov,wasserstein,
-              missing_share_change}'::text[]) method
-where w < :measured;
-insert into monitoring.quality_metric
-  (monitor, model_version, window_start, window_end, segment, column_name, metric, value, threshold, threshold_source,
-   violated, n, data_version, config_version, code_version, computed_at, as_known_at)
-select monitor, '1', window_start, window_end, '*', 'column_' || c, metric, random(), 0.2, 'default',
-       case when metric in ('missing_share', 'out_of_range_share', 'nan_share', 'inf_share') then random() < 0.1 end,
-       1000, 'd', 'c', 'v', now(), now()
-from span, generate_series(1, :columns) c,
+  (monitor, window_start, window_end, stage, data_version, label_batch, config_version, run_id, completed_at, inputs,
+   output_version)
+select monitor, window_start, window_end, stage, 'd', 0, 'c', 'r', now(),
+       case stage when 'ingestion' then jsonb_build_object('sources', '1')
+                  when 'verdicts' then jsonb_build_object('stage:drift', 'o', 'stage:quality', 'o')
+                  else jsonb_build_object('data', 'd', 'labels', '0') end, 'o'
+from span, unnest('{ingestion,profile,ground_truth,drift,quality,performance,verdicts}'::text[]) stage;
+select monitoring.ensure_months('measurement', array_agg(distinct window_start)),
+       monitoring.ensure_months('verdict', array_agg(distinct window_start)) from span;
+insert into monitoring.metric_keys (digest, family, column_names, roles, metrics)
+select 'drift', 'drift', array_agg('column_' || c), array_agg('feature'::text), array_agg(method)
+from generate_series(1, :columns) c, unnest('{psi,jensen_shannon,kl_divergence,hellinger,total_variation,chi_square,
+     kolmogorov_smirnov,wasserstein,missing_share_change}'::text[]) method
+union all
+select 'quality', 'quality', array_agg('column_' || c), array_agg(''::text), array_agg(metric)
+from generate_series(1, :columns) c,
      unnest('{missing_share,out_of_range_share,nan_share,inf_share,zero_share,constant,mean,maximum}'::text[]) metric
-where w < :measured;
-insert into monitoring.performance_metric
-  (monitor, model_version, window_start, window_end, segment, metric, kind, value, threshold_source, degraded,
-   n_predictions, n_labelled, coverage, mature, data_version, config_version, code_version, computed_at, as_known_at)
-select monitor, '1', window_start, window_end, segment, metric, 'realized', random(), 'default', random() < 0.1, 1000,
-       900, 0.9, true, 'd', 'c', 'v', now(), now()
-from span, unnest('{*,a=1,a=2,a=3}'::text[]) segment,
-     unnest('{roc_auc,accuracy,f1,precision,recall,brier,log_loss,ece}'::text[]) metric
-where w between 1 and :measured;
+union all
+select 'performance', 'realized', array_agg('*'::text), array_agg(''::text), array_agg(metric)
+from unnest('{roc_auc,accuracy,f1,precision,recall,brier,log_loss,ece}'::text[]) metric;
+insert into monitoring.threshold_set (digest, thresholds, sources)
+select family, array_fill(0.2::float8, array[cardinality(metrics)]),
+       array_fill('default'::text, array[cardinality(metrics)])
+from monitoring.metric_keys;
+insert into monitoring.computation
+  (monitor, window_start, window_end, stage, data_version, label_batch, config_version, code_version)
+select monitor, window_start, window_end, 's', 'd', 0, 'c', 'v' from span where w <= :measured;
+insert into monitoring.judgement (monitor, config_version, policy_version, code_version)
+select monitor, 'c', 'p', 'v' from monitoring.monitor;
+insert into monitoring.measurement
+  (monitor, window_start, window_end, family, model_version, baseline, segment, metric_keys_id, computation_id,
+   n_predictions, n_labelled, value, n, n_reference)
+select s.monitor, s.window_start, s.window_end, k.family, '1', p.baseline, p.segment, k.metric_keys_id,
+       c.computation_id, 1000, 900, array(select random() from unnest(k.metrics) m where s.w >= 0),
+       array_fill(1000::bigint, array[cardinality(k.metrics)]),
+       case k.family when 'drift' then array_fill(1000::bigint, array[cardinality(k.metrics)]) end
+from span s
+join monitoring.computation c using (monitor, window_start)
+cross join monitoring.metric_keys k
+join (values ('drift', 'training', '*'), ('drift', 'previous', '*'), ('quality', '', '*'), ('realized', '', '*'),
+             ('realized', '', 'a=1'), ('realized', '', 'a=2'), ('realized', '', 'a=3')) p (family, baseline, segment)
+  on p.family = k.family
+where case k.family when 'realized' then s.w between 1 and :measured else s.w < :measured end;
+insert into monitoring.verdict
+  (measurement_id, monitor, window_start, judgement_id, threshold_set_id, flagged, share_value, share_source, mature)
+select m.measurement_id, m.monitor, m.window_start, j.judgement_id, t.threshold_set_id,
+       array(select case when k.family <> 'quality' or q.metric in ('missing_share', 'out_of_range_share', 'nan_share',
+                                                                    'inf_share') then q.value < 0.1 end
+             from unnest(k.metrics, m.value) with ordinality q (metric, value, at) order by q.at),
+       case k.family when 'drift' then 0.1 end, case k.family when 'drift' then 'default' end, true
+from monitoring.measurement m
+join monitoring.metric_keys k using (metric_keys_id)
+join monitoring.threshold_set t on t.digest = k.family
+join monitoring.judgement j on j.monitor = m.monitor;
 """
 
 
 def fill(warehouse: Warehouse, **sizes: int) -> None:
     with warehouse.transaction() as connection:
+        know_stages(connection, [(stage.name, stage.asset, stage.needs_labels) for stage in STAGES])
         for statement in FILL.split(";\n"):
             if statement.strip():
                 connection.execute(text(statement), sizes)

@@ -25,7 +25,8 @@ from monitoring_pipeline.metrics.performance import measure_performance
 from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.profile import Profile, merge_labelled, merge_profiles
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse import ledger, profile_store
+from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.warehouse import profile_store
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.windows import Window
 
@@ -64,7 +65,7 @@ def _fill(warehouse: Warehouse, home: Path, days: int) -> tuple[Reference, Windo
     [profile], [labelled] = engine.profile_both(relation(path), {"1": layout}, (), 0, "day")
     reference = Reference(MONITOR.name, "1", layout, profile)
     with warehouse.transaction() as conn:
-        ledger.declare_monitor(conn, MONITOR)
+        declare(conn, MONITOR)
         profile_store.save_reference(conn, reference, "1", None)
         for i in range(days):
             window = Window(FIRST + timedelta(days=i), FIRST + timedelta(days=i + 1))

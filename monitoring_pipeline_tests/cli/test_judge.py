@@ -81,6 +81,11 @@ def by_day(door: FrontDoor, view: str, flag: str, which: str) -> list[bool]:
     return frame["flagged"].tolist()
 
 
+FLAGS = {
+    "drift": ("drift", "drifted", "column_name = :column and method = :metric and baseline = :baseline"),
+    "quality": ("quality", "violated", "column_name = :column and metric = :metric"),
+    "realized": ("performance", "degraded", "metric = :metric and kind = 'realized'"),
+}
 PSI = ("drift", "drifted", "column_name = 'x' and method = 'psi' and baseline = 'training'")
 ACCURACY = ("performance", "degraded", "metric = 'accuracy'")
 
@@ -151,16 +156,9 @@ def test_a_policy_is_tried_and_nothing_is_written(door: FrontDoor, measured: Toy
     measured.declare(thresholds=STRICT)
     judged()
     for (family, baseline, segment, column, metric), one in found.items():
-        if family == "quality" or family == "realized":
-            view, flag = ("quality", "violated") if family == "quality" else ("performance", "degraded")
-            which = "metric = :metric and segment = :segment" + (
-                " and column_name = :column" if view == "quality" else ""
-            )
-        else:
-            view, flag, which = "drift", "drifted", "method = :metric and segment = :segment and column_name = :column"
-            which += " and baseline = :baseline"
+        view, flag, which = FLAGS[family]
         flagged = door.query(
-            f"select count(*) from monitoring.{view}_current where {flag} and {which}",
+            f"select count(*) from monitoring.{view}_current where {flag} and segment = :segment and {which}",
             metric=metric, segment=segment, column=column, baseline=baseline,
         )  # fmt: skip
         assert flagged.iat[0, 0] == one["then"], (family, segment, column, metric)

@@ -26,10 +26,12 @@ values ('daily', 'c1', '{"a": 1}'), ('daily', 'c2', '{"a": 2}'), ('hourly', 'c1'
 insert into monitoring.known_version (monitor, model_version)
 values ('daily', 'v1'), ('daily', 'v2'), ('hourly', 'v1');
 insert into monitoring.source_file (monitor, role, path, size, modified_at, n_rows, revision)
-values ('daily', 'predictions', 'log', 9, '2026-03-01', 300, 2), ('daily', 'ground_truth', 'labels', 9, '2026-03-01', 9, 1),
+values ('daily', 'predictions', 'log', 9, '2026-03-01', 300, 2),
+       ('daily', 'ground_truth', 'labels', 9, '2026-03-01', 9, 1),
        ('hourly', 'predictions', 'log', 9, '2026-03-01', 300, 1);
 insert into monitoring.source_file_window (monitor, role, path, window_start, n_rows, revision)
-values ('daily', 'predictions', 'log', '2026-02-28T00:00Z', 100, 1), ('daily', 'predictions', 'log', '2026-03-01T00:00Z', 100, 1),
+values ('daily', 'predictions', 'log', '2026-02-28T00:00Z', 100, 1),
+       ('daily', 'predictions', 'log', '2026-03-01T00:00Z', 100, 1),
        ('hourly', 'predictions', 'log', '2026-03-01T05:00Z', 100, 1);
 insert into monitoring.prediction_window (monitor, window_start, window_end, n_rows, n_duplicates, n_quarantined,
   data_version, source_revision, ingestion_revision, lake_files, versions)
@@ -44,8 +46,8 @@ insert into monitoring.label_batch_window (monitor, batch, window_start, n_label
 values ('daily', 1, '2026-02-28T00:00Z', 30, 'l1'), ('daily', 1, '2026-03-01T00:00Z', 30, 'l2'),
        ('daily', 2, '2026-02-28T00:00Z', 40, 'l3'), ('hourly', 1, '2026-03-01T05:00Z', 50, 'l4');
 insert into monitoring.label_batch_file values ('daily', 1, 'labels', 1);
-insert into monitoring.window_stage (monitor, window_start, window_end, stage, data_version, label_batch, config_version,
-  code_version, run_id, completed_at, changed_at)
+insert into monitoring.window_stage (monitor, window_start, window_end, stage, data_version, label_batch,
+  config_version, code_version, run_id, completed_at, changed_at)
 select p.monitor, p.window_start, p.window_end, stage, p.data_version,
        case when stage in ('ingestion', 'profile') then null else coalesce(
          (select max(batch) from monitoring.label_batch_window b
@@ -93,9 +95,9 @@ PERFORMANCE: tuple[tuple[Any, ...], ...] = (
     (HOUR, "v1", "*", "realized", "rmse", 123456.789, 5.5, True, 50, True, 1, T1, None),
 )
 INSERT = text("""
-insert into monitoring.performance_metric (monitor, model_version, window_start, window_end, segment, metric, kind, value,
-  ci_low, ci_high, threshold, threshold_source, degraded, n_predictions, n_labelled, coverage, mature, data_version,
-  label_batch, config_version, code_version, run_id, computed_at, as_known_at, superseded_at)
+insert into monitoring.performance_metric (monitor, model_version, window_start, window_end, segment, metric, kind,
+  value, ci_low, ci_high, threshold, threshold_source, degraded, n_predictions, n_labelled, coverage, mature,
+  data_version, label_batch, config_version, code_version, run_id, computed_at, as_known_at, superseded_at)
 values (:monitor, :version, :start, :end, :segment, :metric, :kind, :value, :low, :high, :threshold, :source, :degraded,
   100, :labelled, :coverage, :mature, :data, :batch, :config, '0.1.0', :run, :known, :known, :superseded)
 """)
@@ -121,7 +123,7 @@ def former(any_server: str, tmp_path: Path) -> Iterator[Engine]:
             if path.stem[:4] <= LAST:
                 shutil.copy(path, copy / "migrations")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(migrations, "data_dir", lambda _name: copy)
+            patch.setattr(migrations, "data_dir", {"sql": copy}.__getitem__)
             assert migrations.migrate(engine)
         with engine.begin() as conn:
             conn.exec_driver_sql(LEDGER + METRICS)
@@ -175,7 +177,8 @@ def test_performance_is_known_as_it_was_at_every_moment(former: Engine) -> None:
         }
         now = rows(conn, f"select {WHAT} from monitoring.performance_metric where superseded_at is null")
         # In March one metric changed and the others stood: the row of their arrays has the newer one's provenance.
-        whole = f"select {WHAT}, {FROM_WHAT}, as_known_at from monitoring.{{}} where {{}} and window_start <> '2026-03-01T00:00Z'"
+        whole = f"select {WHAT}, {FROM_WHAT}, as_known_at from monitoring.{{}} where {{}}"
+        whole += " and window_start <> '2026-03-01T00:00Z'"
         explained = rows(conn, whole.format("performance_metric", "superseded_at is null"))
     assert {len(known) for known in before.values()} >= {0, 9, 8, len(now)}
     assert migrations.migrate(former)
@@ -198,8 +201,9 @@ def test_performance_is_known_as_it_was_at_every_moment(former: Engine) -> None:
 
 def test_the_ledger_stands_and_drift_and_quality_are_measured_again(former: Engine) -> None:
     stages = (
-        "select monitor, window_start, window_end, stage, data_version, label_batch, config_version, code_version, run_id,"
-        " completed_at, attempts, last_error from monitoring.window_stage where stage not in ('drift', 'quality')"
+        "select monitor, window_start, window_end, stage, data_version, label_batch, config_version, code_version,"
+        " run_id, completed_at, attempts, last_error from monitoring.window_stage"
+        " where stage not in ('drift', 'quality')"
     )
     with former.connect() as conn:
         named, before = ledgers(conn)
@@ -220,16 +224,14 @@ def test_the_ledger_stands_and_drift_and_quality_are_measured_again(former: Engi
 def test_what_comes_next_supersedes_what_was_carried_over(former: Engine) -> None:
     assert migrations.migrate(former)
     with former.begin() as conn:
-        conn.execute(
+        conn.execute(text("update monitoring.measurement set superseded_at = now() where superseded_at is null"))
+        added = conn.execute(
             text(
-                "update monitoring.measurement set superseded_at = now() where superseded_at is null and family = 'realized'"
+                "insert into monitoring.measurement (monitor, window_start, window_end, family, model_version, segment,"
+                " metric_keys_id, computation_id, value, n) select monitor, window_start, window_end, family,"
+                " model_version, segment, metric_keys_id, computation_id, value, n from monitoring.measurement"
+                " where superseded_at = now() returning measurement_id"
             )
         )
-        added = conn.execute(
-            text("insert into monitoring.measurement (monitor, window_start, window_end, family, model_version, segment,"
-                 " metric_keys_id, computation_id, value, n) select monitor, window_start, window_end, family,"
-                 " model_version, segment, metric_keys_id, computation_id, value, n from monitoring.measurement"
-                 " where superseded_at = now() returning measurement_id")
-        ).scalars().all()  # fmt: skip
         highest: int = conn.execute(text("select max(measurement_id) from monitoring.verdict")).scalar_one()
-        assert min(added) > highest, "numbers go on after those of the carried rows"
+        assert min(added.scalars()) > highest, "numbers go on after those of the carried rows"

@@ -11,7 +11,7 @@ One YAML file describes one deployed model; from it grows one graph of Dagster a
     lake                        sources, ingestion, ground-truth join
     warehouse                   Postgres: the only place that talks to it
     monitors                    the declaration of a monitor
-    metric_rows, errors, settings, resources
+    measurements, errors, settings, resources
 """
 
 __version__ = "0.1.0"

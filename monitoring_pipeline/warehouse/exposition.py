@@ -91,9 +91,10 @@ with clock as (
         where s.monitor = p.monitor and s.window_start = p.window_start and s.stage = k.figures
           and s.completed_at is not null)
       else exists (
-        select from monitoring.performance_current f
+        select from monitoring.measurement f  -- not unfolded: one defined value is enough
         where f.monitor = p.monitor and f.window_start = p.window_start and f.window_end = p.window_end
-          and f.model_version = v.model_version and f.segment = '*' and f.kind = k.kind and f.value is not null) end
+          and f.family = k.kind and f.model_version = v.model_version and f.baseline = '' and f.segment = '*'
+          and f.superseded_at is null and 'NaN' <> any (f.value)) end
     order by p.window_start desc limit 1
   ) w
 )
@@ -138,13 +139,12 @@ cross join lateral (
 ) f
 where n.kind is not null
 union all
-select 'coverage', array[n.monitor], array[n.model_version], array[f.coverage::text], array[null]
+select 'coverage', array[n.monitor], array[n.model_version],
+       array[(f.n_labelled::double precision / nullif(f.n_predictions, 0))::text], array[null]
 from newest n
-cross join lateral (
-  select max(f.coverage) as coverage from monitoring.performance_current f
-  where f.monitor = n.monitor and f.window_start = n.window_start and f.window_end = n.window_end
-    and f.model_version = n.model_version and f.kind = n.kind and f.segment = '*' and f.value is not null
-) f
+join monitoring.measurement f
+  on f.monitor = n.monitor and f.window_start = n.window_start and f.window_end = n.window_end and f.family = n.kind
+ and f.model_version = n.model_version and f.baseline = '' and f.segment = '*' and f.superseded_at is null
 where n.kind = 'realized'
 union all
 select 'window', array[monitor, model_version], array[figures], array[extract(epoch from window_end)::float8::text],

@@ -112,3 +112,21 @@ def test_columns_that_appear_or_change_their_type_are_violations(door: FrontDoor
     violated = {key: detail for key, (_, violated, detail) in by_day[2].items() if violated}
     assert violated == {("x", "retyped"): "VARCHAR", ("returning", "retyped"): "VARCHAR"}
     assert {key for key, (_, v, _) in by_day[2].items() if v is None} == set(), "each of them is judged"
+
+
+def test_awkward_names_of_versions_and_segments_are_inputs_like_others(door: FrontDoor) -> None:
+    it, _ = ready(door.base, 2)
+    version = "v1@86400: \"x'; --"
+    for day in (0, 1):
+        rows = it.rows(day)
+        named = rows["region"].map({"north": "stage:quality@7", "south": "ü\t'\""})
+        it.write_log(rows.assign(version=version, region=named), f"2024-03-{day + 1:02d}")
+    monitor = it.declare()
+    assert door.run(monitor, 0, 1) is None
+    assert door.query("select * from monitoring.stage_input where recorded is distinct from now").empty
+    assert door.query("select * from monitoring.stale_window").empty
+    read = door.query("select distinct input from monitoring.stage_input where input like 'reference:%' order by 1")
+    assert read["input"].tolist() == ["reference:v1", f"reference:{version}"]
+    before = door.query("select count(*) from monitoring.measurement").iat[0, 0]
+    assert door.run(monitor, 0, 1) is None
+    assert door.query("select count(*) from monitoring.measurement").iat[0, 0] == before

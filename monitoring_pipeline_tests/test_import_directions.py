@@ -34,9 +34,6 @@ LAYERS: list[set[str]] = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
-# Plain values with no dependency but windows and NumPy: known to the rooms that keep or publish them.
-PLAIN_PROFILES = {f"profiles.{name}" for name in ("layout", "column", "outcome", "profile", "document")}
-
 ABOVE_DAGSTER = {"cli", "definitions", "graph"}
 
 
@@ -68,7 +65,7 @@ def test_imports_only_go_down(path: Path) -> None:
             continue
         target = name.removeprefix("monitoring_pipeline.")
         other = target.split(".")[0]
-        if other == room or other not in LEVEL or any(target.startswith(plain) for plain in PLAIN_PROFILES):
+        if other == room or other not in LEVEL:
             continue
         assert LEVEL[other] > LEVEL[room], f"{room} imports {name}, which is not below it"
 

@@ -24,11 +24,10 @@ from monitoring_pipeline import __version__
 from monitoring_pipeline.collector import body, document, telemetry
 from monitoring_pipeline.collector.catalog import Catalog
 from monitoring_pipeline.collector.keys import KeyStore
-from monitoring_pipeline.collector.landing import Batch, PredictionLogError, RecordLog
+from monitoring_pipeline.collector.landing import LANDING, SPOOL, Batch, PredictionLogError, RecordLog
 from monitoring_pipeline.collector.limits import Limits
 from monitoring_pipeline.collector.records import Checked, Kind, check, ground_truth_fields, prediction_fields
 from monitoring_pipeline.collector.refusal import Refusal
-from monitoring_pipeline.collector.server import SPOOL
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.monitors import Monitor
 
@@ -41,10 +40,8 @@ and may be sent again as often as it takes: records are told apart by `predictio
 
 Keys: `monitoring-pipeline collector-key create MONITOR`; send as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 """
-LANDING = "collected"
 READING = 4  # batches that are parsed and checked at once: one takes many times its size in memory
 WAITING = 32  # batches that wait for the disk, in threads of their own: /healthz and /metrics do not stand behind them
-__all__ = ["LANDING", "create_app"]
 
 
 def create_app(

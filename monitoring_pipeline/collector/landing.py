@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 Count = Callable[[str, int], None]
 Columns = tuple[tuple[str, ColumnType], ...]
+SPOOL = Path("collector") / "spool"  # below the home directory
+LANDING = "collected"  # below the home directory
 FORMAT = b'{"format": "collected records", "version": 1}'
 
 

@@ -7,10 +7,10 @@ import logging
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from monitoring_pipeline.collector.landing import SPOOL
 from monitoring_pipeline.errors import UserError
 
 logger = logging.getLogger(__name__)
-SPOOL = Path("collector") / "spool"  # below the home directory
 CONNECTIONS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
 
 

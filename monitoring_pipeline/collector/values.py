@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE
-from monitoring_pipeline.serving.values import as_category
+from monitoring_pipeline.prediction_log.values import as_category
 
 Reader = Callable[[Any], Any]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

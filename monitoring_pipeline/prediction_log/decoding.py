@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from monitoring_pipeline.serving.rows import RowBatch, RowSchema
+from monitoring_pipeline.prediction_log.rows import RowBatch, RowSchema
 
 POLITE = 0.0005  # seconds of rest between slices of work that hold the interpreter lock
 
@@ -50,7 +50,7 @@ What cannot be read is said in ``Decoded.unreadable``: the file is then kept who
 
 
 def decode_rows(schema: bytes, bodies: list[bytes]) -> Decoded[RowBatch]:
-    """Packed rows, as ``serving.rows`` has them: all or none, since they share one width."""
+    """Packed rows, as ``prediction_log.rows`` has them: all or none, since they share one width."""
     try:
         return Decoded(RowBatch.from_bodies(RowSchema.from_bytes(schema), bodies, POLITE))
     except (ValueError, KeyError, TypeError, struct.error) as error:

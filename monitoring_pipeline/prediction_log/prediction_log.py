@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from monitoring_pipeline.prediction_log.decoding import decode_rows
+from monitoring_pipeline.prediction_log.rows import RowBatch, RowSchema
 from monitoring_pipeline.prediction_log.shipper import Shipper
 from monitoring_pipeline.prediction_log.sinks import Sink
 from monitoring_pipeline.prediction_log.spool import OnFull, Spool, SpoolPolicy
-from monitoring_pipeline.serving.rows import RowBatch, RowSchema
 
 logger = logging.getLogger(__name__)
 Count = Callable[[str, int], None]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from monitoring_pipeline.prediction_log.decoding import Rows
 from monitoring_pipeline.prediction_log.parquet import write_table
-from monitoring_pipeline.serving.rows import RowBatch, RowSchema
+from monitoring_pipeline.prediction_log.rows import RowBatch, RowSchema
 
 if TYPE_CHECKING:
     import pyarrow as pa

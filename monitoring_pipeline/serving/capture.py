@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.prediction_log.rows import RowSchema
+from monitoring_pipeline.prediction_log.values import ABSENT, as_code, as_mapping, as_number, truncated
 from monitoring_pipeline.serving.captured import EXTRA, ROW, Captured, FeatureColumns, NoteError
 from monitoring_pipeline.serving.frame_capture import FrameCapture
 from monitoring_pipeline.serving.output import Answer
-from monitoring_pipeline.serving.rows import RowSchema
-from monitoring_pipeline.serving.values import ABSENT, as_code, as_mapping, as_number, truncated
 
 logger = logging.getLogger(__name__)
 

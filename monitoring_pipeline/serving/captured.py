@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE, Oddities, RowSchema
-from monitoring_pipeline.serving.values import as_code, as_number, category_codes, truncated
+from monitoring_pipeline.prediction_log.rows import MISSING, MISSING_CODE, Oddities, RowSchema
+from monitoring_pipeline.prediction_log.values import as_code, as_number, category_codes, truncated
 
 NoteError = Callable[[str, str, int], None]  # column, reason, how often
 EXTRA, ROW = "__extra__", "__row__"  # columns of errors that are no column's: labels stay bounded by the reference

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.prediction_log.rows import MISSING, MISSING_CODE
 from monitoring_pipeline.serving.captured import EXTRA, Captured, FeatureColumns
-from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE
 
 _TEXT_DTYPES = frozenset({"str", "string"})  # pandas' own names of its text columns, whatever holds them
 

@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.prediction_log.ids import IdSource
 from monitoring_pipeline.prediction_log.prediction_log import PredictionLog
+from monitoring_pipeline.prediction_log.rows import HEAD, Oddities, RowSchema, id_sequence, id_text, pack_rows
 from monitoring_pipeline.prediction_log.spool import PredictionLogError
+from monitoring_pipeline.prediction_log.values import as_id, as_microseconds, is_null
 from monitoring_pipeline.serving.capture import Capture, Captured
 from monitoring_pipeline.serving.counters import GAUGE, Cells, counters_for
 from monitoring_pipeline.serving.output import Answer, Answers, Output, OutputForm
 from monitoring_pipeline.serving.reference import load_reference
-from monitoring_pipeline.serving.rows import HEAD, Oddities, RowSchema, id_sequence, id_text, pack_rows
 from monitoring_pipeline.serving.saturation import Saturation
 from monitoring_pipeline.serving.tally import COLUMNS, ColumnCells, Tally
-from monitoring_pipeline.serving.values import as_id, as_microseconds, is_null
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.prediction_log.rows import MISSING, MISSING_CODE, RowSchema
+from monitoring_pipeline.prediction_log.values import as_category, as_code, as_number, category_codes, truncated
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
-from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE, RowSchema
-from monitoring_pipeline.serving.values import as_category, as_code, as_number, category_codes, truncated
 
 logger = logging.getLogger(__name__)
 OutputForm = Literal["auto", "prediction", "score", "scores"]

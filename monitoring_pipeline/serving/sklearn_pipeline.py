@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.prediction_log.values import as_mapping
 from monitoring_pipeline.serving.output import OutputForm
-from monitoring_pipeline.serving.values import as_mapping
 
 if TYPE_CHECKING:
     from monitoring_pipeline.serving.monitoring import Monitoring

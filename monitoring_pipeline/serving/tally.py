@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.prediction_log.rows import MISSING_BITS, UNSEEN_CODE, RowSchema
 from monitoring_pipeline.profiles.layout import ColumnLayout
 from monitoring_pipeline.serving.counters import Cells
-from monitoring_pipeline.serving.rows import MISSING_BITS, UNSEEN_CODE, RowSchema
 
 COLUMNS = ("columns",)  # key of the block
 _PAST_UNSEEN = np.uint16(0x1_0000 - UNSEEN_CODE)  # added, unseen becomes 0, missing 1, the first category 2

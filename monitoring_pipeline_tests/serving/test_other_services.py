@@ -24,8 +24,8 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from monitoring_pipeline.lake import values as values_of_ingestion
+from monitoring_pipeline.prediction_log.values import as_category
 from monitoring_pipeline.serving import Monitoring
-from monitoring_pipeline.serving.values import as_category
 from monitoring_pipeline_tests.serving.conftest import logged, samples, value
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
 

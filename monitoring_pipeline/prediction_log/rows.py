@@ -8,7 +8,6 @@ call.
 from __future__ import annotations
 
 import json
-import math
 import struct
 import time
 from collections.abc import Iterable, Sequence
@@ -169,8 +168,3 @@ class RowBatch:
                 columns[c.name] = [None if m else v for v, m in zip(values.tolist(), missing.tolist(), strict=True)]
         columns["input_errors"] = list(self.errors())
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def is_missing(value: float) -> bool:
-    """Whether a number read from a row is our missing mark rather than a NaN of the caller's."""
-    return math.isnan(value) and struct.pack("<d", value) == struct.pack("<Q", MISSING_BITS)

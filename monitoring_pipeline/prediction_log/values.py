@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from monitoring_pipeline.prediction_log.rows import MISSING, MISSING_CODE, UNSEEN_CODE
 from monitoring_pipeline.profiles.layout import ColumnLayout
-from monitoring_pipeline.serving.rows import MISSING, MISSING_CODE, UNSEEN_CODE
 
 MAX_TEXT = 256
 ABSENT: Any = object()

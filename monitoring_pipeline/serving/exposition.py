@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,13 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from monitoring_pipeline.serving.counters import GAUGE, Cells, Key
+from monitoring_pipeline.serving.durations import DURATION_EDGES, HTTP_EDGES
+from monitoring_pipeline.serving.recorder import DURATIONS, PREDICTIONS, Recorder
 from monitoring_pipeline.serving.reference import LABELS, reference_families
 from monitoring_pipeline.serving.tally import COLUMNS
 
 if TYPE_CHECKING:
-    from monitoring_pipeline.serving.monitoring import Monitoring
+    from monitoring_pipeline.profiles.document import Reference
 
 Totals = dict[Key, Cells]
 UNSEEN = "__unseen__"
@@ -25,12 +27,13 @@ UNSEEN = "__unseen__"
 
 class Exposition:
     """The page of one service. The reference never changes: with a registry of our own its text is made once, and of
-    the columns' text all but the figures."""
+    the columns' text all but the values."""
 
-    def __init__(self, monitoring: Monitoring, registry: CollectorRegistry | None) -> None:
-        self._live = LiveCollector(monitoring)
-        self._reference = ReferenceCollector(monitoring)
-        self._n_cells = monitoring.n_cells
+    def __init__(self, recorder: Recorder, totals: Callable[[], Totals], registry: CollectorRegistry | None) -> None:
+        """``totals`` gives the counters as of now, over all workers."""
+        self._live = LiveCollector(recorder, totals)
+        self._reference = ReferenceCollector(recorder.reference)
+        self._n_cells = recorder.n_cells
         self._registry = registry
         if registry is not None:
             registry.register(self._reference)
@@ -51,6 +54,7 @@ class Exposition:
         return registry
 
     def page(self) -> bytes:
+        """The Prometheus text page."""
         if self._registry is not None:
             return generate_latest(self._registry)
         totals = self._live.totals()
@@ -59,7 +63,7 @@ class Exposition:
 
 
 class ColumnText:
-    """The columns' samples as text: most of the page, and only the figures in it ever change.
+    """The columns' samples as text: most of the page, and only the values in it ever change.
 
     The text is prometheus_client's own, rendered once with each cell's number in place of its value.
     """
@@ -75,11 +79,12 @@ class ColumnText:
         self._order = np.array(order, np.intp)
 
     def page(self, cells: Cells) -> bytes:
+        """The text of these values."""
         return (self._template % tuple(cells[self._order].tolist())).encode()
 
 
 class _Families(CollectorRegistry):
-    """Families that are there already, for ``generate_latest``."""
+    """Given families, for ``generate_latest``."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         super().__init__()
@@ -90,49 +95,48 @@ class _Families(CollectorRegistry):
 
 
 class ReferenceCollector(Collector):
-    def __init__(self, monitoring: Monitoring) -> None:
-        self._reference = monitoring.reference
+    """The reference's constants."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
 
     def collect(self) -> Iterable[Metric]:
+        """Families that never change."""
         return reference_families(self._reference)
 
     def describe(self) -> Iterable[Metric]:
+        """Nothing: a registry then need not collect when one registers."""
         return []
 
 
 class LiveCollector(Collector):
     """Reads the totals over all workers once a scrape."""
 
-    def __init__(self, monitoring: Monitoring) -> None:
-        self._monitoring = monitoring
-        self._model = [monitoring.schema.monitor, monitoring.schema.model_version]
+    def __init__(self, recorder: Recorder, totals: Callable[[], Totals]) -> None:
+        self.totals = totals
+        self._columns, self._has_log = recorder.columns, recorder.log is not None
+        self._model = [recorder.schema.monitor, recorder.schema.model_version]
 
     def describe(self) -> Iterable[Metric]:
+        """Nothing: a registry then need not collect when one registers."""
         return []
 
     def collect(self) -> Iterator[Metric]:
+        """All families, of the same moment."""
         totals = self.totals()
         yield from self.others(totals)
         yield from self.columns(totals[COLUMNS])
-
-    def totals(self) -> Totals:
-        """As of now, over all workers."""
-        self._monitoring.count_pending()
-        self._monitoring.saturation.sample()
-        return self._monitoring.counters.totals()
 
     def others(self, totals: Totals) -> Iterator[Metric]:
         """All families but the columns'."""
         yield from self._predictions(totals)
         yield from self._http(totals)
         yield from self._gauges(totals)
-        if self._monitoring.log is not None:
+        if self._has_log:
             yield from self._log(totals)
 
     def _predictions(self, totals: Totals) -> Iterator[Metric]:
-        from monitoring_pipeline.serving.monitoring import DURATION_EDGES
-
-        yield self._counter("model_predictions", "Rows predicted.", (), [((), totals[("predictions",)][0])])
+        yield self._counter("model_predictions", "Rows predicted.", (), [((), totals[PREDICTIONS][0])])
         yield self._by_key(
             totals, "error", "model_prediction_errors", "Calls that raised, by class of exception.", ("error",)
         )
@@ -146,7 +150,7 @@ class LiveCollector(Collector):
             ("column", "transformer"),
         )
         durations = Metric("model_prediction_duration_seconds", "Duration of calls to the model.", "histogram")
-        cells = totals[("durations",)]
+        cells = totals[DURATIONS]
         self._buckets(durations, {}, DURATION_EDGES, cells[:-1].cumsum(), float(cells[-1]))
         yield durations
 
@@ -154,7 +158,7 @@ class LiveCollector(Collector):
         """The columns' families; every sample is one of the cells."""
         values = Metric("model_column_value", "Values of a column by the reference's bins.", "histogram")
         categories, missing, nonfinite = [], [], []
-        for column in self._monitoring.columns:
+        for column in self._columns:
             name, layout = column.layout.name, column.layout
             counts = cells[column.bins]
             missing.append(((name,), cells[column.missing]))
@@ -184,8 +188,6 @@ class LiveCollector(Collector):
             metric.add_sample(metric.name + "_sum", labels, total)
 
     def _http(self, totals: Totals) -> Iterator[Metric]:
-        from monitoring_pipeline.serving.middleware import HTTP_EDGES
-
         yield self._by_key(totals, "http", "model_http_requests", "Requests answered.", ("method", "route", "code"))
         yield self._by_key(totals, "http_error", "model_http_errors", "Requests that raised or were answered with 5xx.",
                            ("method", "route", "error"))  # fmt: skip

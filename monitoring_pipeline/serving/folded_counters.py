@@ -18,14 +18,16 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from monitoring_pipeline.serving.damage import TRANSIENT, DamagedFile, report, set_aside
 
 Cells = NDArray[np.float64]
 Key = tuple[str, ...]
@@ -49,22 +51,43 @@ class Folded:
                     terms[key] = [_exact([*t, x]) for t, x in zip(known, cells.tolist(), strict=True)]
         return Folded(frozenset(workers), terms)
 
-    def totals(self, workers: Iterable[dict[Key, Cells]]) -> dict[Key, Cells]:
-        """The sums over what was folded and these workers' cells, each rounded once."""
+    def totals(self, workers: Iterable[dict[Key, Cells]], sizes: Mapping[Key, int] | None = None) -> dict[Key, Cells]:
+        """The sums over what was folded and these workers' cells, each rounded once.
+
+        ``sizes``: how many cells a key has; what has another number of them is left out.
+        """
         found: dict[Key, list[Sequence[float]]] = {key: list(map(tuple, terms)) for key, terms in self.terms.items()}
         blocks: dict[Key, list[Cells]] = {}
         for worker in workers:
             for key, cells in worker.items():
                 blocks.setdefault(key, []).append(cells)
+        for key, size in (sizes or {}).items():
+            if len(found.get(key, ())) != size:
+                found.pop(key, None)
+            blocks[key] = [cells for cells in blocks.get(key, []) if len(cells) == size]
         return {key: _rounded(found.get(key), blocks.get(key, [])) for key in found | blocks}
 
     def to_bytes(self) -> bytes:
+        """The file's content."""
         return json.dumps({"names": sorted(self.names), "terms": [[*item] for item in self.terms.items()]}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Folded:
-        value = json.loads(data)
-        return cls(frozenset(value["names"]), {tuple(key): terms for key, terms in value["terms"]})
+        """Inverse of ``to_bytes``. Raises DamagedFile."""
+        try:
+            value = json.loads(data)
+            terms = {tuple(map(str, key)): [[float(x) for x in cell] for cell in cells]
+                     for key, cells in value["terms"]}  # fmt: skip
+            return cls(frozenset(map(_file_name, value["names"])), terms)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise DamagedFile(f"not folded counters: {type(error).__name__}") from None
+
+
+def _file_name(name: str) -> str:
+    """A file beside the folded one. Raises ValueError."""
+    if Path(name).name != name:
+        raise ValueError(f"{name!r} is not the name of a file")
+    return name
 
 
 def _rounded(terms: Sequence[Sequence[float]] | None, workers: list[Cells]) -> Cells:
@@ -102,19 +125,78 @@ def _exact(values: list[float]) -> list[float]:
 
 
 def read_consistently(path: Path, read: Callable[[Folded], Found]) -> Found:
-    """What ``read`` makes of the folded file and of workers' files, while no other folded file took its place."""
+    """What ``read`` makes of the folded file and of workers' files, while no other folded file took its place.
+
+    A folded file that is damaged or may not be opened is set aside or reported, and counts for nothing. Raises OSError
+    for a passing lack of resources.
+    """
     while True:
+        file = None
         try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            found = read(Folded())
-            if not path.exists():
+            file = _opened(path)
+        except OSError as error:
+            _absent(path, error)
+        try:
+            found = read(_content(file) if file else Folded())
+            if _is_current(path, file):
                 return found
-            continue
-        with file:  # held open, so that its inode cannot be another file's by then
-            found = read(Folded.from_bytes(file.read()))
-            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-                return found
+        except DamagedFile as error:
+            _repair(path, error)
+            return read(Folded())
+        finally:
+            if file:
+                file.close()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Held open, its inode cannot become another file's. Does not wait for a writer of a named pipe."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+
+
+def _absent(path: Path, error: OSError) -> None:
+    if error.errno in TRANSIENT:
+        raise error
+    if isinstance(error, IsADirectoryError):
+        set_aside(path, error)
+    elif not isinstance(error, FileNotFoundError):
+        report(path, error)
+
+
+def _content(file: BinaryIO) -> Folded:
+    return Folded.from_bytes(file.read() or b"")
+
+
+def _is_current(path: Path, file: BinaryIO | None) -> bool:
+    """Whether what was opened (or was not there) is still what bears the name."""
+    try:
+        now = path.stat().st_ino
+    except OSError:
+        return file is None
+    if file is None:
+        return not os.access(path, os.R_OK) or path.is_dir()
+    return os.fstat(file.fileno()).st_ino == now
+
+
+def _repair(path: Path, error: DamagedFile) -> None:
+    """Sets a damaged folded file aside, unless another process is folding or did so meanwhile."""
+    try:
+        with _exclusively(path.with_suffix(".lock")) as alone:
+            if alone:
+                _known(path)
+    except OSError:
+        report(path, error)
+
+
+def _known(path: Path) -> Folded:
+    """The folded file; a damaged one is set aside and counts for nothing. The caller holds the lock. Raises OSError."""
+    try:
+        with _opened(path) as file:
+            return _content(file)
+    except FileNotFoundError:
+        return Folded()
+    except (DamagedFile, IsADirectoryError) as error:
+        set_aside(path, error)
+        return Folded()
 
 
 def fold(path: Path, dead: Callable[[], dict[str, dict[Key, Cells]]], at_least: int) -> None:
@@ -125,23 +207,32 @@ def fold(path: Path, dead: Callable[[], dict[str, dict[Key, Cells]]], at_least: 
     with _exclusively(path.with_suffix(".lock")) as alone:
         if not alone:
             return
-        known = Folded.from_bytes(path.read_bytes()) if path.exists() else Folded()
+        known = _known(path)
         _remove(path.parent, known.names)
         found = dead()
         if len(found) < at_least:
             return
         temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as out:
-            out.write(known.plus(found).to_bytes())
-            out.flush()
-            os.fsync(out.fileno())
+        try:
+            _write(temporary, known.plus(found).to_bytes())
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         temporary.replace(path)
         _remove(path.parent, found)
 
 
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+
+
 def _remove(directory: Path, names: Iterable[str]) -> None:
     for name in names:
-        (directory / name).unlink(missing_ok=True)
+        if name.endswith(".counters"):  # whatever a damaged file may name
+            (directory / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from monitoring_pipeline.serving.monitoring import Monitoring
+from monitoring_pipeline.serving import durations
+from monitoring_pipeline.serving.durations import HTTP_EDGES
+from monitoring_pipeline.serving.recorder import Recorder
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-HTTP_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED, OTHER = "__unmatched__", "__other__"
 MAX_ROUTES = 300
@@ -27,7 +27,7 @@ class MonitoringMiddleware:
     route takes are one route, so that a scan of the server adds no series; so are routes beyond ``MAX_ROUTES``.
     """
 
-    def __init__(self, app: Application, monitoring: Monitoring) -> None:
+    def __init__(self, app: Application, monitoring: Recorder) -> None:
         self._app, self._monitoring = app, monitoring
         self._routes: set[str] = set()
 
@@ -69,16 +69,16 @@ class MonitoringMiddleware:
     def _count(self, scope: Scope, route: str, status: int, error: str | None, duration: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
         counters = self._monitoring.counters
-        requests = counters.block(("http", method, route, str(status)), 1)
-        durations = counters.block(("http_duration", route), len(HTTP_EDGES) + 2)
+        request, taken = ("http", method, route, str(status)), ("http_duration", route)
         failed = error or (f"http_{status}" if status >= 500 else None)
-        failures = counters.block(("http_error", method, route, failed), 1) if failed else None
+        counted = [request, ("http_error", method, route, failed)] if failed else [request]
+        cells = [counters.block(key, 1) for key in counted]
+        histogram = counters.block(taken, durations.n_cells(HTTP_EDGES))
         with counters.lock:
-            requests[0] += 1
-            durations[bisect_left(HTTP_EDGES, duration)] += 1
-            durations[-1] += duration
-            if failures is not None:
-                failures[0] += 1
+            for one in cells:
+                one[0] += 1
+            durations.count(histogram, HTTP_EDGES, [duration])
+            counters.publish(taken, *counted)
 
 
 def route_template(scope: Scope, root: str = "") -> str:
@@ -87,14 +87,31 @@ def route_template(scope: Scope, root: str = "") -> str:
     ``root`` is the ``root_path`` the request came with: what the application added to it is the path of its mounts. Of
     what a mounted application does not tell, as of static files, the mount is the route.
     """
+    mounts = _templated(scope.get("root_path", "").removeprefix(root), scope)
+    included = _included_path(scope)
+    if included is not None:
+        return mounts + included
     route = scope.get("route") or _by_endpoint(scope)
     path = getattr(route, "path", None)
-    mounts = _templated(scope.get("root_path", "").removeprefix(root), scope)
     if isinstance(path, str):
         return (mounts or path) if hasattr(route, "routes") else mounts + path
     if scope.get("endpoint") is None:
         return UNMATCHED
     return mounts or _templated(scope["path"], scope)
+
+
+def _included_path(scope: Scope) -> str | None:
+    """With FastAPI 0.137 and later: the template with the prefixes of all routers that include the route.
+
+    ``scope["route"]`` is there the router's own route, without them; before, a copy of it with them.
+    """
+    fastapi = scope.get("fastapi")
+    context = fastapi.get("effective_route_context") if isinstance(fastapi, dict) else None
+    path = getattr(context, "path", None)
+    route = getattr(context, "original_route", None)
+    if not isinstance(path, str) or (route is not None and route is not scope.get("route")):
+        return None
+    return path
 
 
 def _by_endpoint(scope: Scope) -> Any:

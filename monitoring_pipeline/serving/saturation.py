@@ -7,42 +7,43 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from monitoring_pipeline.serving.monitoring import Monitoring
+from monitoring_pipeline.serving.counters import GAUGE
+from monitoring_pipeline.serving.recorder import Recorder
 
 INTERVAL = 1.0  # seconds
 GAUGES = ("cpu_share", "memory_bytes", "in_flight", "http_in_flight", "spool_bytes", "oldest_seconds", "sink_down")
 
 
 class Saturation:
-    """A thread that also counts pending rows, so that a quiet worker's figures do not lag behind."""
+    """A thread that also counts pending rows, so that a quiet worker's counts do not lag behind."""
 
-    def __init__(self, monitoring: Monitoring) -> None:
-        self._monitoring = weakref.ref(monitoring)
-        self._cells = {name: monitoring.gauge(name) for name in GAUGES}
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = weakref.ref(recorder)
+        self._cells = {name: recorder.gauge(name) for name in GAUGES}
         self._stop = threading.Event()
         self._cpu, self._wall = time.process_time(), time.monotonic()
         self._lock = threading.Lock()
         threading.Thread(target=self._run, name="monitoring-saturation", daemon=True).start()
 
     def stop(self) -> None:
+        """Ends the thread within ``INTERVAL``."""
         self._stop.set()
 
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL):
-            monitoring = self._monitoring()
-            if monitoring is None:
+            recorder = self._recorder()
+            if recorder is None:
                 return
-            monitoring.count_pending()
+            recorder.count_pending()
             self.sample()
-            del monitoring
+            recorder.counters.maintain()
+            del recorder
 
     def sample(self) -> None:
         """Sets the gauges to what is true now; the share of CPU is of all cores, since the last sample."""
-        monitoring = self._monitoring()
-        if monitoring is None:
+        recorder = self._recorder()
+        if recorder is None:
             return
         cells = self._cells
         with self._lock:
@@ -51,12 +52,14 @@ class Saturation:
                 cells["cpu_share"][0] = (cpu - self._cpu) / (wall - self._wall) / (os.cpu_count() or 1)
                 self._cpu, self._wall = cpu, wall
             cells["memory_bytes"][0] = resident_bytes()
-            cells["in_flight"][0] = monitoring.in_flight
-            cells["http_in_flight"][0] = len(monitoring.http_active)
-            if monitoring.log is not None:
-                cells["spool_bytes"][0] = monitoring.log.spool_bytes
-                cells["oldest_seconds"][0] = monitoring.log.oldest_seconds
-                cells["sink_down"][0] = 0.0 if monitoring.log.sink_up else 1.0
+            cells["in_flight"][0] = recorder.in_flight
+            cells["http_in_flight"][0] = len(recorder.http_active)
+            if recorder.log is not None:
+                cells["spool_bytes"][0] = recorder.log.spool_bytes
+                cells["oldest_seconds"][0] = recorder.log.oldest_seconds
+                cells["sink_down"][0] = 0.0 if recorder.log.sink_up else 1.0
+            with recorder.counters.lock:
+                recorder.counters.publish(*((GAUGE, name) for name in GAUGES))
 
 
 def resident_bytes() -> float:

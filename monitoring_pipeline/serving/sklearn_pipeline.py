@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from monitoring_pipeline.prediction_log.values import as_mapping
 from monitoring_pipeline.serving.output import OutputForm
 
-if TYPE_CHECKING:
-    from monitoring_pipeline.serving.monitoring import Monitoring
-
 logger = logging.getLogger(__name__)
 NoteImputed = Callable[[str, str, int], None]  # feature, transformer, how often
 Names = Sequence[str] | None
 UNNAMED = "__unnamed__"  # a column made by an earlier step that cannot name what it gives
+
+
+Wrap = Callable[[Callable[..., Any], OutputForm, Any], Callable[..., Any]]  # as ``Monitoring.wrap``
 
 
 class MonitoredPipeline:
@@ -35,9 +35,10 @@ class MonitoredPipeline:
     (pandas is then imported), else an array in the reference's order.
     """
 
-    def __init__(self, monitoring: Monitoring, pipeline: Any, output: OutputForm) -> None:
-        self._features = monitoring.schema.features
-        self._pipeline = monitoring.instrument(pipeline)
+    def __init__(self, pipeline: Any, served: Any, features: Sequence[str], output: OutputForm, wrap: Wrap) -> None:
+        """``served``: the instrumented copy of ``pipeline``."""
+        self._features = features
+        self._pipeline = served
         self._fitted_names = getattr(pipeline, "feature_names_in_", None)
         classes = _classes(pipeline)
         for name in ("predict", "predict_proba", "decision_function"):
@@ -46,7 +47,7 @@ class MonitoredPipeline:
                 form: OutputForm = (
                     "prediction" if (name, output) == ("predict", "auto") and classes is not None else output
                 )
-                setattr(self, name, monitoring.wrap(self._accepting_mappings(method, name), form, classes))
+                setattr(self, name, wrap(self._accepting_mappings(method, name), form, classes))
 
     def __getattr__(self, name: str) -> Any:
         if name == "_pipeline":

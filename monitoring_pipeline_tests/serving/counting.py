@@ -28,10 +28,14 @@ MODEL = "m"
 
 
 def count(counters: SharedCounters, times: int = 1) -> None:
+    keys = ("count",), ("sum", "x"), (GAUGE, "busy")
     for _ in range(times):
-        counters.block(("count",), 1)[0] += 1
-        counters.block(("sum", "x"), CELLS)[:] += SHARE
-        counters.block((GAUGE, "busy"), 1)[0] = 1
+        one, several, busy = (counters.block(k, n) for k, n in zip(keys, (1, CELLS, 1), strict=True))
+        with counters.lock:
+            one[0] += 1
+            several[:] += SHARE
+            busy[0] = 1
+            counters.publish(*keys)
 
 
 def die() -> None:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-from monitoring_pipeline.metric_rows import DriftRow
 
 from benchmarks.data import MONITOR, relation, write
 from benchmarks.profiles import Profiles

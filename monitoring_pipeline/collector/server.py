@@ -44,7 +44,7 @@ def serve(
         raise UserError("TLS needs both --tls-cert and --tls-key")
     for file in (tls_cert, tls_key):
         if file is not None and not file.is_file():
-            raise UserError(f"{file}: there is no such file for TLS")
+            raise UserError(f"{file}: TLS file not found")
     if exposed(host) and tls_cert is None:
         logger.warning(
             "the collector listens on %s without TLS: keys and records cross the network readable. Give --tls-cert and "
@@ -75,7 +75,7 @@ def serve(
     try:
         server.run()
     except SystemExit:
-        raise UserError(f"the collector could not start on {host}:{port}; its message stands above") from None
+        raise UserError(f"the collector could not start on {host}:{port}; see its output above") from None
     if not server.started:
         raise UserError(f"the collector could not start on {host}:{port}; is the port taken?")
 

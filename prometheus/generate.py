@@ -58,7 +58,7 @@ class Window:
 
     @property
     def every(self) -> str:
-        """Evaluation interval; below 5m, after which Prometheus takes a figure for stale."""
+        """Evaluation interval; below 5m, after which Prometheus treats a value as stale."""
         return "2m" if self.minutes <= 60 else "4m"
 
 
@@ -188,7 +188,7 @@ def added_counts(window: str, pieces: str) -> tuple[Rule, ...]:
 
 
 def figures(w: str) -> tuple[Rule, ...]:
-    """From counts to figures; the same text for each window."""
+    """From counts to metrics; the same text for each window."""
     cumulative, category = f"model:column_cumulative:{w}", f"model:column_category:{w}"
     live, reference = f"model:column_share_filled:{w}", "model:reference_share_filled"
     ratio = f"model:column_log_ratio:{w}"
@@ -219,7 +219,7 @@ def figures(w: str) -> tuple[Rule, ...]:
             f'count by ({COLUMN}) ({cumulative}) - count by ({COLUMN}) (model:column_bin:{w}{{le!=""}}) > 0\n'
             f'or count by ({COLUMN}) (model:column_bin:{w}{{category!=""}})\n'
             f'  - count by ({COLUMN}) (model:reference_bin{{category!=""}}) > 0',
-            "bins counted in the window that the reference does not have: it was published anew, with other bins",
+            "bins counted in the window that the reference does not have: it was published again, with other bins",
         ),
         Rule(
             f"model:column_share:{w}",
@@ -249,7 +249,7 @@ def figures(w: str) -> tuple[Rule, ...]:
             f"    {cumulative} / on ({COLUMN}) group_left () (\n"
             f'      (sum by ({COLUMN}) ({cumulative}{{le="+Inf"}}) > 0) unless model:column_strange_bins:{w})\n'
             f"  - on ({COLUMN}, le) model:reference_cdf))",
-            "Kolmogorov-Smirnov over the reference's edges: a lower bound of the unbinned figure",
+            "Kolmogorov-Smirnov over the reference's edges: a lower bound of the unbinned value",
         ),
         Rule(
             f"model:column_psi:{w}",

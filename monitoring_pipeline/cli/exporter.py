@@ -1,4 +1,4 @@
-"""``exporter``: the monitor's own figures for Prometheus."""
+"""``exporter``: the monitor's own metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def exporter(
     host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
     replay: Annotated[
         bool,
-        typer.Option("--replay", help="Show the last figures of monitors however old: for a replay such as the demo."),
+        typer.Option("--replay", help="Show the newest values, however old: for a replay such as the demo."),
     ] = False,
 ) -> None:
-    """Serve the newest figures of every monitor, and the monitor's own health, until Ctrl-C."""
+    """Serve the newest values of every monitor, and the monitor's own health, until Ctrl-C."""
     from monitoring_pipeline.exporter import serve
 
     with open_warehouse() as warehouse:

@@ -1,4 +1,4 @@
-"""``demo --live``: the example service under real flights, its live figures beside the pipeline's for the same rows."""
+"""``demo --live``: the example service under real flights, its live drift beside the pipeline's for the same rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Phase:
-    """One day of traffic: what was sent, and the live figures of exactly these rows."""
+    """One day of traffic: what was sent, and the live drift of exactly these rows."""
 
     title: str
     day: date
@@ -52,7 +52,7 @@ class Phase:
 def live(settings: Settings, minutes: float = 2.0) -> None:
     """``minutes`` of traffic, a minute or two of setting up and computing; then everything stops.
 
-    Raises UserError when a live figure is not the pipeline's, or something does not start; Ctrl-C stops all.
+    Raises UserError when a live value is not the pipeline's, or something does not start; Ctrl-C stops all.
     """
     from monitoring_pipeline.example import prometheus
     from monitoring_pipeline.example.place import Place
@@ -63,7 +63,7 @@ def live(settings: Settings, minutes: float = 2.0) -> None:
     typer.echo(f"Live: real flights for the example service, {minutes:g} minutes of traffic and one or two around it")
     without = prometheus.absent()
     if without:
-        typer.secho(f"SKIPPED: figures by Prometheus' recording rules: {without}", fg="yellow", err=True)
+        typer.secho(f"SKIPPED: drift by Prometheus' recording rules: {without}", fg="yellow", err=True)
     with terminable(), dagster_environment(settings) as warehouse:
         with _disk():
             first = SNOW + timedelta(days=2 * place.next_run())
@@ -170,12 +170,12 @@ def _run(place: Place, monitor: Monitor, days: tuple[date, date]) -> list[Window
     from monitoring_pipeline.windows import Window
 
     if run_apart([monitor.name], place.monitor_file.parent, *days):
-        raise UserError(f"{monitor.name} did not run to its end; the reason stands above")
+        raise UserError(f"{monitor.name} did not run to its end; see the reason above")
     return [Window.from_key(f"{day}", "day") for day in days]
 
 
 def _compare(warehouse: Warehouse, monitor: Monitor, windows: Sequence[Window], phases: Sequence[Phase]) -> None:
-    """Prints the figures side by side. Raises UserError when they differ by more than ``TOLERANCE``."""
+    """Prints the values side by side. Raises UserError when they differ by more than ``TOLERANCE``."""
     from monitoring_pipeline.example.figures import largest_difference
 
     worst = 0.0
@@ -185,10 +185,10 @@ def _compare(warehouse: Warehouse, monitor: Monitor, windows: Sequence[Window], 
         for name, figures in (("/metrics", phase.live), ("Prometheus", phase.recorded)):
             if figures is not None:
                 largest = largest_difference({key: figures.get(key, float("nan")) for key in phase.live}, pipeline)
-                typer.echo(f"{name}: {len(figures)} figures, largest difference from the pipeline {largest:.1e}")
+                typer.echo(f"{name}: {len(figures)} values, largest difference from the pipeline {largest:.1e}")
                 worst = max(worst, largest)
     if worst > TOLERANCE:
-        raise UserError(f"live figures differ from the pipeline's by {worst:.1e}, more than {TOLERANCE:g}")
+        raise UserError(f"live values differ from the pipeline's by {worst:.1e}, more than {TOLERANCE:g}")
 
 
 def _pipeline_figures(warehouse: Warehouse, monitor: Monitor, window: Window) -> Figures:
@@ -245,7 +245,7 @@ def _wait_until_healthy(child: subprocess.Popen[bytes], url: str) -> None:
         except httpx.TransportError:
             pass
         if child.poll() is not None:
-            raise UserError("the example service did not start; its message stands above")
+            raise UserError("the example service did not start; see its output above")
         if time.monotonic() > end:
             raise UserError(f"the example service did not answer within {START_SECONDS:g} s of its start")
         time.sleep(0.3)

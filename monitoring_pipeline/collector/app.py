@@ -36,7 +36,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_
 Header = Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))]
 DESCRIPTION = """
 Predictions and ground truth for a monitor, in batches. A batch is accepted whole (202: it is on disk) or refused whole,
-and may be sent again as often as it takes: records are told apart by `prediction_id`.
+and may be sent again as often as it takes: records with the same `prediction_id` count once.
 
 Keys: `monitoring-pipeline collector-key create MONITOR`; send as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 """
@@ -89,15 +89,18 @@ class Collector:
         self._reading = BoundedSemaphore(READING)
 
     def open(self, log: RecordLog) -> None:
+        """Starts accepting records into ``log``."""
         self._log = self.telemetry.log = log
 
     def close(self) -> None:
+        """Ships what can be shipped, and accepts nothing more."""
         assert self._log is not None
         self._log.close()
         self._log = self.telemetry.log = None
 
     @property
     def log(self) -> RecordLog:
+        """The open log. Raises Refusal 503 while there is none."""
         if self._log is None:
             raise Refusal(503, "the collector is starting or stopping; send the batch again")
         return self._log
@@ -117,7 +120,7 @@ class Collector:
             except Exception:
                 logger.exception("%s: a request failed", label)
                 self.telemetry.answered(label, kind, 500)
-                raise Refusal(500, "the collector failed; its operator finds why in its log") from None
+                raise Refusal(500, "the collector failed; see its log for the reason") from None
         self.telemetry.answered(label, kind, 202)
         return accepted
 
@@ -129,12 +132,12 @@ class Collector:
             raise
 
     def authorize(self, name: str, secret: str | None) -> Monitor:
-        """The monitor, if the key is for it. Whether a monitor exists is told to its own key alone."""
+        """The monitor, if the key is for it. Only a monitor's own key learns whether it exists."""
         owner = self.owner(secret)
         if owner is None:
             raise Refusal(
                 401,
-                "no key, or none that is known; send `Authorization: Bearer KEY` with a key from "
+                "missing or unknown API key; send `Authorization: Bearer KEY` with a key from "
                 "`monitoring-pipeline collector-key create MONITOR`",
                 headers={"WWW-Authenticate": "Bearer"},
             )
@@ -142,7 +145,7 @@ class Collector:
             raise Refusal(403, "this key is not for this monitor; a key writes to the one it was created for")
         monitor = self.catalog.get(name)
         if monitor is None:
-            raise Refusal(404, f"the monitor {name!r} is not declared any more; restore its file, or revoke this key")
+            raise Refusal(404, f"the monitor {name!r} is no longer declared; restore its file, or revoke this key")
         return monitor
 
     def owner(self, secret: str | None) -> str | None:
@@ -151,7 +154,7 @@ class Collector:
             return self.keys.monitor_of(secret or "")
         except UserError as error:
             logger.error("%s", error)
-            raise Refusal(503, "the collector cannot read its keys; its operator finds why in its log") from None
+            raise Refusal(503, "the collector cannot read its keys; see its log for the reason") from None
 
     def _take_in(self, monitor: Monitor, kind: Kind, content: body.Body) -> document.Accepted:
         with self._reading:
@@ -159,7 +162,7 @@ class Collector:
         try:
             self.log.append(Batch(monitor.name, kind, checked.columns, checked.rows))
         except PredictionLogError as error:
-            logger.error("%s: %d records refused: %s", monitor.name, len(checked.rows), error)
+            logger.error("%s: %d records rejected: %s", monitor.name, len(checked.rows), error)
             raise Refusal(
                 503, "the collector's log is full or its disk fails; send the batch again", headers={"Retry-After": "5"}
             ) from None
@@ -179,10 +182,14 @@ class Collector:
         if checked.n_errors:
             self.telemetry.refused(monitor.name, kind, checked.n_wrong)
             raise Refusal(
-                422, f"the whole batch of {len(records):,} records is refused: {checked.n_errors:,} mistakes",
+                422, _rejected(len(records), checked.n_errors),
                 checked.errors, checked.n_errors,
             )  # fmt: skip
         return checked
+
+
+def _rejected(n_records: int, n_errors: int) -> str:
+    return f"batch of {n_records:,} rejected: {n_errors:,} {'error' if n_errors == 1 else 'errors'}"
 
 
 def _add_records(app: FastAPI, collector: Collector) -> None:
@@ -205,7 +212,7 @@ def _add_health(app: FastAPI, collector: Collector) -> None:
         """200 while records can be accepted; `degraded` names what needs a person all the same."""
         trouble = collector.log.trouble()
         collector.catalog.refresh()
-        degraded = [] if collector.log.sink_up else ["records cannot be landed; they wait in the spool"]
+        degraded = [] if collector.log.sink_up else ["records cannot be shipped and wait in the spool"]
         degraded += [] if trouble or not (why := collector.log.shortage()) else [why]
         degraded += [f"{len(collector.catalog.broken)} monitor files are broken"] if collector.catalog.broken else []
         try:
@@ -214,8 +221,8 @@ def _add_health(app: FastAPI, collector: Collector) -> None:
             trouble = trouble or "the keys cannot be read"
         status = "failing" if trouble else "degraded" if degraded else "ok"
         found = {"status": status, "trouble": trouble, "degraded": degraded}
-        figures = {"spool_bytes": collector.log.spool_bytes, "oldest_seconds": round(collector.log.oldest_seconds, 1)}
-        return JSONResponse(found | figures, 503 if trouble else 200)
+        values = {"spool_bytes": collector.log.spool_bytes, "oldest_seconds": round(collector.log.oldest_seconds, 1)}
+        return JSONResponse(found | values, 503 if trouble else 200)
 
     @app.get("/metrics", tags=["health"], responses=document.METRICS, response_class=PlainTextResponse)
     def metrics(request: Request, bearer: Bearer, key: Header) -> Response:

@@ -29,10 +29,12 @@ class Catalog:
         self._read()
 
     def get(self, name: str) -> Monitor | None:
+        """The monitor of this name; None when it is not declared."""
         self.refresh()
         return next((m for m in self._monitors.values() if m.name == name), None)
 
     def names(self) -> list[str]:
+        """Names of all declared monitors."""
         return sorted(m.name for m in self._monitors.values())
 
     def refresh(self) -> None:

@@ -22,14 +22,17 @@ class Connection(H11Protocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the idle timer."""
         super().connection_made(transport)
         self._wait_for_request()
 
     def on_response_complete(self) -> None:
+        """Starts the idle timer again."""
         super().on_response_complete()
         self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the idle timer."""
         super().connection_lost(exc)
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""What the OpenAPI page says of requests and answers. Requests are read by ``records``, which tells mistakes better."""
+"""What the OpenAPI page says of requests and responses. ``records`` reads requests and reports errors better."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Refused(BaseModel):
 
     error: str
     accepted: int = 0
-    n_errors: int = Field(description="how many mistakes there are; the first of them are told")
+    n_errors: int = Field(description="how many errors there are; the first are listed")
     errors: list[Mistake]
 
 

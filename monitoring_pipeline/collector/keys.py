@@ -78,7 +78,7 @@ class KeyStore:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.path}: the keys cannot be read ({type(error).__name__}: {error}); restore the file, or "
-                "remove it and create the keys anew"
+                "remove it and create the keys again"
             ) from error
         return self._keys
 

@@ -47,10 +47,12 @@ class Batch:
     rows: list[list[Any]]
 
     def to_bytes(self) -> bytes:
+        """A frame's body."""
         return json.dumps([self.monitor, self.kind, self.columns, self.rows], separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Batch:
+        """Inverse of ``to_bytes``."""
         monitor, kind, columns, rows = json.loads(body)
         return cls(monitor, kind, tuple((name, type_) for name, type_ in columns), rows)
 
@@ -96,6 +98,7 @@ class LandingSink:
         self._landed: dict[str, set[str]] = {}  # of spool files that have landed in part
 
     def prepare(self) -> None:
+        """The records of a sealed segment, ready to be written."""
         import pyarrow.parquet  # noqa: F401
 
     def write(self, name: str, rows: Shipment) -> None:
@@ -164,14 +167,17 @@ class RecordLog:
 
     @property
     def spool_bytes(self) -> int:
+        """Bytes in the spool."""
         return self._spool.bytes_on_disk
 
     @property
     def oldest_seconds(self) -> float:
+        """Age of the oldest record that is not shipped, in seconds."""
         return self._spool.oldest_age()
 
     @property
     def sink_up(self) -> bool:
+        """Whether the last attempt to ship succeeded."""
         return self._shipper.sink_up
 
     def trouble(self) -> str | None:

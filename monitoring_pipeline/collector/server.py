@@ -6,9 +6,13 @@ import ipaddress
 import logging
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 from monitoring_pipeline.collector.landing import SPOOL
 from monitoring_pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 logger = logging.getLogger(__name__)
 CONNECTIONS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
@@ -33,18 +37,9 @@ def serve(
 
     from monitoring_pipeline.collector.app import create_app
     from monitoring_pipeline.collector.connection import Connection
-    from monitoring_pipeline.prediction_log.parquet import check_target
 
-    if landing is not None:
-        if not landing.strip():
-            raise UserError("--landing is empty; give a directory or a URL, or leave it out")
-        check_target(landing)
-
-    if (tls_cert is None) != (tls_key is None):
-        raise UserError("TLS needs both --tls-cert and --tls-key")
-    for file in (tls_cert, tls_key):
-        if file is not None and not file.is_file():
-            raise UserError(f"{file}: there is no such file for TLS")
+    _check_landing(landing)
+    _check_tls(tls_cert, tls_key)
     if exposed(host) and tls_cert is None:
         logger.warning(
             "the collector listens on %s without TLS: keys and records cross the network readable. Give --tls-cert and "
@@ -66,18 +61,42 @@ def serve(
         ssl_certfile=tls_cert,
         ssl_keyfile=str(tls_key) if tls_key else None,
     )
-    server = uvicorn.Server(config)
     try:
         config.load()
     except OSError as error:
         raise UserError(f"{tls_cert}, {tls_key}: TLS cannot be served with these ({error})") from None
     _check_spool(home)
+    _run(uvicorn.Server(config), f"{host}:{port}")
+
+
+def _run(server: uvicorn.Server, address: str) -> None:
+    """Until a signal. Raises UserError when it does not start."""
     try:
         server.run()
     except SystemExit:
-        raise UserError(f"the collector could not start on {host}:{port}; its message stands above") from None
+        raise UserError(f"the collector could not start on {address}; see its output above") from None
     if not server.started:
-        raise UserError(f"the collector could not start on {host}:{port}; is the port taken?")
+        raise UserError(f"the collector could not start on {address}; is the port taken?")
+
+
+def _check_landing(landing: str | None) -> None:
+    """Raises UserError for a target that nothing can write to."""
+    from monitoring_pipeline.prediction_log.parquet import check_target
+
+    if landing is None:
+        return
+    if not landing.strip():
+        raise UserError("--landing is empty; give a directory or a URL, or leave it out")
+    check_target(landing)
+
+
+def _check_tls(tls_cert: Path | None, tls_key: Path | None) -> None:
+    """Raises UserError for half of TLS, and for files that are missing."""
+    if (tls_cert is None) != (tls_key is None):
+        raise UserError("TLS needs both --tls-cert and --tls-key")
+    for file in (tls_cert, tls_key):
+        if file is not None and not file.is_file():
+            raise UserError(f"{file}: TLS file not found")
 
 
 def _check_spool(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The collector's own figures for Prometheus. Labels are bounded: a monitor that is not declared is ``__unknown__``."""
+"""The collector's own metrics for Prometheus. Labels are bounded: a monitor that is not declared is ``__unknown__``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Telemetry:
         )  # fmt: skip
         self.log: RecordLog | None = None
         self.log_counts: dict[str, int] = {}
-        self.registry.register(_SpoolFigures(self))
+        self.registry.register(_SpoolMetrics(self))
         ProcessCollector(registry=self.registry)
 
     def count_log(self, what: str, n: int) -> None:
@@ -42,17 +42,21 @@ class Telemetry:
         self.log_counts[what] = self.log_counts.get(what, 0) + n
 
     def answered(self, monitor: str, kind: str, status: int) -> None:
+        """Counts a request by its status."""
         self._requests.labels(monitor, kind, str(status)).inc()
 
     def accepted(self, monitor: str, kind: str, n: int) -> None:
+        """Counts records that were accepted."""
         self._records.labels(monitor, kind).inc(n)
         self.log_counts["spooled"] = self.log_counts.get("spooled", 0) + n
 
     def refused(self, monitor: str, kind: str, n: int) -> None:
+        """Counts records with errors, in rejected batches."""
         self._refused.labels(monitor, kind).inc(n)
 
     @contextmanager
     def timed(self, kind: str) -> Iterator[None]:
+        """Measures the duration of a request."""
         start = time.perf_counter()
         try:
             yield
@@ -60,10 +64,11 @@ class Telemetry:
             self._duration.labels(kind).observe(time.perf_counter() - start)
 
     def page(self) -> bytes:
+        """The Prometheus text page."""
         return generate_latest(self.registry)
 
 
-class _SpoolFigures(Collector):
+class _SpoolMetrics(Collector):
     """Under the names a service's own log has, so that the same alerts watch both."""
 
     def __init__(self, telemetry: Telemetry) -> None:
@@ -99,7 +104,7 @@ class _SpoolFigures(Collector):
         yield GaugeMetricFamily("collector_accepting", "1 while the log takes records, 0 while it cannot.", accepting)
 
     def _dropped(self, counts: dict[str, int]) -> Metric:
-        family = CounterMetricFamily("model_log_dropped", "Records given up for good.", labels=(*SPOOL, "reason"))
+        family = CounterMetricFamily("model_log_dropped", "Records lost.", labels=(*SPOOL, "reason"))
         for reason in {"deleted", *(what.partition(":")[2] for what in list(counts) if what.startswith("dropped:"))}:
             family.add_metric([*SPOOL.values(), reason], counts.get(f"dropped:{reason}", 0))
         return family

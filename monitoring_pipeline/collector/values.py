@@ -68,6 +68,7 @@ def share(value: Any) -> float:
 
 
 def flag(value: Any) -> bool:
+    """Reads a boolean."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float) and value in (0, 1):

@@ -24,14 +24,17 @@ class Place:
 
     @property
     def root(self) -> Path:
+        """Directory of the live demo."""
         return self.home / "live"
 
     @property
     def reference(self) -> Path:
+        """The reference document of the service."""
         return self.root / "reference.json"
 
     @property
     def spool(self) -> Path:
+        """The service's spool."""
         return self.root / "spool"
 
     @property
@@ -41,6 +44,7 @@ class Place:
 
     @property
     def landed(self) -> Path:
+        """Where predictions and outcomes are shipped."""
         return self.home / "collected"
 
     def next_run(self) -> int:
@@ -49,7 +53,7 @@ class Place:
         self.root.mkdir(parents=True, exist_ok=True)
         said = marker.read_text() if marker.is_file() else "0"
         if not said.isdecimal():
-            raise UserError(f"{marker} holds no number; remove {self.root} and {self.landed / NAME} to begin anew")
+            raise UserError(f"{marker} is not a number; remove {self.root} and {self.landed / NAME} to start over")
         temporary = marker.with_suffix(".tmp")
         temporary.write_text(str(int(said) + 1))
         temporary.replace(marker)
@@ -75,4 +79,5 @@ class Place:
 
     @property
     def monitor_file(self) -> Path:
+        """Path of the live monitor's declaration."""
         return self.home / "monitors" / f"{NAME}.yaml"

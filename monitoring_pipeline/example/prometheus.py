@@ -87,7 +87,7 @@ class Prometheus:
         end = time.monotonic() + seconds
         while not done():
             if self._child.poll() is not None:
-                raise UserError(f"Prometheus ended with exit code {self._child.returncode}; its message stands above")
+                raise UserError(f"Prometheus ended with exit code {self._child.returncode}; see its output above")
             if time.monotonic() > end:
                 raise UserError(
                     f"Prometheus {what} within {seconds:g} s; is the machine too busy for a scrape a second?"

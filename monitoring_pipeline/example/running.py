@@ -29,4 +29,4 @@ def serve(port: int = 8000, workers: int = 2) -> None:
                         access_log=False, timeout_graceful_shutdown=10)  # fmt: skip
         except SystemExit as stopped:
             if stopped.code:
-                raise UserError(f"the service could not start on port {port}; its message stands above") from None
+                raise UserError(f"the service could not start on port {port}; see its output above") from None

@@ -51,6 +51,8 @@ class Arrival(BaseModel):
 
 
 class Feedback(BaseModel):
+    """Outcomes of flights, up to 10,000 a request."""
+
     labels: list[Arrival] = Field(min_length=1, max_length=10_000)
 
 

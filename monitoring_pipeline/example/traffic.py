@@ -25,6 +25,7 @@ class Request:
     label_time: datetime | None
 
     def to_json(self) -> dict[str, Any]:
+        """The request's body."""
         return {
             "prediction_id": self.prediction_id,
             "event_time": self.event_time.isoformat(),
@@ -32,6 +33,7 @@ class Request:
         }
 
     def label(self) -> dict[str, Any]:
+        """The outcome, as the service's feedback takes it."""
         assert self.label_time is not None
         return {
             "prediction_id": self.prediction_id,

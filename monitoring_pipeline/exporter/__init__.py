@@ -1,7 +1,7 @@
-"""The monitor as a Prometheus target: newest figures of each monitor, and the monitor's own health.
+"""The monitor as a Prometheus target: newest values of each monitor, and the monitor's own health.
 
 Belongs here: turning rows into exposition text, caching between scrapes, the HTTP server. Does not belong here: which
-rows those are (``warehouse.exposition``), live figures of a prediction service (``serving``), judging anything.
+rows those are (``warehouse.exposition``), live metrics of a prediction service (``serving``), judging anything.
 """
 
 from monitoring_pipeline.exporter.collector import DEFAULT_METHODS, Collector, Snapshot

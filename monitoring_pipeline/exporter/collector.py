@@ -1,4 +1,4 @@
-"""Reads the newest figures, at most once in so many seconds, and says so when it cannot."""
+"""Reads the newest values, at most once in so many seconds, and says so when it cannot."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Snapshot:
 
 
 class Collector(RegistryCollector):
-    """Newest figures of every monitor: for a registry of prometheus_client, or faster by ``snapshot().render()``.
+    """Newest values of every monitor: for a registry of prometheus_client, or faster by ``snapshot().render()``.
 
-    The last figures known are never given in place of new ones: while the database is away there are none, and
+    The last known values are never given in place of new ones: while the database is away there are none, and
     ``monitoring_exporter_up`` is 0.
     """
 
@@ -83,7 +83,7 @@ class Collector(RegistryCollector):
         self._last: Snapshot | None = None
 
     def snapshot(self) -> Snapshot:
-        """The figures as of at most ``ttl`` seconds ago."""
+        """The values as of at most ``ttl`` seconds ago."""
         with self._lock:
             if self._last is None or time.monotonic() - self._last.read_at >= self._ttl:
                 before, self._last = self._last, self._read()
@@ -91,6 +91,7 @@ class Collector(RegistryCollector):
             return self._last
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Families for a registry of prometheus_client."""
         snapshot = self.snapshot()
         for name, help_, value in _own(snapshot):
             yield GaugeMetricFamily(name, help_, value=value)
@@ -101,6 +102,7 @@ class Collector(RegistryCollector):
         return iter(())
 
     def close(self) -> None:
+        """Closes the connection to the database."""
         self._engine.dispose()
 
     def _read(self) -> Snapshot:
@@ -135,7 +137,7 @@ def _own(snapshot: Snapshot) -> tuple[tuple[str, str, float], ...]:
     return (
         (
             "monitoring_exporter_up",
-            "1 when the database was read, 0 when it could not be; then no other figures are given.",
+            "1 when the database was read, 0 when it could not be; then no other metrics are served.",
             up,
         ),
         ("monitoring_exporter_query_seconds", "How long that took.", snapshot.seconds),

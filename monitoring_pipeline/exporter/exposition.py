@@ -27,6 +27,7 @@ class Gauge:
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """Names of the labels."""
         return ("monitor",) if self.figure else FAMILIES[self.family]
 
 
@@ -37,18 +38,22 @@ def _health(figure: str, help: str) -> Gauge:
 GAUGES = (
     Gauge("monitoring_drift_value", "drift", "How far a column of the newest window is from a baseline, by method."),
     Gauge("monitoring_drift_drifted", "drift", "1 where that is drift, else 0; absent where undecided.", "flags"),
-    Gauge("monitoring_quality_value", "quality", "Data-quality figures of the newest window that have a threshold."),
-    Gauge("monitoring_quality_violated", "quality", "1 where the figure breaks its threshold, else 0.", "flags"),
+    Gauge("monitoring_quality_value", "quality", "Data-quality metrics of the newest window that have a threshold."),
+    Gauge("monitoring_quality_violated", "quality", "1 where the metric breaks its threshold, else 0.", "flags"),
     Gauge(
-        "monitoring_performance_value", "performance", "Performance over the newest window that has the kind of figure."
+        "monitoring_performance_value",
+        "performance",
+        "Performance in the newest window that has this metric.",
     ),
     Gauge(
         "monitoring_performance_degraded", "performance", "1 where that is worse than its threshold, else 0.", "flags"
     ),
     Gauge(
-        "monitoring_label_coverage", "coverage", "Labelled share of the newest window with realized figures, in [0, 1]."
+        "monitoring_label_coverage",
+        "coverage",
+        "Labelled share of the newest window with labels, in [0, 1].",
     ),
-    Gauge("monitoring_window_timestamp_seconds", "window", "End of the newest window with such figures."),
+    Gauge("monitoring_window_timestamp_seconds", "window", "End of the newest window with such values."),
     _health(
         "lag_seconds",
         "From the end of the newest profiled window (before any, the start of monitoring) to now or the monitor's end.",
@@ -56,7 +61,7 @@ GAUGES = (
     _health("window_seconds", "Length of the monitor's window."),
     _health("last_success_timestamp_seconds", "When a stage of any window was last completed."),
     _health("failed_windows", "Windows with a stage whose last attempt failed."),
-    _health("stale_windows", "Windows with figures older than the rows, labels or declaration they rest on."),
+    _health("stale_windows", "Windows whose results are older than their inputs."),
     _health("run_duration_seconds", "First to last stage completed by the run that profiled the newest window."),
     Gauge("monitoring_open_incidents", "incidents", "Open incidents."),
     Gauge("monitoring_model_role", "role", "1 for the role a model version has now."),

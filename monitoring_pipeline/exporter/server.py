@@ -45,6 +45,7 @@ class Exporter:
             self._thread.join(1.0)
 
     def close(self) -> None:
+        """Stops serving."""
         self._server.shutdown()
         self._server.server_close()
         self.collector.close()

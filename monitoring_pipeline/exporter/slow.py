@@ -30,6 +30,7 @@ class SlowReading:
         self._busy = threading.Lock()
 
     def groups(self) -> Sequence[Group]:
+        """The newest reading."""
         now = time.monotonic()
         if now - self._begun_at >= self._every and not self._busy.locked():
             self._begun_at = now

@@ -13,10 +13,12 @@ class IdSource:
         self.reset()
 
     def reset(self) -> None:
+        """A new random prefix: after a fork, parent and child must not make the same ids."""
         self._prefix = os.urandom(8).hex()
         self._next = count().__next__
 
     def one(self) -> str:
+        """A new id."""
         return f"{self._prefix}{self._next():010x}"
 
     @staticmethod
@@ -26,4 +28,5 @@ class IdSource:
 
     @staticmethod
     def numbered(prefix: str, n: int, start: int = 0) -> list[str]:
+        """The ids of ``n`` rows of one batch, numbered from ``start``."""
         return [f"{prefix}{i:010x}" for i in range(start, start + n)]

@@ -76,14 +76,17 @@ class PredictionLog:
 
     @property
     def spool_bytes(self) -> int:
+        """Bytes this process holds in the spool."""
         return self._spool.bytes_on_disk if self._spool else 0
 
     @property
     def oldest_seconds(self) -> float:
+        """Age of the oldest row that is not shipped, in seconds."""
         return self._spool.oldest_age() if self._spool else 0.0
 
     @property
     def sink_up(self) -> bool:
+        """Whether the last attempt to ship succeeded."""
         return self.shipper is None or self.shipper.sink_up
 
     def close(self, timeout: float = 5.0) -> None:

@@ -46,10 +46,12 @@ class RowSchema:
 
     @cached_property
     def categorical(self) -> tuple[ColumnLayout, ...]:
+        """Features first, then outputs: the order of the codes in a row."""
         return _outputs_last(c for c in self.columns if c.kind == "categorical")
 
     @cached_property
     def features(self) -> tuple[str, ...]:
+        """Names of the features."""
         return tuple(c.name for c in self.columns if c.role == "feature")
 
     @cached_property
@@ -64,6 +66,7 @@ class RowSchema:
         return struct.Struct(f"<IIIqd{len(self.numerical)}d{len(self.categorical)}H")
 
     def to_bytes(self) -> bytes:
+        """As JSON, without the edges."""
         columns = [[c.name, c.role, c.kind, list(c.categories)] for c in self.columns]
         return json.dumps({"monitor": self.monitor, "model_version": self.model_version, "columns": columns}).encode()
 
@@ -86,10 +89,12 @@ def pack_rows(rows: NDArray[Any], ids: bytes, oddities: Oddities) -> bytes:
 
 
 def id_text(ids: Sequence[str]) -> bytes:
+    """Ids the caller gave, one a row."""
     return ("T" + "\n".join(ids)).encode("utf-8", "replace")
 
 
 def id_sequence(prefix: str, start: int) -> bytes:
+    """Ids made up for a batch: numbered from ``start`` on."""
     return f"S{start:010x}{prefix}".encode()
 
 

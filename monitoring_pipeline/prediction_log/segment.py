@@ -45,6 +45,7 @@ class Segment:
         self.append(schema, 0)
 
     def fits(self, body: bytes) -> bool:
+        """Whether this many more bytes fit the segment."""
         return self.used + HEADER.size + len(body) <= self.size
 
     def append(self, body: bytes, n_rows: int) -> None:

@@ -67,6 +67,7 @@ class Shipper(Generic[R]):
         return self._attempts.sink_up and (asked is None or time.monotonic() - asked < HANGS_SECONDS)
 
     def stop(self, timeout: float) -> None:
+        """Ends the thread."""
         self._stop.set()
         self._thread.join(timeout)
 

@@ -306,6 +306,7 @@ class Spool:
                 self._account(self.sealed[path].size)
 
     def not_shipped(self) -> None:
+        """Segments that have not reached the sink."""
         self._shipping = None
 
     def oldest_age(self) -> float:
@@ -381,6 +382,7 @@ class GroupCommit:
         threading.Thread(target=self._run, name="prediction-log-sync", daemon=True).start()
 
     def ticket(self) -> _Round:
+        """What a caller waits with until its frame is durable."""
         with self._state:
             self._next.wanted = True
             self._state.notify_all()
@@ -397,6 +399,7 @@ class GroupCommit:
             )
 
     def stop(self) -> None:
+        """Ends the thread."""
         with self._state:
             self._stopped = True
             self._state.notify_all()

@@ -26,6 +26,7 @@ class Captured:
     oddities: Oddities = field(default_factory=dict)
 
     def odd(self, row: int, column: str, what: Any) -> None:
+        """Notes what is wrong with a value, for the log."""
         self.oddities.setdefault(str(row), {})[column] = what
 
 

@@ -97,7 +97,7 @@ class CounterFile:
     def is_whole(self) -> bool:
         """Whether the file still has its name and holds every entry: nobody removed, truncated or overwrote it."""
         try:
-            if self._path.stat().st_ino != os.fstat(self._fd).st_ino:
+            if self._path.lstat().st_ino != os.fstat(self._fd).st_ino:
                 return False
             return parse(_content(self._fd)).keys() == self._entries.keys()
         except (FileNotFoundError, NotADirectoryError, DamagedFile):

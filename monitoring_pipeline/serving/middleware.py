@@ -78,7 +78,7 @@ class MonitoringMiddleware:
             for one in cells:
                 one[0] += 1
             durations.count(histogram, HTTP_EDGES, [duration])
-            counters.publish(taken, *counted)
+            counters.changed(taken, *counted)
 
 
 def route_template(scope: Scope, root: str = "") -> str:
@@ -87,7 +87,7 @@ def route_template(scope: Scope, root: str = "") -> str:
     ``root`` is the ``root_path`` the request came with: what the application added to it is the path of its mounts. Of
     what a mounted application does not tell, as of static files, the mount is the route.
     """
-    mounts = _templated(scope.get("root_path", "").removeprefix(root), scope)
+    mounts = _templated(_mounts(scope, root), scope)
     included = _included_path(scope)
     if included is not None:
         return mounts + included
@@ -98,6 +98,15 @@ def route_template(scope: Scope, root: str = "") -> str:
     if scope.get("endpoint") is None:
         return UNMATCHED
     return mounts or _templated(scope["path"], scope)
+
+
+def _mounts(scope: Scope, root: str) -> str:
+    """What mounts added to the path the application is served below: the server's, or the application's own setting."""
+    path: str = scope.get("root_path", "")
+    served_below = (root, scope.get("app_root_path") or "", getattr(scope.get("app"), "root_path", None) or "")
+    return (
+        path[max(len(below) for below in served_below if path.startswith(below)) :] if path.startswith(root) else path
+    )
 
 
 def _included_path(scope: Scope) -> str | None:

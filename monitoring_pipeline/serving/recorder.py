@@ -257,7 +257,7 @@ class Recorder:
         cells = self.counters.block(key, 1)
         with self.counters.lock:
             cells[0] += n
-            self.counters.publish(key)
+            self.counters.changed(key)
 
     def note_input_error(self, column: str, reason: str, n: int) -> None:
         """``n`` values of a column were not as declared."""

@@ -18,7 +18,7 @@ _PAST_UNSEEN = np.uint16(0x1_0000 - UNSEEN_CODE)  # added, unseen becomes 0, mis
 
 @dataclass(frozen=True)
 class ColumnCells:
-    """Where a column's figures stand in the block: ``bins``, then missing; numerical: then not finite and the sum.
+    """Where a column's cells are in the block: ``bins``, then missing; numerical: then not finite and the sum.
 
     The bins of a numerical column are cumulative, as Prometheus' buckets are: values at or below each edge, then all.
     """
@@ -28,22 +28,27 @@ class ColumnCells:
 
     @property
     def bins(self) -> slice:
+        """Cells of the bins."""
         return slice(self.start, self.start + self.layout.n_bins)
 
     @property
     def last_bin(self) -> int:
+        """Cell of the last bin: unseen categories, or all numbers."""
         return self.start + self.layout.n_bins - 1
 
     @property
     def missing(self) -> int:
+        """Cell of the rows without a value."""
         return self.start + self.layout.n_bins
 
     @property
     def nonfinite(self) -> int:
+        """Cell of NaN and infinite values; of numerical columns."""
         return self.missing + 1
 
     @property
     def total(self) -> int:
+        """Cell of the sum; of numerical columns."""
         return self.missing + 2
 
 

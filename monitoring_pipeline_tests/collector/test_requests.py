@@ -91,7 +91,7 @@ def test_a_file_of_keys_that_somebody_spoilt_is_no_file_without_keys(tmp_path: P
     store.create("toy")
     store.path.write_text(json.dumps({"keys": keys}))
     for wanted in (store.all, KeyStore(tmp_path).all, lambda: store.monitor_of("mpc_x")):
-        with pytest.raises(UserError, match="create the keys anew"):
+        with pytest.raises(UserError, match="create the keys again"):
             wanted()
 
 
@@ -130,7 +130,7 @@ def test_a_monitor_that_is_declared_no_longer(collector: Running) -> None:
         assert time.monotonic() < end
         time.sleep(0.2)
     assert answer.status_code == 404
-    assert "not declared any more" in answer.json()["error"]
+    assert "no longer declared" in answer.json()["error"]
 
 
 def test_a_slip_in_a_declaration_does_not_stop_its_monitor(collector: Running) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from monitoring_pipeline.cli.run import run_range
 from monitoring_pipeline.graph import pictures
-from monitoring_pipeline.graph.factory import build_monitor_graph
+from monitoring_pipeline.graph.factory import build_fleet, build_monitor_graph
 from monitoring_pipeline.graph.keys import asset_key
 from monitoring_pipeline.graph.resources import MonitoringResource, close_warehouses
 from monitoring_pipeline.monitors import Monitor, Window
@@ -54,11 +54,15 @@ class FrontDoor:
         return run_range(monitor, begin, end, self.instance)
 
     def ask(self, monitor: Monitor, sensor: str) -> list[dg.RunRequest]:
-        """What a tick of ``<monitor>_<sensor>`` requests; nothing when it skips."""
-        graph = build_monitor_graph(monitor)
+        """What a tick of the sensor requests for a fleet of this one; nothing when it skips."""
+        return self.ask_fleet([monitor], sensor)
+
+    def ask_fleet(self, monitors: Sequence[Monitor], sensor: str, cursor: str | None = None) -> list[dg.RunRequest]:
+        """The same for several monitors in one code location."""
+        graph = build_fleet(monitors)
         resources = {"monitoring": MonitoringResource()}
-        with dg.build_sensor_context(self.instance, resources=resources, definitions=graph) as context:
-            ticked = graph.resolve_sensor_def(f"{monitor.name}_{sensor}").evaluate_tick(context)
+        with dg.build_sensor_context(self.instance, resources=resources, definitions=graph, cursor=cursor) as context:
+            ticked = graph.resolve_sensor_def(sensor).evaluate_tick(context)
         return list(ticked.run_requests or [])
 
     def do(self, monitor: Monitor, request: dg.RunRequest) -> bool:

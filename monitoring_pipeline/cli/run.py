@@ -89,7 +89,7 @@ def run_range(monitor: Monitor, first: Window, last: Window, instance: DagsterIn
     from monitoring_pipeline.graph.instances import keep_connections
     from monitoring_pipeline.graph.keys import range_tags
     from monitoring_pipeline.graph.orphans import PROCESS_TAG, end_orphans, this_process
-    from monitoring_pipeline.graph.sensors import MONITOR_TAG
+    from monitoring_pipeline.graph.requests import MONITOR_TAG
 
     job = build_monitor_graph(monitor).resolve_job_def(f"{monitor.name}_windows_job")
     with nullcontext(instance) if instance else dg.DagsterInstance.get() as used:

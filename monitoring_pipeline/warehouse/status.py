@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
+from monitoring_pipeline.records import MAX_ATTEMPTS
 from monitoring_pipeline.warehouse.ledger import unreadable_files
 from monitoring_pipeline.windows import Window
-
-MAX_ATTEMPTS = 3
 
 MONITORS = text("""
 select m.monitor, m.task, m.has_ground_truth, last.window_start, last.window_end, last.last_event_at, total.n_windows,

@@ -20,7 +20,7 @@ from monitoring_pipeline.monitors import Monitor
 def build_monitor_graph(monitor: Monitor) -> dg.Definitions:
     """Assets, checks and job of one monitor."""
     return dg.Definitions(
-        assets=[reference_asset(monitor, None), window_assets(monitor, {}), evidently_asset(monitor)],
+        assets=[reference_asset(monitor), window_assets(monitor), evidently_asset(monitor)],
         asset_checks=[reference_gate(monitor), verdicts(monitor)],
         jobs=[windows_job(monitor)],
         resources={"monitoring": MONITORING},

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from sqlalchemy import create_engine, make_url, text
 
 from monitoring_pipeline.cli.run import run_range
@@ -59,11 +60,14 @@ class FrontDoor:
 
     def ask_fleet(self, monitors: Sequence[Monitor], sensor: str, cursor: str | None = None) -> list[dg.RunRequest]:
         """The same for several monitors in one code location."""
+        return list(self.tick(monitors, sensor, cursor).run_requests or [])
+
+    def tick(self, monitors: Sequence[Monitor], sensor: str, cursor: str | None = None) -> SensorExecutionData:
+        """What a tick of the location's sensor says, its cursor included."""
         graph = build_fleet(monitors)
         resources = {"monitoring": MonitoringResource()}
         with dg.build_sensor_context(self.instance, resources=resources, definitions=graph, cursor=cursor) as context:
-            ticked = graph.resolve_sensor_def(sensor).evaluate_tick(context)
-        return list(ticked.run_requests or [])
+            return graph.resolve_sensor_def(sensor).evaluate_tick(context)
 
     def do(self, monitor: Monitor, request: dg.RunRequest) -> bool:
         """What the daemon does with a request. Whether the run succeeded."""

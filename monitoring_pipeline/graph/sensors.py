@@ -3,9 +3,11 @@
 One of each for the whole code location. Both are level-triggered: they look at what is, in Postgres, not at what
 happened, so a crash in between loses nothing. A monitor with an unfinished run is left alone. A window that has failed
 ``MAX_ATTEMPTS`` times on the same data is not tried again; ``status`` lists it, and new data or labels for it start the
-count anew. The cursor names the monitor whose source is looked at first, when a tick did not come to all.
+count anew. A cursor names the monitor whose source is looked at first, when a tick did not come to all; that of the
+stale windows keeps, too, the state of each ledger in which nothing was stale.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
@@ -31,9 +33,10 @@ def stale_windows_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, monitoring: MonitoringResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         idle = idle_of(context, monitoring, monitors)
-        looked = staleness.look_at_new_files(idle, context.cursor or None)
-        context.update_cursor(looked.next_monitor or "")
-        stale = staleness.stale(idle)
+        before = json.loads(context.cursor or "{}")
+        looked = staleness.look_at_new_files(idle, before.get("look_first"))
+        stale, fresh = staleness.stale(idle, before.get("fresh", {}))
+        context.update_cursor(json.dumps({"look_first": looked.next_monitor, "fresh": fresh}))
         requests = [
             request
             for stages in idle

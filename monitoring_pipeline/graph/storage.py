@@ -6,6 +6,7 @@ web server. An idle daemon spent more on that than on its work.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +18,14 @@ from dagster_postgres.utils import pg_url_from_config
 STATEMENT_TIMEOUT_MS = 120_000
 RECYCLE_SECONDS = 1_800
 MOST_CONNECTIONS = 10
+_prepared: set[str] = set()
 
 
 class PooledStorage(DagsterPostgresStorage):
-    """Runs, events and schedules over one pool: one connection is held, ``MOST_CONNECTIONS`` at most are open."""
+    """Runs, events and schedules over one pool: one connection is held, ``MOST_CONNECTIONS`` at most are open.
+
+    The web server replaces it by pools of its own.
+    """
 
     def __init__(
         self,
@@ -28,7 +33,9 @@ class PooledStorage(DagsterPostgresStorage):
         should_autocreate_tables: bool = True,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
-        super().__init__(postgres_url, should_autocreate_tables, inst_data)
+        # The code server makes an instance for each tick; that the tables exist is looked at once a process.
+        super().__init__(postgres_url, should_autocreate_tables and postgres_url not in _prepared, inst_data)
+        _prepared.add(postgres_url)
         engine = pooled_engine(postgres_url)
         for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
             storage._engine = engine
@@ -42,14 +49,17 @@ class PooledStorage(DagsterPostgresStorage):
         return cls(pg_url_from_config(config_value), creates, inst_data=inst_data)
 
 
+@functools.cache
 def pooled_engine(postgres_url: str) -> sqlalchemy.Engine:
-    """Every statement its own transaction, as Dagster's storages expect; a connection that was lost is replaced."""
+    """The process's one pool. Every statement is its own transaction, as Dagster's storages expect.
+
+    After a lost connection the statement that met it fails, and the next one connects anew.
+    """
     return sqlalchemy.create_engine(
         postgres_url,
         isolation_level="AUTOCOMMIT",
         pool_size=1,
         max_overflow=MOST_CONNECTIONS - 1,
         pool_recycle=RECYCLE_SECONDS,
-        pool_pre_ping=False,
         connect_args={"options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}", "application_name": "dagster"},
     )

@@ -30,6 +30,13 @@ OWNERS_CHOICE = frozenset({"config", "policy"})
 """A changed declaration makes every window of the past differ; whether to go back is the owner's choice."""
 
 
+MONITORS_AT_ONCE = 10
+"""Monitors whose stale windows are asked for in one statement."""
+
+Stale = dict[str, dict[str, list[Window]]]
+"""By monitor: windows to materialize again, in order, by their first stale stage: it and those after it run again."""
+
+
 @dataclass(frozen=True)
 class Looked:
     """How looking at the sources went. ``errors``: what is wrong with a source, by monitor.
@@ -42,28 +49,41 @@ class Looked:
     next_monitor: str | None = None
 
 
-def stale(fleet_of: Sequence[StageContext]) -> dict[str, dict[str, list[Window]]]:
-    """By monitor: windows to materialize again, in order, by their first stale stage: it and those after it run again.
+def stale(fleet_of: Sequence[StageContext], fresh: Mapping[str, str]) -> tuple[Stale, dict[str, str]]:
+    """What is stale, and the marks of the monitors of which nothing is. ``fresh``: those marks, of the last time.
 
-    A monitor whose reference is not profiled is left out: without one, nothing after ingestion can be computed.
+    A monitor whose ledger is as it was when nothing was stale is not looked at again; nor, this time, are those that
+    ``LOOKING_SECONDS`` do not suffice for. One whose reference is not profiled is left out: without it nothing after
+    ingestion can be computed.
     """
     if not fleet_of:
-        return {}
+        return {}, dict(fresh)
+    names = [stages.monitor.name for stages in fleet_of]
+    warehouse = fleet_of[0].warehouse
+    marks, ready = warehouse.run(lambda conn: (fleet.marks(conn, names), fleet.with_reference(conn, names)))
+    changed = [s for s in fleet_of if s.monitor.name in ready and marks[s.monitor.name] != fresh.get(s.monitor.name)]
+    deadline = time.monotonic() + LOOKING_SECONDS
+    found: Stale = {}
+    for at in range(0, len(changed), MONITORS_AT_ONCE):
+        if time.monotonic() > deadline:
+            break
+        found |= _stale(changed[at : at + MONITORS_AT_ONCE])
+    still_fresh = {name: mark for name, mark in marks.items() if name not in found and fresh.get(name) == mark}
+    now_fresh = {name: marks[name] for name, stages in found.items() if not any(stages.values())}
+    return {name: stages for name, stages in found.items() if name not in now_fresh}, still_fresh | now_fresh
+
+
+def _stale(fleet_of: Sequence[StageContext]) -> Stale:
     names = [stages.monitor.name for stages in fleet_of]
 
     def read(conn: Connection) -> tuple:
-        return (
-            fleet.with_reference(conn, names), fleet.stale_windows(conn, names),
-            fleet.waiting_windows(conn, names), fleet.tried_windows(conn, names),
-        )  # fmt: skip
+        waiting, tried = fleet.waiting_windows(conn, names), fleet.tried_windows(conn, names)
+        return fleet.stale_windows(conn, names), waiting, tried
 
-    ready, found, waiting, tried = fleet_of[0].warehouse.run(read)
+    found, waiting, tried = fleet_of[0].warehouse.run(read)
     return {
-        stages.monitor.name: _by_first_stage(
-            found[stages.monitor.name], _gaps(stages.monitor, waiting, tried[stages.monitor.name])
-        )
-        for stages in fleet_of
-        if stages.monitor.name in ready
+        name: _by_first_stage(found[name], _gaps(stages.monitor, waiting, tried[name]))
+        for name, stages in zip(names, fleet_of, strict=True)
     }
 
 

@@ -27,6 +27,19 @@ where monitor = any (cast(:monitors as text[])) and attempts < :max_attempts
                   and s.window_start = w.window_start and s.attempts >= :max_attempts)
 order by monitor, window_start, stage
 """)
+# Everything in the ledger that staleness follows from; what follows from the clock alone is looked at once an hour, the
+# monitors spread over it. Sums rather than maxima: who commits late may bring an earlier time.
+MARKS = text("""
+select m.monitor, left(md5(concat_ws('|', m.source_revision, m.ingestion_revision, m.declared_at,
+         (select max(batch) from monitoring.label_batch b where b.monitor = m.monitor),
+         (select concat_ws('|', count(*), sum((extract(epoch from s.completed_at) * 1e6)::bigint),
+                           sum((extract(epoch from s.failed_at) * 1e6)::bigint))
+          from monitoring.window_stage s where s.monitor = m.monitor),
+         (select string_agg(r.source_version || r.layout_id, '|' order by r.model_version)
+          from monitoring.reference_profile r where r.monitor = m.monitor),
+         date_trunc('hour', now() + interval '1 second' * (abs(hashtext(m.monitor)::bigint) % 3600)))), 12) as mark
+from monitoring.monitor m where m.monitor = any (cast(:monitors as text[]))
+""")
 # Tried windows are not here: those whose ingestion failed are stale.
 WAITING = text("""
 select distinct w.monitor, w.window_start from monitoring.source_file_window w
@@ -80,6 +93,11 @@ def known_files(conn: Connection, monitors: Sequence[str], role: SourceRole) -> 
 def with_reference(conn: Connection, monitors: Sequence[str]) -> set[str]:
     """Those of the monitors whose reference is profiled."""
     return set(conn.execute(WITH_REFERENCE, {"monitors": list(monitors)}).scalars())
+
+
+def marks(conn: Connection, monitors: Sequence[str]) -> dict[str, str]:
+    """What tells one state of a monitor's ledger from another: with an equal mark, as much is stale as before."""
+    return {row.monitor: row.mark for row in conn.execute(MARKS, {"monitors": list(monitors)})}
 
 
 def stale_windows(

@@ -14,7 +14,6 @@ from monitoring_pipeline.graph import automation
 from monitoring_pipeline.graph.automation import is_automated
 from monitoring_pipeline.graph.factory import build_fleet
 from monitoring_pipeline.graph.keys import WINDOWED
-from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.stages import staleness
 from monitoring_pipeline_tests.front_door import FrontDoor, asked
@@ -73,14 +72,13 @@ def test_references_of_three_monitors_are_one_run_and_one_that_fails_is_asked_fo
 ) -> None:
     fleet = [living(door.base, name, range(1, 2)) for name in ("a", "b", "c")]
     (door.base / "b" / "reference.parquet").write_bytes(b"no Parquet")
-    graph = build_fleet(fleet)
-    resources = {"monitoring": MonitoringResource()}
-    with dg.build_sensor_context(door.instance, resources=resources, definitions=graph) as context:
-        ticked = graph.resolve_sensor_def("automation").evaluate_tick(context)
+    ticked = door.tick(fleet, "automation")
     (request,) = ticked.run_requests or []
     assert [key.to_user_string() for key in request.asset_selection or ()] == [f"{n}/reference" for n in "abc"]
-    result = graph.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=door.instance, asset_selection=request.asset_selection, raise_on_error=False
+    result = (
+        build_fleet(fleet)
+        .resolve_implicit_global_asset_job_def()
+        .execute_in_process(instance=door.instance, asset_selection=request.asset_selection, raise_on_error=False)
     )
     assert not result.success  # b's cannot be read; a's and c's are profiled all the same
     profiled = door.query("select distinct monitor from monitoring.reference_profile order by monitor")
@@ -115,6 +113,26 @@ def test_of_two_monitors_with_late_rows_the_paused_one_is_left_alone(door: Front
     requests = door.ask_fleet([fleet[0], paused], "stale_windows")
     assert [r.tags["monitoring/monitor"] for r in requests] == ["goes_on"]
     assert door.ask_fleet([paused], "automation") == door.ask_fleet([paused], "new_labels") == []
+
+
+def test_a_monitor_of_which_nothing_is_stale_is_not_asked_about_until_its_ledger_changes(
+    door: FrontDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = [living(door.base, "a", range(1, 2)), living(door.base, "b", range(1, 2))]
+    for monitor in fleet:
+        assert door.run(monitor, staleness.Window.at(datetime.now(UTC) - timedelta(days=1), "day")) is None
+    asked_about = []
+    stale_windows = staleness.fleet.stale_windows
+    monkeypatch.setattr(
+        staleness.fleet, "stale_windows", lambda conn, names: asked_about.append(names) or stale_windows(conn, names)
+    )
+    first = door.tick(fleet, "stale_windows")
+    second = door.tick(fleet, "stale_windows", first.cursor)
+    assert (first.run_requests, second.run_requests) == ([], [])
+    late_rows(fleet[1], ago(1))
+    (request,) = door.ask_fleet(fleet, "stale_windows", second.cursor)
+    assert request.tags["monitoring/monitor"] == "b"
+    assert asked_about == [["a", "b"], ["b"]]
 
 
 def test_a_window_of_a_silent_service_is_asked_for_too_and_one_not_yet_over_is_not(door: FrontDoor) -> None:

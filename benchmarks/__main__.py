@@ -1,6 +1,6 @@
 """Runs the benchmarks and writes their tables to README.md beside this file.
 
-python -m benchmarks [--rows 1000000] [--large 10000000] [--without-evidently] [--peers PYTHON]
+python -m benchmarks [--rows 1000000] [--large 10000000] [--without-evidently] [--peers PYTHON] [--idle-fleet]
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import backfill, full_pass, serving, stored_profiles
+from benchmarks import backfill, full_pass, idle_fleet, serving, stored_profiles
 from benchmarks.measuring import machine
 
 README = Path(__file__).with_name("README.md")
@@ -49,6 +49,12 @@ The peers boxkite and whylogs need older libraries; they run in an interpreter o
 ## The monitor's exporter
 
 {exporter}
+
+## `up` with many idle monitors
+
+The goals with 100 monitors: at most 10 % of a core for all processes together, and 5 commits a second.
+
+{idle_fleet}
 """
 
 
@@ -58,7 +64,9 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=10_000_000, help="0: leave it out")
     parser.add_argument("--without-evidently", action="store_true")
     parser.add_argument("--peers", help="interpreter that has boxkite and whylogs")
+    parser.add_argument("--idle-fleet", action="store_true", help="measure an idle `up` too, which takes six minutes")
     arguments = parser.parse_args()
+    idle = idle_fleet.table(idle_fleet.measure()) if arguments.idle_fleet else "Left out; `--idle-fleet` measures it."
     costs = full_pass.measure(arguments.rows, arguments.large, not arguments.without_evidently)
     written = TEXT.format(
         day=datetime.now(UTC).date(),
@@ -69,6 +77,7 @@ def main() -> None:
         backfill=backfill.table(backfill.measure(90, 10_000), 10_000),
         instrumentation=serving.instrumentation(arguments.peers),
         exporter=serving.exporter(),
+        idle_fleet=idle,
     )
     README.write_text(written)
     print(written)

@@ -95,7 +95,6 @@ def _run(monitor: Monitor, days: int) -> Spent:
     from monitoring_pipeline.graph import pictures
     from monitoring_pipeline.graph import windows as graph
     from monitoring_pipeline.graph.factory import build_monitor_graph
-    from monitoring_pipeline.graph.instances import keep_connections
     from monitoring_pipeline.graph.keys import WINDOWED, range_tags
     from monitoring_pipeline.warehouse.database import Warehouse
 
@@ -109,7 +108,6 @@ def _run(monitor: Monitor, days: int) -> Spent:
         mock.patch.object(graph, "work", _timed(clock, "stages", graph.work)),
         mock.patch.object(pictures, "of_stage", _timed(clock, "pictures", pictures.of_stage)),
     ):
-        keep_connections(instance)
         graph_of = build_monitor_graph(monitor)
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         job = graph_of.resolve_job_def(f"{monitor.name}_windows_job")

@@ -11,11 +11,12 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 from sqlalchemy import create_engine, make_url, text
 
 from monitoring_pipeline.cli.run import run_range
 from monitoring_pipeline.graph import pictures
-from monitoring_pipeline.graph.factory import build_monitor_graph
+from monitoring_pipeline.graph.factory import build_fleet, build_monitor_graph
 from monitoring_pipeline.graph.keys import asset_key
 from monitoring_pipeline.graph.resources import MonitoringResource, close_warehouses
 from monitoring_pipeline.monitors import Monitor, Window
@@ -54,12 +55,19 @@ class FrontDoor:
         return run_range(monitor, begin, end, self.instance)
 
     def ask(self, monitor: Monitor, sensor: str) -> list[dg.RunRequest]:
-        """What a tick of ``<monitor>_<sensor>`` requests; nothing when it skips."""
-        graph = build_monitor_graph(monitor)
+        """What a tick of the sensor requests for a fleet of this one; nothing when it skips."""
+        return self.ask_fleet([monitor], sensor)
+
+    def ask_fleet(self, monitors: Sequence[Monitor], sensor: str, cursor: str | None = None) -> list[dg.RunRequest]:
+        """The same for several monitors in one code location."""
+        return list(self.tick(monitors, sensor, cursor).run_requests or [])
+
+    def tick(self, monitors: Sequence[Monitor], sensor: str, cursor: str | None = None) -> SensorExecutionData:
+        """What a tick of the location's sensor says, its cursor included."""
+        graph = build_fleet(monitors)
         resources = {"monitoring": MonitoringResource()}
-        with dg.build_sensor_context(self.instance, resources=resources, definitions=graph) as context:
-            ticked = graph.resolve_sensor_def(f"{monitor.name}_{sensor}").evaluate_tick(context)
-        return list(ticked.run_requests or [])
+        with dg.build_sensor_context(self.instance, resources=resources, definitions=graph, cursor=cursor) as context:
+            return graph.resolve_sensor_def(sensor).evaluate_tick(context)
 
     def do(self, monitor: Monitor, request: dg.RunRequest) -> bool:
         """What the daemon does with a request. Whether the run succeeded."""

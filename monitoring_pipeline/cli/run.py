@@ -86,14 +86,12 @@ def run_range(monitor: Monitor, first: Window, last: Window, instance: DagsterIn
     from sqlalchemy.exc import DBAPIError
 
     from monitoring_pipeline.graph.factory import build_monitor_graph
-    from monitoring_pipeline.graph.instances import keep_connections
     from monitoring_pipeline.graph.keys import range_tags
     from monitoring_pipeline.graph.orphans import PROCESS_TAG, end_orphans, this_process
-    from monitoring_pipeline.graph.sensors import MONITOR_TAG
+    from monitoring_pipeline.graph.requests import MONITOR_TAG
 
     job = build_monitor_graph(monitor).resolve_job_def(f"{monitor.name}_windows_job")
     with nullcontext(instance) if instance else dg.DagsterInstance.get() as used:
-        keep_connections(used)
         end_orphans(used)
         try:
             result = job.execute_in_process(

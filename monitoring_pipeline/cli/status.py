@@ -65,6 +65,7 @@ def _row(one: MonitorStatus) -> dict[str, object]:
         "lag": _age(one.lag_seconds),
         "rows": one.n_rows,
         "labelled": f"{one.coverage:.1%}" if one.coverage is not None else "-",
+        "to come": one.n_to_come,
         "stale": sum(one.stale_windows.values()),
         "failed": len({f.window for f in one.failed_windows}),
         "open": one.open_incidents,

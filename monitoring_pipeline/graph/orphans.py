@@ -29,18 +29,28 @@ def this_process() -> str:
 
 def end_orphans(instance: dg.DagsterInstance) -> list[str]:
     """Marks as failed the unfinished runs of this host whose process is gone, and frees their pools; their run ids."""
-    ended = []
+    return _end_orphans(instance)[0]
+
+
+def unfinished_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """The runs that are queued or under way, once those that nobody works on are ended. One query for all monitors."""
+    return _end_orphans(instance)[1]
+
+
+def _end_orphans(instance: dg.DagsterInstance) -> tuple[list[str], list[dg.DagsterRun]]:
+    ended, left = [], []
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         host, _, process = run.tags.get(PROCESS_TAG, "").partition(":")
         pid, _, started = process.partition(":")
         if host != socket.gethostname() or _started(pid) == started:
+            left.append(run)
             continue
         instance.report_run_failed(
             run, "The process of this run was killed. What it had committed stands; run it again."
         )
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         ended.append(run.run_id)
-    return ended
+    return ended, left
 
 
 def _started(pid: str) -> str | None:

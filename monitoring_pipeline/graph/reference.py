@@ -10,7 +10,7 @@ from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.stages import reference as stage
 
 
-def reference_asset(monitor: Monitor, automation: dg.AutomationCondition | None) -> dg.AssetsDefinition:
+def reference_asset(monitor: Monitor) -> dg.AssetsDefinition:
     """Unpartitioned; a re-run on the same rows and bins changes nothing."""
 
     @dg.asset(
@@ -18,7 +18,6 @@ def reference_asset(monitor: Monitor, automation: dg.AutomationCondition | None)
         group_name=monitor.name,
         kinds={"duckdb", "postgres"},
         code_version=__version__,
-        automation_condition=automation,
         description=f"Profile of the labelled rows {monitor.name} is compared with; fixes its bins and categories.",
     )
     def reference(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:

@@ -15,7 +15,6 @@ import dagster as dg
 from monitoring_pipeline import __version__
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.graph import pictures
-from monitoring_pipeline.graph.instances import keep_connections
 from monitoring_pipeline.graph.keys import WINDOWED, asset_key, partitions_of
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
@@ -25,7 +24,7 @@ from monitoring_pipeline.stages.context import StageContext, WindowOutcome, all_
 from monitoring_pipeline.stages.working import work
 
 
-def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition | None]) -> dg.AssetsDefinition:
+def window_assets(monitor: Monitor) -> dg.AssetsDefinition:
     """The assets of ``monitor``'s windows; any range of them runs in one run."""
     partitions = partitions_of(monitor)
     specs = [
@@ -37,7 +36,6 @@ def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition
             group_name=monitor.name,
             kinds=set(stage.kinds),
             code_version=__version__,
-            automation_condition=automation.get(stage.asset),
             owners=[f"team:{monitor.owner.team}"] if monitor.owner.team else None,
         )
         for stage in STAGES
@@ -53,7 +51,6 @@ def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition
             pool=f"windows_{monitor.name}",
         )
         def windows(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> Iterator[object]:
-            keep_connections(context.instance)
             stages = monitoring.stage_context(monitor, context.run.run_id)
             selected = [name for name in WINDOWED if asset_key(monitor, name) in context.selected_asset_keys]
             asked = [Window.from_key(key, monitor.window) for key in context.partition_keys]

@@ -366,6 +366,9 @@ class Monitor(Declared):
     end: date | None = Field(
         default=None, description="day after the last that is monitored; for a retired model or a replay"
     )
+    paused: bool = Field(
+        default=False, description="nothing of this monitor runs by itself; `run` and Dagster's buttons still work"
+    )
     segments: tuple[str | tuple[str, ...], ...] = Field(default=(), description="columns, or combinations of columns")
     baselines: tuple[Literal["training", "previous", "seasonal"], ...] = Field(
         default=("training", "previous"),
@@ -461,5 +464,7 @@ class Monitor(Declared):
         return hashlib.sha256(json.dumps(self.canonical(), sort_keys=True).encode()).hexdigest()[:12]
 
     def canonical(self) -> dict[str, Any]:
-        """The declaration as plain JSON values, defaults included; paths as written."""
-        return self.model_dump(mode="json", by_alias=True)
+        """The declaration as plain JSON values, defaults included; paths as written. Whether it is paused is not in it:
+        what is computed does not depend on that.
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude={"paused"})

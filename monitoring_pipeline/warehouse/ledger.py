@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.records import (
+    MAX_ATTEMPTS,
     Contract,
     FileVersion,
     IndexedFile,
@@ -586,7 +587,7 @@ def stage_states(conn: Connection, monitor: str, windows: Iterable[Window]) -> d
     }
 
 
-def stale_windows(conn: Connection, monitor: str, max_attempts: int = 3) -> list[StaleWindow]:
+def stale_windows(conn: Connection, monitor: str, max_attempts: int = MAX_ATTEMPTS) -> list[StaleWindow]:
     """Stages older than what they are computed from, by window.
 
     A window that a stage of has failed ``max_attempts`` times is left out, with the stages that wait for that one.

@@ -11,12 +11,13 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, text
 
+from monitoring_pipeline.warehouse.ledger import LOCK_MONITOR
+
 VersionRole = Literal["champion", "challenger", "retired", "rejected"]
 
 KNOW_VERSION = text("""
 insert into monitoring.known_version (monitor, model_version) values (:monitor, :model_version) on conflict do nothing
 """)
-LOCK_MONITOR = text("select 1 from monitoring.monitor where monitor = :monitor for no key update")
 CURRENT = text("""
 select model_version, role, trained_at, train_start, train_end, algorithm, hyperparameters, training_metrics,
        artifact_uri, artifact_sha256

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
 
+from monitoring_pipeline.records import MAX_ATTEMPTS
 from monitoring_pipeline.warehouse.ledger import unreadable_files
 from monitoring_pipeline.windows import Window
-
-MAX_ATTEMPTS = 3
 
 MONITORS = text("""
 select m.monitor, m.task, m.has_ground_truth, last.window_start, last.window_end, last.last_event_at, total.n_windows,
@@ -19,6 +18,12 @@ select m.monitor, m.task, m.has_ground_truth, last.window_start, last.window_end
         where i.monitor = m.monitor and i.state = 'open') as open_incidents,
        (select v.model_version from monitoring.model_version_current v
         where v.monitor = m.monitor and v.role = 'champion') as champion_version,
+       (select count(distinct w.window_start) from monitoring.source_file_window w
+        where w.monitor = m.monitor and w.role = 'predictions' and w.n_rows > 0 and w.window_start >= m.starts_on
+          and w.window_start + case m.window_size when 'hour' then interval '1 hour' else interval '24 hours' end
+              <= now()
+          and not exists (select from monitoring.prediction_window p
+                          where p.monitor = w.monitor and p.window_start = w.window_start)) as n_to_come,
        (select b.n_unknown from monitoring.label_batch_current b where b.monitor = m.monitor) as n_unknown_labels
 from monitoring.monitor m
 left join lateral (
@@ -59,6 +64,7 @@ class FailedWindow:
 class MonitorStatus:
     """One monitor. ``lag_seconds``: age of the newest prediction taken in. ``coverage``: labelled share of all of them.
 
+    ``n_to_come``: windows that have ended, hold rows in the source and are not taken in yet.
     ``stale_windows``: number of windows by reason. ``unreadable_files``: why, by path.
     """
 
@@ -67,6 +73,7 @@ class MonitorStatus:
     last_window: Window | None
     lag_seconds: float | None
     n_windows: int
+    n_to_come: int
     n_rows: int
     coverage: float | None
     n_unknown_labels: int
@@ -94,6 +101,7 @@ def monitor_statuses(
                 last_window=last,
                 lag_seconds=max(0.0, (moment - seen).total_seconds()) if seen else None,
                 n_windows=row["n_windows"],
+                n_to_come=row["n_to_come"],
                 n_rows=row["n_rows"],
                 coverage=min(1.0, row["n_labelled"] / row["n_rows"]) if covered else None,
                 n_unknown_labels=row["n_unknown_labels"] or 0,

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from monitoring_pipeline.graph.factory import build_monitor_graph
+from monitoring_pipeline.graph.factory import build_fleet
 from monitoring_pipeline.monitors.loading import load_monitor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ SNAPSHOT = Path(__file__).with_name("asset_graph.json")
 
 
 def graph_of(name: str) -> dict[str, Any]:
-    definitions = build_monitor_graph(load_monitor(ROOT / "monitors" / f"{name}.yaml"))
+    definitions = build_fleet([load_monitor(ROOT / "monitors" / f"{name}.yaml")])
     repository = definitions.get_repository_def()
     assets = {}
     for node in sorted(repository.asset_graph.asset_nodes, key=lambda n: n.key):

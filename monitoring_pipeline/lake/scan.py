@@ -15,21 +15,28 @@ from monitoring_pipeline.records import IngestedWindow
 class Scan:
     """Rows of a monitor under its canonical columns (``lake.cleaning.canonical_columns``).
 
-    ``windows``: predictions of these windows, from the files their intake recorded. ``label_files``: lake files whose
-    labels are joined by prediction id, the latest of each id; empty: nobody is labelled yet; None: outcomes are not
+    ``windows``: predictions of these windows, from the files their intake recorded. ``label_files``: of each window, by
+    its start, the lake files whose labels are joined by prediction id, the latest of each id; None: outcomes are not
     wanted. ``reference``: rows of a reference, prepared by the lake, in place of windows; the embedded engine reads
     them, whichever engine reads the windows.
     """
 
     monitor: Monitor
     windows: tuple[IngestedWindow, ...] = ()
-    label_files: tuple[str, ...] | None = None
+    label_files: Mapping[datetime, tuple[str, ...]] | None = None
     reference: Relation | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
         """Every prediction file that is read, once."""
         return tuple(dict.fromkeys(path for window in self.windows for path in window.files))
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Every label file of these windows, once; None when outcomes are not wanted."""
+        if self.label_files is None:
+            return None
+        return tuple(sorted({path for one in self.windows for path in self.label_files.get(one.window.start, ())}))
 
 
 def predictions_of(monitor: Monitor, windows: Sequence[IngestedWindow]) -> Scan:
@@ -41,5 +48,5 @@ def labelled(
     monitor: Monitor, windows: Sequence[IngestedWindow], label_files: Mapping[datetime, Sequence[str]]
 ) -> Scan:
     """Predictions with their outcomes; ``label_files``: lake files of the labels of each window, by its start."""
-    files = sorted({path for one in windows for path in label_files[one.window.start]})
-    return Scan(monitor, tuple(windows), tuple(files))
+    files = {one.window.start: tuple(label_files[one.window.start]) for one in windows}
+    return Scan(monitor, tuple(windows), files)

@@ -46,6 +46,6 @@ class DuckDBEngine:
     def _relation(self, scan: Scan) -> Relation:
         if scan.reference is not None:
             return scan.reference
-        if scan.label_files is None:
+        if scan.labels is None:
             return predictions_relation(scan.monitor, scan.windows)
-        return labelled_relation(scan.monitor, scan.windows, scan.label_files)
+        return labelled_relation(scan.monitor, scan.windows, scan.labels)

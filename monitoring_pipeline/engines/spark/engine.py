@@ -55,7 +55,13 @@ class SparkEngine:
         if scan.reference is not None or not scan.windows:
             return DuckDBEngine(self._settings).profile(scan, layouts, segment_keys, parts)
         session = session_of(self._settings)
-        common = (self._settings, dict(layouts), tuple(map(tuple, segment_keys)), parts)
+        # Workers read files; the database, and its password, are none of their business.
+        common = (
+            self._settings.model_copy(update={"database_url": None}),
+            dict(layouts),
+            tuple(map(tuple, segment_keys)),
+            parts,
+        )
         tasks = [(pickle.dumps((task, *common)),) for task in tasks_of(scan)]
         try:
             found = (
@@ -96,13 +102,12 @@ def session_of(settings: Settings) -> SparkSession:
 
 
 def _configuration(settings: Settings) -> dict[str, str]:
-    local = {"spark.driver.bindAddress": LOCAL, "spark.driver.host": LOCAL} if LOCAL in settings.spark_master else {}
-    return {
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        **local,
-    }
+    common = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    if LOCAL not in settings.spark_master:
+        return common
+    # Workers on this machine see what this process imports; elsewhere the package is installed beside them.
+    local = {"spark.driver.bindAddress": LOCAL, "spark.driver.host": LOCAL}
+    return common | local | {"spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def _count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -128,8 +133,9 @@ def _translated(error: Exception, scan: Scan) -> Exception:
     """A task's own error as it was raised there; anything else names the cluster's words."""
     said: Any = str(error)
     for line in said.splitlines():
-        if "WindowError: " in line:
-            return WindowError(line.partition("WindowError: ")[2])
+        for name in ("WindowError: ", "SourceError: "):
+            if name in line:
+                return WindowError(line.partition(name)[2])
     files = ", ".join(scan.files[:5])
     return WindowError(f"{files} cannot be profiled on the Spark cluster: {_first_line(error)}; run the window again")
 

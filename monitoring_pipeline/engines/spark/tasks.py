@@ -16,7 +16,15 @@ def tasks_of(scan: Scan) -> list[Scan]:
 
     A window whose intake removed duplicates is never cut: which row of an id is kept is decided over all its files.
     """
-    return [replace(scan, windows=tuple(some)) for some in _grouped(_pieces(scan.windows))]
+    return [_of(scan, tuple(some)) for some in _grouped(_pieces(scan.windows))]
+
+
+def _of(scan: Scan, windows: tuple[IngestedWindow, ...]) -> Scan:
+    """A task reads the labels of its own windows only."""
+    if scan.label_files is None:
+        return replace(scan, windows=windows)
+    files = {one.window.start: scan.label_files.get(one.window.start, ()) for one in windows}
+    return replace(scan, windows=windows, label_files=files)
 
 
 def _pieces(windows: tuple[IngestedWindow, ...]) -> Iterator[IngestedWindow]:

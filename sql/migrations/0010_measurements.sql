@@ -104,8 +104,8 @@ create table monitoring.measurement (
   check (0 <= all (n_reference)),
   check (0 <= all (p_value) and 1 >= all (array_replace(p_value, 'NaN', 0))),
   check (0 <= all (error_bound)),
-  check (cardinality(n) = cardinality(value)),
-  check (cardinality(n_reference) = cardinality(value)),
+  check (cardinality(n) in (1, cardinality(value))),  -- equal counts are kept once
+  check (cardinality(n_reference) in (1, cardinality(value))),
   check (cardinality(p_value) = cardinality(value)),
   check (cardinality(effect) = cardinality(value)),
   check (cardinality(error_bound) = cardinality(value)),

@@ -181,7 +181,7 @@ def _save(
 ) -> None:
     def write(conn: Connection) -> None:
         ledger.lock_window(conn, stages.monitor.name, one.window)
-        profile_store.save_labelled(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
+        profile_store.save_labelled(conn, stages.monitor.name, one.window, profiles)
         layouts = sorted({(p.model_version, p.layout_id) for p in profiles})
         version = output_version(one.data_version, batch, layouts, stages.monitor.segment_keys)
         _complete(stages, conn, one, batch, references, version)

@@ -80,10 +80,10 @@ def scan(_: Path, current: Path) -> None:
 
 def duckdb_histogram(reference: Path, current: Path) -> None:
     """What one DuckDB statement would take for the counts of the profile alone."""
-    from monitoring_pipeline.engines.duckdb import DuckDBEngine
+    from benchmarks.profiles import Profiles
 
     connection = _connection()
-    layout = DuckDBEngine(connection).build_layout(relation(reference), MONITOR)
+    layout = Profiles(connection).build_layout(relation(reference), MONITOR)
     looks = []
     for name in NUMBERS:
         edges = list(layout.column(name.replace("__", "")).edges)
@@ -95,9 +95,9 @@ def duckdb_histogram(reference: Path, current: Path) -> None:
 
 
 def layout(reference: Path, _: Path) -> None:
-    from monitoring_pipeline.engines.duckdb import DuckDBEngine
+    from benchmarks.profiles import Profiles
 
-    engine = DuckDBEngine(_connection())
+    engine = Profiles(_connection())
     report(lambda: len(engine.build_layout(relation(reference), MONITOR).columns), 3)
 
 
@@ -110,13 +110,13 @@ def two_passes(reference: Path, current: Path) -> None:
 
 
 def _full_pass(reference: Path, current: Path, passes: int) -> None:
+    from benchmarks.profiles import Profiles
     from monitoring_pipeline.alerting import judge_drift, judge_performance, judge_quality
-    from monitoring_pipeline.engines.duckdb import DuckDBEngine
     from monitoring_pipeline.metrics.drift import measure_drift
     from monitoring_pipeline.metrics.performance import measure_performance
     from monitoring_pipeline.metrics.quality import WindowFacts, measure_quality
 
-    engine, thresholds = DuckDBEngine(_connection()), MONITOR.thresholds
+    engine, thresholds = Profiles(_connection()), MONITOR.thresholds
     layouts = {"1": engine.build_layout(relation(reference), MONITOR)}
     [before], [labelled_before] = engine.profile_both(relation(reference), layouts, (), 0, "day")
 

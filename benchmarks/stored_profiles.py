@@ -16,11 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-from monitoring_pipeline.metric_rows import DriftRow
 
 from benchmarks.data import MONITOR, relation, write
+from benchmarks.profiles import Profiles
 from monitoring_pipeline.alerting import Verdict, judge_drift, judge_performance
-from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.metrics.drift import measure_drift
 from monitoring_pipeline.metrics.performance import measure_performance
 from monitoring_pipeline.profiles.document import Reference
@@ -60,7 +59,7 @@ def measure(days: int) -> Asked:
 def _fill(warehouse: Warehouse, home: Path, days: int) -> tuple[Reference, Window]:
     path = home / "day.parquet"
     write(path, ROWS, seed=1)
-    engine = DuckDBEngine(duckdb.connect())
+    engine = Profiles(duckdb.connect())
     layout = engine.build_layout(relation(path), MONITOR)
     [profile], [labelled] = engine.profile_both(relation(path), {"1": layout}, (), 0, "day")
     reference = Reference(MONITOR.name, "1", layout, profile)

@@ -1,6 +1,7 @@
 """Settings from the environment: where the system keeps its state, which database, which monitors."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,6 +11,7 @@ class Settings(BaseSettings):
     """Read from the environment; the command line's global options override.
 
     ``home`` holds the embedded Postgres, the lake (unless ``lake_url`` says otherwise), Dagster's home and reports.
+    ``engine`` counts rows into profiles: in this process, or on the Spark cluster of ``spark_master``.
     """
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
@@ -21,6 +23,9 @@ class Settings(BaseSettings):
     lake_url: str | None = Field(default=None, validation_alias="MONITORING_LAKE")
     duckdb_memory_limit: str = Field(default="600MB", validation_alias="MONITORING_DUCKDB_MEMORY")
     duckdb_threads: int = Field(default=2, validation_alias="MONITORING_DUCKDB_THREADS", ge=1)
+
+    engine: Literal["duckdb", "spark"] = Field(default="duckdb", validation_alias="MONITORING_ENGINE")
+    spark_master: str = Field(default="spark://127.0.0.1:7077", validation_alias="MONITORING_SPARK_MASTER")
 
     @property
     def lake(self) -> str:

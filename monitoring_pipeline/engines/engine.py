@@ -1,58 +1,36 @@
-"""The protocol of an engine: profile this relation, by these bins, grouped by these keys."""
+"""The protocol of an engine: profile these rows, by these bins, grouped by these keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 
-from monitoring_pipeline.lake.relation import Relation
-from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.engines.counter import Counted
+from monitoring_pipeline.lake.scan import Scan
 from monitoring_pipeline.profiles.layout import Layout
-from monitoring_pipeline.profiles.profile import LabelledProfile, Profile
-from monitoring_pipeline.windows import WindowSize
 
 SegmentKeys = Sequence[tuple[str, ...]]
-Batches = int | Mapping[datetime, int]
+Parts = frozenset[str]
 
 
 class Engine(Protocol):
-    """Reads rows and returns plain values. Counts are exact; moments are accurate to 1e-12, relative, unless a column's
-    mean exceeds its spread a million times.
+    """Reads rows and returns plain values. Counts are exact; moments are accurate to 1e-12, relative, unless a
+    column's mean exceeds its spread a million times.
 
-    Every method takes a relation under canonical names (``lake.relation``). Profiles come in order of window, model
-    version and segment, ``*`` first; a combination without rows has no profile. Rows of a model version that has no
-    layout raise ``WindowError``.
+    What goes wrong while reading is a ``WindowError`` that names the files and the remedy; so are rows of a model
+    version that has no layout.
     """
 
-    def build_layout(self, relation: Relation, monitor: Monitor) -> Layout:
-        """Bins and categories fixed by the rows of ``relation``, all of one model version."""
+    def layout(self, scan: Scan) -> Layout:
+        """Bins and categories fixed by the rows of a reference, all of one model version."""
         ...
 
     def profile(
-        self, relation: Relation, layouts: Mapping[str, Layout], segment_keys: SegmentKeys, window_size: WindowSize
-    ) -> list[Profile]:
-        """One profile per (window, model version, segment), in one pass. ``layouts`` is by model version."""
-        ...
+        self, scan: Scan, layouts: Mapping[str, Layout], segment_keys: SegmentKeys, parts: Parts
+    ) -> list[Counted]:
+        """What was counted of each (window, model version, segment), in one pass over the rows.
 
-    def profile_outcomes(
-        self,
-        relation: Relation,
-        layouts: Mapping[str, Layout],
-        segment_keys: SegmentKeys,
-        batches: Batches,
-        window_size: WindowSize,
-    ) -> list[LabelledProfile]:
-        """One per (window, model version, segment). ``batches``: the label batch, or that of each window's start."""
-        ...
-
-    def profile_both(
-        self,
-        relation: Relation,
-        layouts: Mapping[str, Layout],
-        segment_keys: SegmentKeys,
-        batches: Batches,
-        window_size: WindowSize,
-    ) -> tuple[list[Profile], list[LabelledProfile]]:
-        """``profile`` and ``profile_outcomes`` in one pass: for a reference, or rows that already have their labels."""
+        ``layouts`` is by model version; ``parts`` are names of profile parts. In order of window, model version and
+        segment, ``*`` first; a combination without rows has none.
+        """
         ...

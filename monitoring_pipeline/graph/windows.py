@@ -20,6 +20,7 @@ from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.stages.catalogue import BY_ASSET, STAGES
 from monitoring_pipeline.stages.context import StageContext, WindowOutcome, all_failed, good_windows
+from monitoring_pipeline.stages.working import work
 
 
 def window_assets(monitor: Monitor, automation: dict[str, dg.AutomationCondition | None]) -> dg.AssetsDefinition:
@@ -71,7 +72,7 @@ def _of_stage(name: str, stages: StageContext, pending: Sequence[Window]) -> lis
     such.
     """
     try:
-        return BY_ASSET[name].work(stages, pending)
+        return work(BY_ASSET[name], stages, pending)
     except WarehouseError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
     except UserError as error:

@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from monitoring_pipeline.alerting.policy import policy_version
 from monitoring_pipeline.monitors import Monitor
-from monitoring_pipeline.windows import Window
-
-if TYPE_CHECKING:
-    from monitoring_pipeline.stages.context import StageContext, WindowOutcome
 
 Automation = Literal["hourly", "eager"]
 
@@ -54,11 +49,6 @@ class Stage:
     automation: Automation
     declared: Callable[[Monitor], Any] = _nothing
     needs_labels: bool = False
-
-    def work(self, stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
-        """Does the stage for these windows; each window fails alone."""
-        module, _, function = self.works.partition(":")
-        return getattr(import_module(f"monitoring_pipeline.stages.{module}"), function)(stages, windows)
 
     def config(self, monitor: Monitor) -> str:
         """Digest of what the stage reads of the declaration."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.measurements import Measurement
-from monitoring_pipeline.metrics.drift import PRIMARY_METHOD, measure_drift
+from monitoring_pipeline.metrics.drift import PRIMARY_METHOD, Compared, measure_drifts
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING
@@ -100,23 +100,22 @@ def _measured(shelf: Shelf, window: Window) -> Measured:
         "stage:profile": profiled.output_version,
         **references_read(shelf.monitor, {version for version, _ in current}, shelf.reference_versions),
     }
-    found: list[Measurement] = []
-    for name in shelf.monitor.baselines:
-        for key, columns in current.items():
-            baseline = _baseline(shelf, name, window, key, inputs)
-            if baseline is None or baseline.layout_id != columns.layout_id:
-                continue  # a new reference brought new bins; what was counted by the old ones cannot be compared
-            found.append(
-                measure_drift(
-                    baseline.columns,
-                    columns.columns,
-                    model_version=key[0],
-                    baseline=name,
-                    segment=key[1],
-                    methods=None if key[1] == EVERYTHING else SEGMENT_METHODS,
-                )
-            )
+    found = _compared(shelf, window, inputs)
     return Measured(found, profiled.data_version, batch, inputs, _facts(shelf.monitor, found))
+
+
+def _compared(shelf: Shelf, window: Window, inputs: Inputs) -> list[Measurement]:
+    """Each segment of the window against the same segment of each baseline; wholes and segments in one pass each."""
+    wholes: list[Compared] = []
+    segments: list[Compared] = []
+    for name in shelf.monitor.baselines:
+        for key, current in shelf.profiles[window.start].items():
+            baseline = _baseline(shelf, name, window, key, inputs)
+            if baseline is None or baseline.layout_id != current.layout_id:
+                continue  # a new reference brought new bins; what was counted by the old ones cannot be compared
+            pair = Compared(key[0], name, key[1], baseline.columns, current.columns)
+            (wholes if key[1] == EVERYTHING else segments).append(pair)
+    return [*measure_drifts(wholes), *measure_drifts(segments, SEGMENT_METHODS)]
 
 
 def _baseline(shelf: Shelf, name: str, window: Window, key: Key, inputs: Inputs) -> Columns | None:

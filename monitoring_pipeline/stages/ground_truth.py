@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import duckdb
 from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
 from monitoring_pipeline.alerting.maturity import is_mature
-from monitoring_pipeline.engines.duckdb import DuckDBEngine
+from monitoring_pipeline.engines.choosing import engine_of
+from monitoring_pipeline.engines.merging import labelled_of
 from monitoring_pipeline.errors import SourceError, WindowError
-from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.ground_truth import take_in_batch
+from monitoring_pipeline.lake.scan import labelled
 from monitoring_pipeline.lake.sources.index import index_labels
-from monitoring_pipeline.lake.views import labelled_relation
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile
 from monitoring_pipeline.records import IngestedWindow, LabelBatch, StageState
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
 from monitoring_pipeline.stages.inputs import Inputs, output_version, references_read
-from monitoring_pipeline.stages.profiling import passes, protocols_of
+from monitoring_pipeline.stages.profiling import passes
 from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
 log = logging.getLogger(__name__)
+
+PARTS = frozenset({"outcomes", "target"})
 
 
 def take_in_labels(stages: StageContext) -> LabelBatch | None:
@@ -90,13 +92,48 @@ def _unusable(stages: StageContext, number: int, files: Sequence[str]) -> dict[s
     return found
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """What the ledger knows of the windows of a run, and the layouts their versions are counted by."""
+
+    taken: Mapping[datetime, IngestedWindow]
+    states: Mapping[tuple[datetime, str], StageState]
+    layouts: Mapping[str, Layout]
+    batches: Mapping[datetime, int]
+    files: Mapping[datetime, list[str]]
+    n_labelled: Mapping[datetime, int]
+    segments: Mapping[str, list]
+    references: Mapping[str, str]
+
+
 def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
     """Counts these windows' predictions against the labels known now. One no newer batch touched is left as it is."""
     take_in_labels(stages)
+    shelf = _shelf(stages, windows)
+    waiting = [shelf.taken[w.start] for w in windows if w.start in shelf.taken and not _is_current(stages, shelf, w)]
+    fresh = _count_ahead(stages, shelf, waiting)
+
+    def work(window: Window) -> Facts:
+        one = shelf.taken.get(window.start)
+        if one is None:
+            raise WindowError(f"{window} is not ingested yet; materialize its predictions first")
+        n_labelled = shelf.n_labelled.get(window.start, 0)
+        if one in waiting:
+            profiles = fresh[window] if window in fresh else _count(stages, shelf, [one])
+            _save(stages, one, profiles, shelf)
+            n_labelled = sum(p.outcome.n_labelled for p in profiles if p.segment == EVERYTHING)
+        else:
+            _note_inputs(stages, one, shelf)
+        return _facts(stages, one, n_labelled, shelf.batches[window.start])
+
+    return each_window(stages, "ground_truth", windows, work, shelf.batches)
+
+
+def _shelf(stages: StageContext, windows: Sequence[Window]) -> Shelf:
     name = stages.monitor.name
 
-    def read(conn: Connection) -> tuple:
-        return (
+    def read(conn: Connection) -> Shelf:
+        return Shelf(
             ledger.ingested(conn, name, windows),
             ledger.stage_states(conn, name, windows),
             {version: r.layout for version, r in profile_store.references(conn, name).items()},
@@ -107,110 +144,82 @@ def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowO
             profile_store.reference_versions(conn, name),
         )
 
-    taken, states, layouts, batches, files, counted, segments, references = stages.warehouse.run(read)
+    return stages.warehouse.run(read)
+
+
+def _is_current(stages: StageContext, shelf: Shelf, window: Window) -> bool:
+    """Whether the window was counted from these rows, labels and segments, by this version of the code."""
+    state, found = shelf.states.get((window.start, "ground_truth")), shelf.taken[window.start]
+    if state is None or state.last_error is not None or window.start not in shelf.n_labelled:
+        return False
+    same_rows = state.data_version == found.data_version and state.label_batch == shelf.batches[window.start]
     declared = stages.monitor.canonical()["segments"]
+    same_segments = shelf.segments.get(state.config_version or "") == declared
+    return same_rows and state.code_version == __version__ and same_segments
 
-    def is_current(window: Window) -> bool:
-        state, found = states.get((window.start, "ground_truth")), taken.get(window.start)
-        if state is None or found is None or state.last_error is not None or window.start not in counted:
-            return False
-        same_rows = state.data_version == found.data_version and state.label_batch == batches[window.start]
-        return same_rows and state.code_version == __version__ and segments.get(state.config_version) == declared
 
-    waiting = [taken[w.start] for w in windows if w.start in taken and not is_current(w)]
+def _count_ahead(
+    stages: StageContext, shelf: Shelf, waiting: Sequence[IngestedWindow]
+) -> dict[Window, list[LabelledProfile]]:
+    """By window, in few passes; the windows of a pass that fails are absent and counted one by one later."""
     fresh: dict[Window, list[LabelledProfile]] = {}
-    with connected(stages.settings, protocols_of(waiting)) as duck:
-        engine = DuckDBEngine(duck)
-
-        def count(some: Sequence[IngestedWindow]) -> list[LabelledProfile]:
-            return _count(stages, engine, some, layouts, batches, files)
-
-        for some in passes(waiting):
-            try:
-                found = count(some)
-            except (duckdb.Error, WindowError) as error:
-                log.warning("%d windows could not be joined in one pass (%s); one by one now", len(some), error)
-                continue
-            fresh |= {one.window: [] for one in some}
-            for profile in found:
-                fresh[profile.window].append(profile)
-
-        def work(window: Window) -> Facts:
-            one = taken.get(window.start)
-            if one is None:
-                raise WindowError(f"{window} is not ingested yet; materialize its predictions first")
-            n_labelled = counted.get(window.start, 0)
-            if one in waiting:
-                profiles = fresh[window] if window in fresh else count([one])
-                _save(stages, one, profiles, batches[window.start], references)
-                n_labelled = sum(p.outcome.n_labelled for p in profiles if p.segment == EVERYTHING)
-            else:
-                _note_inputs(stages, one, states.get((window.start, "ground_truth")), batches[window.start], references)
-            coverage = n_labelled / one.n_rows if one.n_rows else None
-            return {
-                "labelled": n_labelled,
-                "coverage": coverage,
-                "mature": "yes" if is_mature(stages.monitor.labels, window, coverage, datetime.now(UTC)) else "no",
-                "label_batch": batches[window.start],
-            }
-
-        return each_window(stages, "ground_truth", windows, work, batches)
+    for some in passes(waiting):
+        try:
+            found = _count(stages, shelf, some)
+        except WindowError as error:
+            log.warning("%d windows could not be joined in one pass (%s); one by one now", len(some), error)
+            continue
+        fresh |= {one.window: [] for one in some}
+        for profile in found:
+            fresh[profile.window].append(profile)
+    return fresh
 
 
-def _count(
-    stages: StageContext,
-    engine: DuckDBEngine,
-    some: Sequence[IngestedWindow],
-    layouts: dict[str, Layout],
-    batches: dict[datetime, int],
-    files: dict[datetime, list[str]],
-) -> list[LabelledProfile]:
-    label_files = sorted({path for one in some for path in files[one.window.start]})
-    relation = labelled_relation(stages.monitor, some, label_files)
-    versions = {version for one in some for version in one.versions}
-    wanted = by_version(stages.monitor, versions, layouts)
-    return engine.profile_outcomes(relation, wanted, stages.monitor.segment_keys, batches, stages.monitor.window)
+def _count(stages: StageContext, shelf: Shelf, some: Sequence[IngestedWindow]) -> list[LabelledProfile]:
+    monitor = stages.monitor
+    wanted = by_version(monitor, {version for one in some for version in one.versions}, shelf.layouts)
+    scan = labelled(monitor, some, shelf.files)
+    counted = engine_of(stages.settings).profile(scan, wanted, monitor.segment_keys, PARTS)
+    return labelled_of(counted, wanted, shelf.batches, monitor.window)
 
 
-def _save(
-    stages: StageContext,
-    one: IngestedWindow,
-    profiles: Sequence[LabelledProfile],
-    batch: int,
-    references: Mapping[str, str],
-) -> None:
+def _facts(stages: StageContext, one: IngestedWindow, n_labelled: int, batch: int) -> Facts:
+    coverage = n_labelled / one.n_rows if one.n_rows else None
+    mature = is_mature(stages.monitor.labels, one.window, coverage, datetime.now(UTC))
+    return {
+        "labelled": n_labelled,
+        "coverage": coverage,
+        "mature": "yes" if mature else "no",
+        "label_batch": batch,
+    }
+
+
+def _save(stages: StageContext, one: IngestedWindow, profiles: Sequence[LabelledProfile], shelf: Shelf) -> None:
+    batch = shelf.batches[one.window.start]
+
     def write(conn: Connection) -> None:
         ledger.lock_window(conn, stages.monitor.name, one.window)
         profile_store.save_labelled(conn, stages.monitor.name, one.window, profiles)
         layouts = sorted({(p.model_version, p.layout_id) for p in profiles})
         version = output_version(one.data_version, batch, layouts, stages.monitor.segment_keys)
-        _complete(stages, conn, one, batch, references, version)
+        _complete(stages, conn, one, shelf, version)
 
     stages.warehouse.run(write, can_be_recomputed=True)
 
 
-def _note_inputs(
-    stages: StageContext, one: IngestedWindow, state: StageState | None, batch: int, references: Mapping[str, str]
-) -> None:
+def _note_inputs(stages: StageContext, one: IngestedWindow, shelf: Shelf) -> None:
     """The counts stand; that they were looked at against newer inputs (a reference read again) is noted."""
-    inputs = _inputs(stages, one, batch, references)
-    recorded = state.inputs if state is not None else {}
-    if {k: v for k, v in recorded.items() if k != "config"} != inputs or "config" not in recorded:
-        stages.warehouse.run(lambda conn: _complete(stages, conn, one, batch, references, None))
+    recorded = shelf.states[one.window.start, "ground_truth"].inputs
+    same = {name: version for name, version in recorded.items() if name != "config"} == _inputs(stages, one, shelf)
+    if not same or "config" not in recorded:
+        stages.warehouse.run(lambda conn: _complete(stages, conn, one, shelf, None))
 
 
-def _complete(
-    stages: StageContext,
-    conn: Connection,
-    one: IngestedWindow,
-    batch: int,
-    references: Mapping[str, str],
-    version: str | None,
-) -> None:
-    made = stages.provenance(one.data_version, batch)
-    complete(stages, conn, "ground_truth", one.window, made, _inputs(stages, one, batch, references), version)
+def _complete(stages: StageContext, conn: Connection, one: IngestedWindow, shelf: Shelf, version: str | None) -> None:
+    made = stages.provenance(one.data_version, shelf.batches[one.window.start])
+    complete(stages, conn, "ground_truth", one.window, made, _inputs(stages, one, shelf), version)
 
 
-def _inputs(stages: StageContext, one: IngestedWindow, batch: int, references: Mapping[str, str]) -> Inputs:
-    read = references_read(stages.monitor, one.versions, references)
-    return {"data": one.data_version, "labels": str(batch), **read}
+def _inputs(stages: StageContext, one: IngestedWindow, shelf: Shelf) -> Inputs:
+    read = references_read(stages.monitor, one.versions, shelf.references)
+    return {"data": one.data_version, "labels": str(shelf.batches[one.window.start]), **read}

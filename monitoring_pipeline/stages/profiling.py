@@ -6,15 +6,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-import duckdb
 from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
-from monitoring_pipeline.engines.duckdb import DuckDBEngine
+from monitoring_pipeline.engines.choosing import engine_of
 from monitoring_pipeline.engines.engine import Engine
+from monitoring_pipeline.engines.merging import profiles_of
 from monitoring_pipeline.errors import WindowError
-from monitoring_pipeline.lake.duck import connected, protocol_of
-from monitoring_pipeline.lake.views import predictions_relation
+from monitoring_pipeline.lake.scan import predictions_of
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
@@ -28,6 +27,7 @@ log = logging.getLogger(__name__)
 
 ROWS_A_PASS = 2_000_000
 WINDOWS_A_PASS = 96
+PARTS = frozenset({"columns"})
 
 
 def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
@@ -65,14 +65,14 @@ def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
             outcomes[window] = WindowOutcome(window, "profile", facts={"unchanged": "yes"})
         else:
             waiting.append(taken[window.start])
-    with connected(stages.settings, protocols_of(waiting)) as duck:
-        engine = DuckDBEngine(duck)
+    if waiting:
+        engine = engine_of(stages.settings)
         for some in passes(waiting):
             counted = _count(stages, engine, some, layouts)
 
             def work(window: Window, counted: dict[Window, list[Profile]] = counted) -> Facts:
                 found = (
-                    counted[window] if window in counted else _count_one(stages, engine, taken[window.start], layouts)
+                    counted[window] if window in counted else _profiles(stages, engine, [taken[window.start]], layouts)
                 )
                 return _save(stages, taken[window.start], found, references)
 
@@ -95,24 +95,15 @@ def passes(waiting: Sequence[IngestedWindow]) -> Iterator[list[IngestedWindow]]:
         yield some
 
 
-def protocols_of(waiting: Sequence[IngestedWindow]) -> set[str]:
-    """How the windows' files are reached: sources read in place may lie elsewhere than the lake."""
-    return {protocol_of(path) for one in waiting for path in one.files}
-
-
 def _count(
     stages: StageContext, engine: Engine, some: Sequence[IngestedWindow], layouts: dict[str, Layout]
 ) -> dict[Window, list[Profile]]:
     """Profiles of all of these windows in one pass; nothing when it fails: each is then counted alone, to find the bad
     one.
     """
-    versions = {version for one in some for version in one.versions}
     try:
-        relation = predictions_relation(stages.monitor, some)
-        found = engine.profile(
-            relation, by_version(stages.monitor, versions, layouts), stages.monitor.segment_keys, stages.monitor.window
-        )
-    except (duckdb.Error, WindowError) as error:
+        found = _profiles(stages, engine, some, layouts)
+    except WindowError as error:
         log.warning("%d windows could not be profiled in one pass (%s); one by one now", len(some), error)
         return {}
     grouped: dict[Window, list[Profile]] = {one.window: [] for one in some}
@@ -122,14 +113,14 @@ def _count(
     return grouped
 
 
-def _count_one(stages: StageContext, engine: Engine, one: IngestedWindow, layouts: dict[str, Layout]) -> list[Profile]:
+def _profiles(
+    stages: StageContext, engine: Engine, some: Sequence[IngestedWindow], layouts: dict[str, Layout]
+) -> list[Profile]:
     """Raises WindowError that names the lake files, when they cannot be read."""
-    relation = predictions_relation(stages.monitor, [one])
-    wanted = by_version(stages.monitor, one.versions, layouts)
-    try:
-        return engine.profile(relation, wanted, stages.monitor.segment_keys, stages.monitor.window)
-    except duckdb.Error as error:
-        raise WindowError(f"{', '.join(one.files)} cannot be profiled: {error}; ingest the window again") from error
+    monitor = stages.monitor
+    wanted = by_version(monitor, {version for one in some for version in one.versions}, layouts)
+    counted = engine.profile(predictions_of(monitor, some), wanted, monitor.segment_keys, PARTS)
+    return profiles_of(counted, wanted, monitor.window)
 
 
 def _inputs(stages: StageContext, one: IngestedWindow, references: Mapping[str, str]) -> Inputs:

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from monitoring_pipeline.engines.duckdb import DuckDBEngine
+from monitoring_pipeline.engines.merging import labelled_of, profiles_of
 from monitoring_pipeline.errors import SourceError
-from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.reference import reference_rows, source_version
 from monitoring_pipeline.lake.relation import Relation
+from monitoring_pipeline.lake.scan import Scan
 from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.warehouse import profile_store, reference_store
+
+PARTS = frozenset({"columns", "outcomes", "target"})
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,12 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
 
 def _profile_version(stages: StageContext, version: str, relation: Relation, source: str) -> Reference:
     monitor = stages.monitor
-    with connected(stages.settings, relation.protocols) as duck:
-        engine = DuckDBEngine(duck)
-        layout = engine.build_layout(relation, monitor)
-        profiles, labelled = engine.profile_both(relation, {version: layout}, monitor.segment_keys, 0, monitor.window)
+    # Always in this process: a reference is bounded, and its bins need its values sorted.
+    engine, scan = DuckDBEngine(stages.settings), Scan(monitor, reference=relation)
+    layout = engine.layout(scan)
+    counted = engine.profile(scan, {version: layout}, monitor.segment_keys, PARTS)
+    profiles = profiles_of(counted, {version: layout}, monitor.window)
+    labelled = labelled_of(counted, {version: layout}, 0, monitor.window)
     whole = next((p for p in profiles if p.segment == EVERYTHING), None)
     if whole is None:
         raise SourceError(f"{monitor.name}: the reference of model version {version!r} holds no row")

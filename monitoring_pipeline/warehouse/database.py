@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg2
 import tenacity
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from monitoring_pipeline.errors import WarehouseError
 from monitoring_pipeline.settings import Settings
@@ -18,6 +20,7 @@ from monitoring_pipeline.warehouse.migrations import migrate
 
 APPLICATION = "monitoring-pipeline"
 OLDEST_SERVER = 14
+IDLE_SECONDS = 2.0
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
 HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
 DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
@@ -180,13 +183,31 @@ def normalized(url: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
-        pool_pre_ping=True,
         pool_size=4,
         max_overflow=4,
         connect_args={"connect_timeout": 5, "application_name": APPLICATION, "options": "-c timezone=UTC"},
     )
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _ping_if_idle)
+    return engine
+
+
+def _note_use(_: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+    """A connection that lay idle may be dead; asking each time (``pool_pre_ping``) is a round trip for every window."""
+    if time.monotonic() - record.info.get("used", 0.0) < IDLE_SECONDS:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+        connection.rollback()
+    except psycopg2.Error as error:
+        raise DisconnectionError from error
 
 
 def _create_if_missing(engine: Engine, url: URL, dagster: URL) -> None:

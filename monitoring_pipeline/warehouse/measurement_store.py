@@ -166,7 +166,7 @@ def _insert(
     rows = [
         (
             *(monitor, window.start, window.end, m.family, m.model_version, m.baseline, m.segment, ids[m.keys]),
-            *(computation_id, m.n_predictions, m.n_labelled, m.value, m.n, m.n_reference),
+            *(computation_id, m.n_predictions, m.n_labelled, m.value, _once(m.n), _once(m.n_reference)),
             *(_unless_undefined(getattr(m, name)) for name in FLOATS),
             *(text_array_literal(m.detail) if m.detail and any(m.detail) else None, at),
         )
@@ -183,8 +183,8 @@ def _kept(row: Any, keys: MetricKeys) -> Kept:
         segment=row.segment,
         keys=keys,
         value=parse_sums(row.value),
-        n=parse_counts(row.n),
-        n_reference=None if row.n_reference is None else parse_counts(row.n_reference),
+        n=_repeated(row.n, len(keys)),
+        n_reference=None if row.n_reference is None else _repeated(row.n_reference, len(keys)),
         **{name: _floats(row, name, len(keys)) for name in FLOATS},
         detail=_details(row, keys),
         n_predictions=row.n_predictions,
@@ -198,6 +198,17 @@ def _details(row: Any, keys: MetricKeys) -> tuple[str | None, ...] | None:
     if row.detail is not None:
         return tuple(row.detail)
     return (None,) * len(keys) if row.family == "quality" else None
+
+
+def _once(counts: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """Counts that are all the same are kept as one: most metrics are about the same rows."""
+    return counts if counts is None or not len(counts) or (counts != counts[0]).any() else counts[:1]
+
+
+def _repeated(literal: str, size: int) -> NDArray[np.int64]:
+    """Inverse of ``_once``."""
+    counts = parse_counts(literal)
+    return counts if len(counts) == size else np.full(size, counts[0])
 
 
 def _unless_undefined(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 VersionRole = Literal["champion", "challenger", "retired", "rejected"]
 
@@ -50,9 +51,16 @@ class ModelVersion:
     artifact_sha256: str | None = None
 
 
+_known: WeakKeyDictionary[Engine, set[tuple[str, str]]] = WeakKeyDictionary()  # versions are never forgotten
+
+
 def know_version(conn: Connection, monitor: str, model_version: str) -> None:
     """Figures may belong to this version from now on."""
-    conn.execute(KNOW_VERSION, {"monitor": monitor, "model_version": model_version})
+    known = _known.setdefault(conn.engine, set())
+    if (monitor, model_version) not in known:
+        added = conn.execute(KNOW_VERSION, {"monitor": monitor, "model_version": model_version}).rowcount
+        if not added:  # what this transaction adds may still be rolled back
+            known.add((monitor, model_version))
 
 
 def model_versions(conn: Connection, monitor: str) -> dict[str, ModelVersion]:

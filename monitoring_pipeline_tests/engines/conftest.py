@@ -1,7 +1,10 @@
 import duckdb
 import pytest
 
-from monitoring_pipeline.engines.duckdb import DuckDBEngine
+from benchmarks.profiles import Profiles
+from monitoring_pipeline_tests.front_door import door
+
+__all__ = ["connection", "door", "engine"]
 
 
 @pytest.fixture
@@ -12,4 +15,4 @@ def connection():
 
 @pytest.fixture
 def engine(connection):
-    return DuckDBEngine(connection)
+    return Profiles(connection)

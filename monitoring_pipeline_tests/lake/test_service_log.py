@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.profiles import Profiles
 from monitoring_pipeline.alerting import judge_quality
-from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.example.figures import drift_between, largest_difference, read
 from monitoring_pipeline.lake import duck
 from monitoring_pipeline.lake.reference import reference_rows
@@ -63,14 +63,14 @@ class Service:
     def profile(self, relation: Relation) -> Profile:
         layouts = {"v1": self.reference.layout}
         with duck.connected(self.settings, relation.protocols) as connection:
-            profiles = DuckDBEngine(connection).profile(relation, layouts, [], self.monitor.window)
+            profiles = Profiles(connection).profile(relation, layouts, [], self.monitor.window)
         return next(p for p in profiles if p.segment == EVERYTHING)
 
 
 def profiled_reference(monitor: Monitor, settings: Settings) -> Reference:
     relation = reference_rows(monitor, settings).by_version["v1"]
     with duck.connected(settings, relation.protocols) as connection:
-        engine = DuckDBEngine(connection)
+        engine = Profiles(connection)
         layout = engine.build_layout(relation, monitor)
         (whole,) = engine.profile(relation, {"v1": layout}, [], monitor.window)
     return Reference(monitor.name, "v1", layout, whole)

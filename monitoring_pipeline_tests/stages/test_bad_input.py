@@ -69,7 +69,10 @@ def test_a_category_of_a_hundred_thousand_values(door: FrontDoor) -> None:
     assert door.run(it.declare(ground_truth=None, segments=[]), 0) is None
     found = quality(door, 0, "channel", "unseen_share")
     assert found["value"] == 1.0 and found["n"] == n
-    assert door.query("select max(array_length(counts, 1)) from monitoring.profile where part = 'columns'").iat[0, 0] < 1000
+    assert (
+        door.query("select max(array_length(counts, 1)) from monitoring.profile where part = 'columns'").iat[0, 0]
+        < 1000
+    )
 
 
 def test_names_and_values_that_look_like_sql(door: FrontDoor) -> None:

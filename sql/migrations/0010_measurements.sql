@@ -85,8 +85,8 @@ comment on column monitoring.measurement.baseline is 'What a drift measurement i
 comment on column monitoring.measurement.metric_keys_id is 'What stands where in the arrays; see metric_keys.';
 comment on column monitoring.measurement.computation_id is 'What it was computed from; see computation.';
 comment on column monitoring.measurement.value is 'Values in the order of metric_keys; NaN where undefined, as in all arrays here.';
-comment on column monitoring.measurement.n is 'Rows or values behind each metric; drift: values on the window''s side; performance: labelled rows.';
-comment on column monitoring.measurement.n_reference is 'Drift: values on the baseline''s side.';
+comment on column monitoring.measurement.n is 'Rows or values behind each metric, or one number for all of them; drift: values on the window''s side; performance: labelled rows.';
+comment on column monitoring.measurement.n_reference is 'Drift: values on the baseline''s side, or one number for all of them.';
 comment on column monitoring.measurement.reference_value is 'The same metric of the reference, where a verdict can rest on it.';
 comment on column monitoring.measurement.detail is 'What was found: new categories, the type met.';
 
@@ -135,7 +135,6 @@ create table monitoring.verdict (
   mature boolean,
   primary key (window_start, measurement_id)
 ) partition by range (window_start);
-create index verdict_monitor on monitoring.verdict (monitor, window_start);
 comment on table monitoring.verdict is 'How each measurement is judged: drifted, violated or degraded. Rewritten when the policy changes; measurements stay.';
 comment on column monitoring.verdict.measurement_id is 'The measurement that is judged.';
 comment on column monitoring.verdict.judgement_id is 'Under which declaration and policy; see judgement.';

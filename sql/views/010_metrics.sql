@@ -5,7 +5,8 @@ create or replace view monitoring.drift_current as
 select m.monitor, m.model_version, m.window_start, m.window_end, m.baseline, m.segment, u.column_name, u.role, u.method,
        nullif(u.value, 'NaN') as value, nullif(u.threshold, 'NaN') as threshold, coalesce(u.source, 'default') as threshold_source,
        nullif(u.p_value, 'NaN') as p_value, nullif(u.effect, 'NaN') as effect, nullif(u.error_bound, 'NaN') as error_bound,
-       u.flagged as drifted, u.n_reference, u.n as n_current, c.data_version, c.label_batch, c.computed_at, c.run_id, c.code_version,
+       u.flagged as drifted, coalesce(u.n_reference, m.n_reference[1]) as n_reference,
+       coalesce(u.n, m.n[1]) as n_current, c.data_version, c.label_batch, c.computed_at, c.run_id, c.code_version,
        c.config_version, m.as_known_at, j.policy_version, j.judged_at
 from monitoring.measurement m
 join monitoring.computation c using (computation_id)
@@ -31,7 +32,7 @@ comment on view monitoring.drift_current is 'How far each column moved from each
 
 create or replace view monitoring.quality_current as
 select m.monitor, m.model_version, m.window_start, m.window_end, m.segment, u.column_name, u.metric, nullif(u.value, 'NaN') as value,
-       nullif(u.threshold, 'NaN') as threshold, coalesce(u.source, 'default') as threshold_source, u.flagged as violated, u.n, u.detail,
+       nullif(u.threshold, 'NaN') as threshold, coalesce(u.source, 'default') as threshold_source, u.flagged as violated, coalesce(u.n, m.n[1]) as n, u.detail,
        c.data_version, c.label_batch, c.computed_at, c.run_id, c.code_version, c.config_version, m.as_known_at,
        nullif(u.reference_value, 'NaN') as reference_value, j.policy_version, j.judged_at
 from monitoring.measurement m
@@ -48,7 +49,7 @@ comment on view monitoring.quality_current is 'Data-quality metrics: one row a w
 create or replace view monitoring.performance_history as
 select m.monitor, m.model_version, m.window_start, m.window_end, m.segment, u.metric, m.family as kind, nullif(u.value, 'NaN') as value,
        nullif(u.ci_low, 'NaN') as ci_low, nullif(u.ci_high, 'NaN') as ci_high, nullif(u.threshold, 'NaN') as threshold,
-       coalesce(u.source, 'default') as threshold_source, u.flagged as degraded, m.n_predictions, u.n as n_labelled,
+       coalesce(u.source, 'default') as threshold_source, u.flagged as degraded, m.n_predictions, coalesce(u.n, m.n[1]) as n_labelled,
        m.n_labelled::double precision / nullif(m.n_predictions, 0) as coverage, coalesce(v.mature, false) as mature, m.as_known_at,
        c.data_version, c.label_batch, c.computed_at, c.run_id, c.code_version, c.config_version, m.superseded_at,
        nullif(u.reference_value, 'NaN') as reference_value, j.policy_version, j.judged_at

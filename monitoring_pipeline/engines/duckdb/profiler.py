@@ -1,4 +1,4 @@
-"""The embedded engine: DuckDB reads, joins and encodes rows; NumPy counts them, batch by batch, in one pass.
+"""Counting a relation: DuckDB reads, joins and encodes rows; NumPy counts them, batch by batch, in one pass.
 
 DuckDB alone could count (``histogram(x, edges)`` is a binary search a value) but takes several times the CPU to do so,
 and returns maps that have to be taken apart for every group; see ``benchmarks/README.md``.
@@ -8,74 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
 
 import numpy as np
 from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
-from monitoring_pipeline.engines.counter import Counted, LayoutCounter, Wanted
-from monitoring_pipeline.engines.engine import Batches, SegmentKeys
+from monitoring_pipeline.engines.counter import Counted, LayoutCounter
+from monitoring_pipeline.engines.engine import Parts, SegmentKeys
+from monitoring_pipeline.engines.merging import in_order
 from monitoring_pipeline.engines.reference import ReferenceReader
 from monitoring_pipeline.engines.statement import NULL_INTEGER, Batch, Coding, Statement
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.profiles.layout import Layout
-from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
-from monitoring_pipeline.windows import LENGTH, Window, WindowSize
-
-OF_ROWS: Wanted = frozenset({"columns"})
-OF_LABELS: Wanted = frozenset({"outcomes", "target"})
 
 
-class DuckDBEngine:
+class Profiler:
     """Profiles relations over one DuckDB connection. Memory: DuckDB's limit, a few batches, and the profiles themselves
     (about 8 bytes a bin, so 8 kB a segment and window with 28 columns of 20 bins)."""
 
     def __init__(self, connection: DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def build_layout(self, relation: Relation, monitor: Monitor) -> Layout:
+    def layout(self, relation: Relation, monitor: Monitor) -> Layout:
         """The layout fixed by all rows of ``relation``; see ``engines.reference`` for how bins are chosen."""
         return ReferenceReader(self._connection, relation, monitor).layout()
 
     def profile(
-        self, relation: Relation, layouts: Mapping[str, Layout], segment_keys: SegmentKeys, window_size: WindowSize
-    ) -> list[Profile]:
-        """One profile per (window, model version, segment incl. ``*``), in one pass over the rows."""
-        counted = self._count(relation, layouts, segment_keys, OF_ROWS)
-        return [_profile(c, layouts, window_size) for c in counted]
-
-    def profile_outcomes(
-        self,
-        relation: Relation,
-        layouts: Mapping[str, Layout],
-        segment_keys: SegmentKeys,
-        batches: Batches,
-        window_size: WindowSize,
-    ) -> list[LabelledProfile]:
-        """One outcome profile per (window, model version, segment incl. ``*``); reads segment columns but no others."""
-        counted = self._count(relation, layouts, segment_keys, OF_LABELS)
-        return [_labelled(c, layouts, batches, window_size) for c in counted]
-
-    def profile_both(
-        self,
-        relation: Relation,
-        layouts: Mapping[str, Layout],
-        segment_keys: SegmentKeys,
-        batches: Batches,
-        window_size: WindowSize,
-    ) -> tuple[list[Profile], list[LabelledProfile]]:
-        """``profile`` and ``profile_outcomes`` in one pass."""
-        counted = self._count(relation, layouts, segment_keys, OF_ROWS | OF_LABELS)
-        return [_profile(c, layouts, window_size) for c in counted], [
-            _labelled(c, layouts, batches, window_size) for c in counted
-        ]
-
-    def _count(
-        self, relation: Relation, layouts: Mapping[str, Layout], segment_keys: SegmentKeys, wanted: Wanted
+        self, relation: Relation, layouts: Mapping[str, Layout], segment_keys: SegmentKeys, parts: Parts
     ) -> list[Counted]:
+        """As ``Engine.profile``. Raises ``duckdb.Error`` as it comes."""
         statement = Statement(relation)
         window, version = statement.window(), statement.code("__version", tuple(layouts))
         sharing: dict[str, list[str]] = {}
@@ -83,15 +46,14 @@ class DuckDBEngine:
             sharing.setdefault(layout.layout_id, []).append(name)
         keys = tuple(dict.fromkeys(tuple(k) for k in segment_keys))
         counters = [
-            (LayoutCounter(statement, layouts[names[0]], tuple(names), keys, wanted), _positions(names, tuple(layouts)))
+            (LayoutCounter(statement, layouts[names[0]], tuple(names), keys, parts), _positions(names, tuple(layouts)))
             for names in sharing.values()
         ]
         with closing(statement.batches(self._connection)) as batches:
             unknown = not all(_count_batch(batch, window, version, counters) for batch in batches)
         if unknown:
             raise WindowError(self._unknown_versions(relation, layouts))
-        found = [c for counter, _ in counters for c in counter.counted()]
-        return sorted(found, key=lambda c: (c.window, c.version, c.segment != EVERYTHING, c.segment))
+        return in_order(c for counter, _ in counters for c in counter.counted())
 
     def _unknown_versions(self, relation: Relation, layouts: Mapping[str, Layout]) -> str:
         # Asked again only to name them: the counting pass knows codes alone.
@@ -126,19 +88,3 @@ def _count_batch(
             rows = np.flatnonzero(mine >= 0)
             counter.add(batch.take(rows), windows[rows], mine[rows])
     return True
-
-
-def _window(start: datetime, size: WindowSize) -> Window:
-    return Window(start, start + LENGTH[size])
-
-
-def _profile(c: Counted, layouts: Mapping[str, Layout], size: WindowSize) -> Profile:
-    layout_id = layouts[c.version].layout_id
-    return Profile(_window(c.window, size), c.version, c.segment, layout_id, c.n_rows, c.parts["columns"])
-
-
-def _labelled(c: Counted, layouts: Mapping[str, Layout], batches: Batches, size: WindowSize) -> LabelledProfile:
-    batch = batches if isinstance(batches, int) else batches.get(c.window, 0)
-    layout_id = layouts[c.version].layout_id
-    outcome, target = c.parts["outcomes"], c.parts.get("target")
-    return LabelledProfile(_window(c.window, size), c.version, c.segment, layout_id, batch, outcome, target)

@@ -29,7 +29,7 @@ from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
 log = logging.getLogger(__name__)
 
-PARTS = frozenset({"outcomes", "target"})
+PARTS = frozenset(profile_store.OF_LABELS)
 
 
 def take_in_labels(stages: StageContext) -> LabelBatch | None:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 ROWS_A_PASS = 2_000_000
 WINDOWS_A_PASS = 96
-PARTS = frozenset({"columns"})
+PARTS = frozenset(profile_store.OF_ROWS)
 
 
 def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from monitoring_pipeline.profiles.parts.bins import LABELLED_BINS, PREDICTION_BINS
 from monitoring_pipeline.profiles.parts.columns import COLUMNS, TARGET
+from monitoring_pipeline.profiles.parts.comoments import COMOMENTS
 from monitoring_pipeline.profiles.parts.outcomes import OUTCOMES
 from monitoring_pipeline.profiles.parts.part import Part
 
-PARTS: dict[str, Part[Any]] = {part.name: part for part in (COLUMNS, TARGET, OUTCOMES)}
+_ALL: tuple[Part[Any], ...] = (COLUMNS, TARGET, OUTCOMES, PREDICTION_BINS, LABELLED_BINS, COMOMENTS)
+PARTS: dict[str, Part[Any]] = {part.name: part for part in _ALL}
 
 __all__ = ["PARTS", "Part"]

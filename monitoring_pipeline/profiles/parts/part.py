@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Part(Generic[T]):
         return self.unflatten(layout, format_number, counts, sums)
 
 
-def take(flat: NDArray[np.generic], *shapes: tuple[int, ...]) -> list[NDArray[np.generic]]:
+def take(flat: NDArray[Any], *shapes: tuple[int, ...]) -> list[NDArray[Any]]:
     """Consecutive arrays of these shapes out of ``flat``, row by row. ValueError when it is too short or too long."""
     found, at = [], 0
     for shape in shapes:

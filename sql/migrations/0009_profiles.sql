@@ -22,8 +22,6 @@ begin
       if to_regclass(format('monitoring.%I', child)) is null then
         execute format('create table monitoring.%I partition of monitoring.%I for values from (%L) to (%L)', child, parent,
                        month, (month at time zone 'UTC' + interval '1 month') at time zone 'UTC');
-        -- Arrays of counts compress well, but Postgres compresses only rows larger than this (2 kB by itself).
-        execute format('alter table monitoring.%I set (toast_tuple_target = 256)', child);
         made := made + 1;
       end if;
     end if;
@@ -57,9 +55,6 @@ create table monitoring.profile (
   check (window_start < window_end),
   check (n_labelled <= n_rows)
 ) partition by range (window_start);
--- Compressed in the row; out of line only what does not fit a page.
-alter table monitoring.profile alter column counts set storage main;
-alter table monitoring.profile alter column sums set storage main;
 comment on table monitoring.profile is
   'Mergeable summaries: for SQL use the views column_profile_current and reference_profile_current. They add up over windows and segments.';
 comment on column monitoring.profile.scope is 'window: a window of the prediction log; reference: a whole reference; block: a time slice of a reference.';

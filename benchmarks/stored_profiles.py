@@ -69,8 +69,8 @@ def _fill(warehouse: Warehouse, home: Path, days: int) -> tuple[Reference, Windo
         profile_store.save_reference(conn, reference, "1", None)
         for i in range(days):
             window = Window(FIRST + timedelta(days=i), FIRST + timedelta(days=i + 1))
-            profile_store.save_profiles(conn, MONITOR.name, window, [replace(profile, window=window)], "1", None)
-            profile_store.save_labelled(conn, MONITOR.name, window, [replace(labelled, window=window)], "1", None)
+            profile_store.save_profiles(conn, MONITOR.name, window, [replace(profile, window=window)])
+            profile_store.save_labelled(conn, MONITOR.name, window, [replace(labelled, window=window)])
     return reference, Window(FIRST, FIRST + timedelta(days=days))
 
 

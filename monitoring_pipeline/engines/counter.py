@@ -17,6 +17,7 @@ from monitoring_pipeline.engines.grouping import Groups, GroupTable
 from monitoring_pipeline.engines.outcomes import OutcomeTotals, outcome_reader
 from monitoring_pipeline.engines.segments import SegmentColumn, finest, segment_columns
 from monitoring_pipeline.engines.statement import Batch, Statement
+from monitoring_pipeline.engines.whole import WholeCounter
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
 from monitoring_pipeline.profiles.profile import segment_label
 
@@ -27,7 +28,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Counted:
     """What was counted of one window, model version and segment: the value of each part that was asked for.
 
-    A part the layout has no columns for (``target`` without an outcome) is absent.
+    A part the layout has no columns for (``target`` without an outcome) is absent, and so are, in segments, the parts
+    that are kept for ``*`` alone.
     """
 
     window: datetime
@@ -114,6 +116,7 @@ class LayoutCounter:
         }
         target = [c for c in layout.columns if c.role == "target"]
         self._target = reader_of(target[0], "__outcome", statement) if target and "target" in wanted else None
+        self._whole = WholeCounter(statement, layout, len(versions), wanted, lambda c: relation_column(layout, c))
         self._outcome = outcome_reader(layout.outcome, statement) if "outcomes" in wanted else None
 
     def add(self, batch: Batch, windows: NDArray[np.int64], versions: NDArray[np.integer]) -> None:
@@ -130,6 +133,7 @@ class LayoutCounter:
             for grouping, groups in located:
                 grouping.columns.add(j, groups.ids, values.block(groups))
         self._add_outcomes(batch, located)
+        self._whole.add(batch, windows, versions)
 
     def _add_outcomes(self, batch: Batch, located: list[tuple[_Grouping, Groups]]) -> None:
         if self._outcome is not None:
@@ -174,13 +178,15 @@ class LayoutCounter:
             values["outcomes"] = outcomes.profiles(n)
         if self._target:
             values["target"] = [t[0] for t in target.profiles(n)]
+        whole = {} if key else self._whole.values()
+        place = {version: i for i, version in enumerate(self._versions)}
         return [
             Counted(
                 EPOCH + timedelta(microseconds=window),
                 version,
                 segment,
                 n_rows[i],
-                {k: v[i] for k, v in values.items()},
+                {k: v[i] for k, v in values.items()} | whole.get((window, place[version]), {}),
             )
             for i, (window, version, segment) in enumerate(distinct)
         ]

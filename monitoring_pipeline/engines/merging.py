@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from monitoring_pipeline.engines.counter import Counted
-from monitoring_pipeline.profiles.column import merge_columns
 from monitoring_pipeline.profiles.layout import Layout
+from monitoring_pipeline.profiles.parts import PARTS
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.windows import LENGTH, Window, WindowSize
 
@@ -20,16 +21,7 @@ def in_order(counted: Iterable[Counted]) -> list[Counted]:
 def merged(same: Sequence[Counted]) -> Counted:
     """One, of counts of different rows of one window, model version and segment by one layout."""
     first = same[0]
-    parts = dict(first.parts)
-    if "columns" in parts:
-        parts["columns"] = tuple(merge_columns(c) for c in zip(*(one.parts["columns"] for one in same), strict=True))
-    if "target" in parts:
-        parts["target"] = merge_columns([one.parts["target"] for one in same])
-    if "outcomes" in parts:
-        total = first.parts["outcomes"]
-        for one in same[1:]:
-            total = total.merge(one.parts["outcomes"])
-        parts["outcomes"] = total
+    parts = {name: PARTS[name].merge([one.parts[name] for one in same]) for name in first.parts}
     return Counted(first.window, first.version, first.segment, sum(one.n_rows for one in same), parts)
 
 
@@ -42,23 +34,30 @@ def merged_by_key(counted: Iterable[Counted]) -> list[Counted]:
 
 
 def profiles_of(counted: Iterable[Counted], layouts: Mapping[str, Layout], size: WindowSize) -> list[Profile]:
-    """The part ``columns`` as profiles of windows."""
-    return [
-        Profile(_window(c, size), c.version, c.segment, layouts[c.version].layout_id, c.n_rows, c.parts["columns"])
-        for c in counted
-    ]
+    """The parts over all rows as profiles of windows."""
+    found = []
+    for c in counted:
+        of = (_window(c, size), c.version, c.segment, layouts[c.version].layout_id, c.n_rows)
+        found.append(Profile(*of, c.parts["columns"], _others(c, of_labels=False)))
+    return found
 
 
 def labelled_of(
     counted: Iterable[Counted], layouts: Mapping[str, Layout], batches: int | Mapping[datetime, int], size: WindowSize
 ) -> list[LabelledProfile]:
-    """The parts ``outcomes`` and ``target``; ``batches``: the label batch, or that of each window's start."""
+    """The parts over labelled rows; ``batches``: the label batch, or that of each window's start."""
     found = []
     for c in counted:
         batch = batches if isinstance(batches, int) else batches.get(c.window, 0)
         of = (_window(c, size), c.version, c.segment, layouts[c.version].layout_id, batch)
-        found.append(LabelledProfile(*of, c.parts["outcomes"], c.parts.get("target")))
+        found.append(LabelledProfile(*of, c.parts["outcomes"], c.parts.get("target"), _others(c, of_labels=True)))
     return found
+
+
+def _others(counted: Counted, of_labels: bool) -> dict[str, Any]:
+    """The parts that have no field of their own in a profile."""
+    named = ("columns", "outcomes", "target")
+    return {n: v for n, v in counted.parts.items() if n not in named and PARTS[n].of_labels == of_labels}
 
 
 def _window(counted: Counted, size: WindowSize) -> Window:

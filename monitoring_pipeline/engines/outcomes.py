@@ -168,8 +168,8 @@ class ClassificationReader:
         labelled = np.flatnonzero(outcome)
         k = len(self._layout.classes)
         truth, guess = outcome[labelled], predicted[labelled]
-        # Codes 1 … K are classes, K + 1 is unknown; a missing prediction (0) counts as unknown.
-        confusion = (truth.astype(np.intp) - 1) * (k + 1) + np.where(guess == 0, k, guess - 1)
+        # Codes 1 … K are classes, K + 1 is unknown, 0 a missing prediction.
+        confusion = (truth.astype(np.intp) - 1) * (k + 2) + np.where(guess == 0, k + 1, guess - 1)
         scores = [batch.numbers(position) for position in self._scores]
         scored, losses = self._losses(scores, outcome)
         by_class = [_ClassScores(s, code, outcome, self._bins) for s, code in zip(scores, self._codes, strict=True)]
@@ -177,7 +177,7 @@ class ClassificationReader:
             heads = _heads(groups, batch.n_rows, outcome != 0, scored)
             parts = [c.by_group(groups) for c in by_class]
             counts = [heads, *(p[0] for p in parts), *(p[1] for p in parts), *(p[2] for p in parts)]
-            counts.append(_Sums(groups, labelled).by_bin(confusion, (k + 1) ** 2))
+            counts.append(_Sums(groups, labelled).by_bin(confusion, (k + 1) * (k + 2)))
             sums = [*(p[3] for p in parts), *(p[4] for p in parts), _Sums(groups, np.flatnonzero(scored)).of(*losses)]
             totals.add(groups.ids, counts, sums)
 

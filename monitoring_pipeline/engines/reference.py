@@ -18,6 +18,7 @@ SORTED_BYTES = 64 * 2**20  # numerical columns are fetched together as long as t
 SCORE_QUANTILES = 100
 ERROR_QUANTILES = 100
 BINARY_GRID = tuple(i / 100 for i in range(1, 100))
+MAX_SCALED = 200  # features that are compared pair by pair; the others are left out
 MULTICLASS_GRID = tuple(i / 50 for i in range(1, 50))
 
 
@@ -43,11 +44,19 @@ def bin_edges(ordered: NDArray[np.float64], bins: int) -> tuple[float, ...]:
     return tuple(float(e) + 0.0 for e in edges)  # + 0.0 turns -0.0 into 0.0
 
 
+def scale_of(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Mean and standard deviation of finite values; None without a spread, or when they overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, sd = (float(values.mean()), float(values.std())) if len(values) else (0.0, 0.0)
+    return (mean, sd) if np.isfinite(mean) and LEAST_NORMAL < sd < np.inf else None
+
+
 class ReferenceReader:
     """Reads a reference. Exact: values are sorted, categories counted; a few columns at a time are in memory."""
 
     def __init__(self, connection: DuckDBPyConnection, relation: Relation, monitor: Monitor) -> None:
         self._connection, self._relation, self._monitor = connection, relation, monitor
+        self._scales: dict[str, tuple[float, float]] = {}
 
     def layout(self) -> Layout:
         s, task = self._monitor.schema_, self._monitor.task
@@ -71,7 +80,8 @@ class ReferenceReader:
             else:
                 categories = BOOLEANS if role == "feature" and column in s.boolean else self._categories(column)
                 columns.append(ColumnLayout(name, _role(role), "categorical", categories=categories))
-        return Layout(tuple(columns), self._outcome())
+        scales = [(c, *self._scales[c]) for c in s.features if c in self._scales and is_numerical(c, "feature")]
+        return Layout(tuple(columns), self._outcome(), tuple(scales[:MAX_SCALED]))
 
     def _scores(self) -> list[tuple[str, str]]:
         """(name in the log, name in the relation) of each score."""
@@ -106,6 +116,8 @@ class ReferenceReader:
             some = distinct[start : start + at_once]
             for column, ordered in zip(some, self._finite([self._double(c) for c in some]), strict=True):
                 edges[column] = bin_edges(ordered, self._monitor.bins)
+                if (scale := scale_of(ordered)) is not None:
+                    self._scales[column] = scale
         return edges
 
     def _double(self, column: str) -> str:

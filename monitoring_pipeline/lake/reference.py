@@ -14,7 +14,9 @@ from monitoring_pipeline.lake.sources.files import list_files
 from monitoring_pipeline.lake.views import reference_relation
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.windows import WindowSize
 
+MAX_SLICES = 1000  # of the newest rows; counting them takes memory for each, and more teach nothing new
 # What of a declaration decides which bins and categories a reference fixes.
 _FIXES_BINS = ("task", "schema", "reference", "segments", "bins", "max_categories")
 
@@ -27,6 +29,17 @@ class ReferenceRows:
 
     by_version: Mapping[str, Relation]
     source_version: str
+
+
+def in_slices(relation: Relation, size: WindowSize) -> Relation:
+    """The rows of a reference with ``__window`` the time slice of this length each lies in; rows without a time, and
+    those older than the newest ``MAX_SLICES``, keep the constant window of the reference."""
+    newest = f"(SELECT max(__time) FROM ({relation.sql}))"  # noqa: S608
+    sliced = (
+        f"CASE WHEN __time > {newest} - INTERVAL {MAX_SLICES} {size}"
+        f" THEN date_trunc('{size}', __time) ELSE __window END AS __window"
+    )
+    return Relation(f"SELECT * REPLACE ({sliced}) FROM ({relation.sql})", relation.columns, relation.protocols)  # noqa: S608
 
 
 def source_version(monitor: Monitor) -> str:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 Role = Literal["feature", "prediction", "score", "target"]
+FORMATS = (1, 2)
 Kind = Literal["numerical", "categorical"]
 
 
@@ -54,10 +55,19 @@ class OutcomeLayout:
 
 @dataclass(frozen=True)
 class Layout:
-    """Everything a reference fixes. ``layout_id`` names its content: equal layouts, equal ids."""
+    """Everything a reference fixes. ``layout_id`` names its content: equal layouts, equal ids.
+
+    ``scales``: (name, mean, standard deviation) of numerical features in the reference, by which they are standardized.
+    """
 
     columns: tuple[ColumnLayout, ...]
     outcome: OutcomeLayout
+    scales: tuple[tuple[str, float, float], ...] = ()
+
+    @property
+    def format(self) -> int:
+        """Number of the JSON format that holds all of this layout; 1 knew no scales and is written as it was."""
+        return 2 if self.scales else 1
 
     @cached_property
     def layout_id(self) -> str:
@@ -70,11 +80,21 @@ class Layout:
         raise KeyError(name)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON values with the format's number, which format 1 does not have: its ``layout_id`` stays."""
+        found = asdict(self)
+        if self.format == 1:
+            del found["scales"]
+            return found
+        return found | {"format": self.format}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Layout:
-        """Inverse of ``to_json``, also of what a JSON store made of it: jsonb hands 1e16 back as an integer."""
+        """Inverse of ``to_json``, also of what a JSON store made of it: jsonb hands 1e16 back as an integer.
+
+        Raises ValueError for a format that is newer than this version.
+        """
+        if value.get("format", 1) not in FORMATS:
+            raise ValueError(f"layout of format {value['format']}; this version reads {FORMATS}: upgrade")
         columns = tuple(
             ColumnLayout(c["name"], c["role"], c["kind"], _floats(c["edges"]), tuple(c["categories"]))
             for c in value["columns"]
@@ -88,7 +108,8 @@ class Layout:
             _floats(o["error_edges"]),
             float(o["centre"]),
         )
-        return cls(columns, outcome)
+        scales = tuple((name, float(mean), float(sd)) for name, mean, sd in value.get("scales", ()))
+        return cls(columns, outcome, scales)
 
 
 def _floats(numbers: Iterable[float]) -> tuple[float, ...]:

@@ -23,8 +23,8 @@ class OutcomeProfile:
       ``score_counts``    (C, B) all rows by score bin, ``score_sums`` (C, B) the sum of their scores
       ``labelled_counts`` (C, B) labelled rows, ``positive_counts`` (C, B) those whose outcome is the class,
       ``labelled_sums``   (C, B) sum of the labelled rows' scores
-      ``confusion``       (K+1, K+1) labelled rows by (outcome, prediction); the last row and column are classes unknown
-                          to the layout, or a missing prediction
+      ``confusion``       (K+1, K+2) labelled rows by (outcome, prediction): the last row is an outcome the layout
+                          lacks, the last two columns a predicted class it lacks (other) and none at all (missing)
       ``sums``            ``CLASSIFICATION_SUMS`` over labelled rows with scores: the squared error sum_k (p_k - y_k)^2
                           (binary: (p - y)^2 of the positive class alone), its square, -ln p(outcome) with p clipped to
                           [1e-15, 1 - 1e-15], its square; ``n_scored`` is their number
@@ -59,7 +59,7 @@ class OutcomeProfile:
             layout, 0, 0, 0, 0,
             np.zeros(shape, np.int64), np.zeros(shape),
             np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape),
-            np.zeros((k, k), np.int64),
+            np.zeros((k, k + 1 if k else 0), np.int64),
             np.zeros(len(layout.error_edges) + 1 if regression else 0, np.int64),
             np.zeros(len(REGRESSION_SUMS if regression else CLASSIFICATION_SUMS)),
         )  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from monitoring_pipeline.profiles.column import ColumnProfile, merge_columns
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
+from monitoring_pipeline.profiles.parts import PARTS
 from monitoring_pipeline.windows import Window
 
 EVERYTHING = "*"
@@ -21,7 +22,10 @@ def segment_label(columns: tuple[str, ...], values: tuple[str | None, ...]) -> s
 
 @dataclass(frozen=True)
 class Profile:
-    """The mergeable summary of a (model version, window, segment). ``columns`` is in the layout's order."""
+    """The mergeable summary of a (model version, window, segment). ``columns`` is in the layout's order.
+
+    ``parts``: the other parts that were counted over all rows, by name.
+    """
 
     window: Window
     model_version: str
@@ -29,6 +33,7 @@ class Profile:
     layout_id: str
     n_rows: int
     columns: tuple[ColumnProfile, ...]
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, name: str, role: str | None = None) -> ColumnProfile:
         for column in self.columns:
@@ -39,7 +44,10 @@ class Profile:
 
 @dataclass(frozen=True)
 class LabelledProfile:
-    """The outcome profile of a (model version, window, segment), as known at label batch ``batch`` (0: before any)."""
+    """The outcome profile of a (model version, window, segment), as known at label batch ``batch`` (0: before any).
+
+    ``parts``: the other parts that were counted over labelled rows, by name.
+    """
 
     window: Window
     model_version: str
@@ -48,6 +56,7 @@ class LabelledProfile:
     batch: int
     outcome: OutcomeProfile
     target: ColumnProfile | None = None
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def merge_profiles(profiles: Iterable[Profile]) -> Profile:
@@ -56,7 +65,9 @@ def merge_profiles(profiles: Iterable[Profile]) -> Profile:
     first = _alike(found)
     columns = tuple(merge_columns(same) for same in zip(*(p.columns for p in found), strict=True))
     n_rows = sum(p.n_rows for p in found)
-    return Profile(_hull(found), first.model_version, first.segment, first.layout_id, n_rows, columns)
+    return Profile(
+        _hull(found), first.model_version, first.segment, first.layout_id, n_rows, columns, _merged_parts(found)
+    )
 
 
 def merge_labelled(profiles: Iterable[LabelledProfile]) -> LabelledProfile:
@@ -67,7 +78,8 @@ def merge_labelled(profiles: Iterable[LabelledProfile]) -> LabelledProfile:
     targets = [p.target for p in found if p.target is not None]
     target = merge_columns(targets) if len(targets) == len(found) else None
     batch = max(p.batch for p in found)
-    return LabelledProfile(_hull(found), first.model_version, first.segment, first.layout_id, batch, outcome, target)
+    key = (_hull(found), first.model_version, first.segment, first.layout_id)
+    return LabelledProfile(*key, batch, outcome, target, _merged_parts(found))
 
 
 P = TypeVar("P", Profile, LabelledProfile)
@@ -80,6 +92,12 @@ def _alike(profiles: Sequence[P]) -> P:
     if len({(p.layout_id, p.model_version, p.segment) for p in profiles}) > 1:
         raise ValueError("only profiles of one model version, segment and layout add up")
     return profiles[0]
+
+
+def _merged_parts(profiles: Sequence[P]) -> dict[str, Any]:
+    """The parts that every one of them has: what one lacks, the whole cannot have."""
+    shared = [name for name in profiles[0].parts if all(name in p.parts for p in profiles)]
+    return {name: PARTS[name].merge([p.parts[name] for p in profiles]) for name in shared}
 
 
 def _hull(profiles: Sequence[P]) -> Window:

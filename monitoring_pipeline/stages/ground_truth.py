@@ -29,7 +29,7 @@ from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
 log = logging.getLogger(__name__)
 
-PARTS = frozenset({"outcomes", "target"})
+PARTS = frozenset(profile_store.OF_LABELS)
 
 
 def take_in_labels(stages: StageContext) -> LabelBatch | None:
@@ -199,7 +199,7 @@ def _save(stages: StageContext, one: IngestedWindow, profiles: Sequence[Labelled
 
     def write(conn: Connection) -> None:
         ledger.lock_window(conn, stages.monitor.name, one.window)
-        profile_store.save_labelled(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
+        profile_store.save_labelled(conn, stages.monitor.name, one.window, profiles)
         layouts = sorted({(p.model_version, p.layout_id) for p in profiles})
         version = output_version(one.data_version, batch, layouts, stages.monitor.segment_keys)
         _complete(stages, conn, one, shelf, version)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 ROWS_A_PASS = 2_000_000
 WINDOWS_A_PASS = 96
-PARTS = frozenset({"columns"})
+PARTS = frozenset(profile_store.OF_ROWS)
 
 
 def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
@@ -140,7 +140,7 @@ def _save(
 ) -> Facts:
     def write(conn: Connection) -> None:
         ledger.lock_window(conn, stages.monitor.name, one.window)
-        profile_store.save_profiles(conn, stages.monitor.name, one.window, profiles, one.data_version, stages.run_id)
+        profile_store.save_profiles(conn, stages.monitor.name, one.window, profiles)
         made, layouts = stages.provenance(one.data_version), sorted({(p.model_version, p.layout_id) for p in profiles})
         version = output_version(one.data_version, layouts, stages.monitor.segment_keys)
         complete(stages, conn, "profile", one.window, made, _inputs(stages, one, references), version)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from monitoring_pipeline.engines.counter import EPOCH
 from monitoring_pipeline.engines.duckdb import DuckDBEngine
-from monitoring_pipeline.engines.merging import labelled_of, profiles_of
+from monitoring_pipeline.engines.merging import labelled_of, merged_by_key, profiles_of
 from monitoring_pipeline.errors import SourceError
-from monitoring_pipeline.lake.reference import reference_rows, source_version
+from monitoring_pipeline.lake.reference import in_slices, reference_rows, source_version
 from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.lake.scan import Scan
 from monitoring_pipeline.profiles.document import Reference
@@ -18,7 +19,8 @@ from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.warehouse import profile_store, reference_store
 
-PARTS = frozenset({"columns", "outcomes", "target"})
+PARTS = frozenset({*profile_store.OF_ROWS, *profile_store.OF_LABELS})
+LEAST_ROWS = 20  # a block, or a segment of one, with fewer rows says nothing of how windows vary
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,14 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
 def _profile_version(stages: StageContext, version: str, relation: Relation, source: str) -> Reference:
     monitor = stages.monitor
     # Always in this process: a reference is bounded, and its bins need its values sorted.
-    engine, scan = DuckDBEngine(stages.settings), Scan(monitor, reference=relation)
-    layout = engine.layout(scan)
-    counted = engine.profile(scan, {version: layout}, monitor.segment_keys, PARTS)
-    profiles = profiles_of(counted, {version: layout}, monitor.window)
-    labelled = labelled_of(counted, {version: layout}, 0, monitor.window)
+    engine = DuckDBEngine(stages.settings)
+    layouts = {version: engine.layout(Scan(monitor, reference=relation))}
+    layout, sliced = layouts[version], Scan(monitor, reference=in_slices(relation, monitor.window))
+    slices = engine.profile(sliced, layouts, monitor.segment_keys, PARTS)
+    counted = merged_by_key(replace(one, window=EPOCH) for one in slices)
+    profiles = profiles_of(counted, layouts, monitor.window)
+    labelled = labelled_of(counted, layouts, 0, monitor.window)
+    blocks = [one for one in slices if one.window != EPOCH and one.n_rows >= LEAST_ROWS]
     whole = next((p for p in profiles if p.segment == EVERYTHING), None)
     if whole is None:
         raise SourceError(f"{monitor.name}: the reference of model version {version!r} holds no row")
@@ -71,6 +76,8 @@ def _profile_version(stages: StageContext, version: str, relation: Relation, sou
     def save(conn: Connection) -> None:
         profile_store.save_reference(conn, made, source, stages.run_id)
         reference_store.save_segments(conn, made, profiles, labelled)
+        in_blocks = profiles_of(blocks, layouts, monitor.window), labelled_of(blocks, layouts, 0, monitor.window)
+        reference_store.save_blocks(conn, made, *in_blocks)
 
     stages.warehouse.run(save)
     return made

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from monitoring_pipeline.windows import Window
 
-PARTITIONED = ("measurement", "verdict")
+PARTITIONED = ("profile", "measurement", "verdict")
 ENSURE = text("select monitoring.ensure_months(:parent, cast(:starts as timestamptz[]))")
 
 _known: WeakKeyDictionary[Engine, set[tuple[int, int]]] = WeakKeyDictionary()

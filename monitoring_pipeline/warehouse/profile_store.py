@@ -1,11 +1,6 @@
-"""References, profiles and labelled profiles, flattened to two arrays each.
+"""The one store of profiles: windows, references and reference blocks, a row for each segment and part.
 
-``counts`` (bigint): column by column in the layout's order, the target left out: n, n_missing, n_nan, n_inf, n_zero,
-bins.
-``sums`` (float8): column by column minimum, maximum, mean, m2. Where each column begins stands in ``layout_column``.
-Labelled ``counts``: n_predictions, n_labelled, n_scored, n_nonzero, score_counts, labelled_counts, positive_counts,
-confusion, error_counts, each row by row; labelled ``sums``: score_sums, labelled_sums, sums. The target's column has
-arrays of its own.
+What the two arrays of a row mean is the part's own affair (``profiles.parts``).
 Arrays travel as text: Postgres writes floats so that they read back exactly.
 """
 
@@ -13,21 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, RowMapping, text
 
 from monitoring_pipeline.profiles.column import MOMENTS, SCALARS, ColumnProfile
 from monitoring_pipeline.profiles.document import Reference
-from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
-from monitoring_pipeline.profiles.outcome import OutcomeProfile
+from monitoring_pipeline.profiles.layout import Layout
+from monitoring_pipeline.profiles.parts import PARTS
+from monitoring_pipeline.profiles.parts.columns import profiled_columns
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
-from monitoring_pipeline.warehouse.copying import array_literal, copy_rows, parse_counts, parse_sums
+from monitoring_pipeline.warehouse.copying import copy_rows, parse_counts, parse_sums
 from monitoring_pipeline.warehouse.model_versions import know_version
+from monitoring_pipeline.warehouse.partitions import ensure_months
 from monitoring_pipeline.windows import Window
+
+Scope = Literal["window", "reference", "block"]
 
 KEEP_LAYOUT = text("""
 insert into monitoring.layout (layout_id, layout) values (:layout_id, cast(:layout as jsonb))
@@ -42,20 +40,28 @@ values (:layout_id, :position, :column_name, :role, :kind, cast(:edges as float8
 LOAD_LAYOUT = text("select layout from monitoring.layout where layout_id = :layout_id")
 SAVE_REFERENCE = text("""
 insert into monitoring.reference_profile as r (monitor, model_version, window_start, window_end, layout_id, n_rows,
-  counts, sums, source_version, run_id)
-values (:monitor, :model_version, :window_start, :window_end, :layout_id, :n_rows, cast(:counts as bigint[]),
-  cast(:sums as float8[]), :source_version, :run_id)
+  source_version, run_id)
+values (:monitor, :model_version, :window_start, :window_end, :layout_id, :n_rows, :source_version, :run_id)
 on conflict (monitor, model_version) do update set
   window_start = excluded.window_start, window_end = excluded.window_end,
-  layout_id = excluded.layout_id, n_rows = excluded.n_rows, counts = excluded.counts, sums = excluded.sums,
+  layout_id = excluded.layout_id, n_rows = excluded.n_rows,
   source_version = excluded.source_version, run_id = excluded.run_id, computed_at = clock_timestamp()
-where (r.source_version, r.layout_id, r.counts, r.window_start, r.window_end) is distinct from
-  (excluded.source_version, excluded.layout_id, excluded.counts, excluded.window_start, excluded.window_end)
+where (r.source_version, r.layout_id, r.n_rows, r.window_start, r.window_end) is distinct from
+  (excluded.source_version, excluded.layout_id, excluded.n_rows, excluded.window_start, excluded.window_end)
 """)
-REFERENCES = text("""
-select model_version, window_start, window_end, layout_id, n_rows, cast(counts as text) as counts,
-       cast(sums as text) as sums
-from monitoring.reference_profile where monitor = :monitor order by model_version
+FORGET_REFERENCE = text("""
+delete from monitoring.profile
+where monitor = :monitor and model_version = :model_version and scope in ('reference', 'block')
+""")
+LOAD_REFERENCES = text("""
+select p.model_version, p.window_start, p.window_end, p.segment, p.part, p.format, p.layout_id, p.n_rows, p.label_batch,
+       cast(p.counts as text) as counts, cast(p.sums as text) as sums
+from monitoring.reference_profile r
+join monitoring.profile p
+  on p.monitor = r.monitor and p.window_start = r.window_start and p.window_end = r.window_end and p.scope = 'reference'
+ and p.model_version = r.model_version
+where r.monitor = :monitor and (:segment is null or p.segment = :segment) and p.part = any(:parts)
+order by p.model_version, p.segment, p.part
 """)
 REFERENCE_SOURCES = text(
     "select model_version, source_version from monitoring.reference_profile where monitor = :monitor"
@@ -64,67 +70,41 @@ REFERENCE_VERSIONS = text("""
 select model_version, source_version || '.' || layout_id as version from monitoring.reference_profile
 where monitor = :monitor
 """)
-FORGET_PROFILES = text(
-    "delete from monitoring.profile where monitor = :monitor and window_start = :start and window_end = :end"
-)
-FORGET_LABELLED = text(
-    "delete from monitoring.labelled_profile where monitor = :monitor and window_start = :start and window_end = :end"
-)
-CHOSEN = """
-where monitor = :monitor
+FORGET_WINDOW = text("""
+delete from monitoring.profile
+where monitor = :monitor and window_start = :start and window_end = :end and scope = 'window' and part = any(:parts)
+""")
+LOAD_WINDOWS = text("""
+select window_start, window_end, model_version, segment, part, format, layout_id, n_rows, label_batch,
+       cast(counts as text) as counts, cast(sums as text) as sums
+from monitoring.profile
+where monitor = :monitor and scope = :scope and part = any(:parts)
   and (:segment is null or segment = :segment) and (:model_version is null or model_version = :model_version)
   and (cast(:starts as timestamptz[]) is null
        or (window_start, window_end) in
           (select * from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[]))))
-  and window_start >= :span_start and window_end <= :span_end
-order by window_start, window_end, model_version, segment
-"""
-LOAD_PROFILES = text(
-    """
-select window_start, window_end, model_version, segment, layout_id, n_rows, cast(counts as text) as counts,
-       cast(sums as text) as sums
-from monitoring.profile
-"""
-    + CHOSEN
+  and window_start >= :span_start and window_end <= :span_end and window_start <= :span_end
+order by window_start, window_end, model_version, segment, part
+""")
+ROW = (
+    *("monitor", "scope", "window_start", "window_end", "model_version", "segment", "part", "format", "layout_id"),
+    *("n_rows", "n_labelled", "label_batch", "counts", "sums"),
 )
-LOAD_LABELLED = text(
-    """
-select window_start, window_end, model_version, segment, layout_id, label_batch, cast(counts as text) as counts,
-       cast(sums as text) as sums, cast(target_counts as text) as target_counts,
-       cast(target_sums as text) as target_sums
-from monitoring.labelled_profile
-"""
-    + CHOSEN
-)
-LOAD_TARGETS = text(
-    """
-select window_start, window_end, model_version, segment, layout_id, cast(target_counts as text) as target_counts,
-       cast(target_sums as text) as target_sums
-from monitoring.labelled_profile
-"""
-    + CHOSEN
-)
-PROFILE_COLUMNS = (
-    *("monitor", "model_version", "window_start", "window_end", "segment", "layout_id", "n_rows", "counts", "sums"),
-    *("data_version", "run_id"),
-)
-LABELLED_COLUMNS = (
-    *("monitor", "model_version", "window_start", "window_end", "segment", "layout_id", "label_batch", "n_predictions"),
-    *("n_labelled", "counts", "sums", "target_counts", "target_sums", "data_version", "run_id"),
-)
-OUTCOME_SCALARS = ("n_predictions", "n_labelled", "n_scored", "n_nonzero")
-OUTCOME_COUNTS = ("score_counts", "labelled_counts", "positive_counts", "confusion", "error_counts")
-OUTCOME_SUMS = ("score_sums", "labelled_sums", "sums")
+OF_ROWS = tuple(part.name for part in PARTS.values() if not part.of_labels)
+OF_LABELS = tuple(part.name for part in PARTS.values() if part.of_labels)
+EVER = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 # -- references --------------------------------------------------------------------------------------------------------
 
 
 def save_reference(conn: Connection, reference: Reference, source_version: str, run_id: str | None) -> None:
-    """Keep the reference of a model version and its layout; the same once more changes nothing."""
+    """Keep the reference of a model version, its layout and the profile of all its rows.
+
+    The same once more changes nothing. Replaces the segments and blocks of the reference, which are saved afterwards.
+    """
     know_version(conn, reference.monitor, reference.model_version)
     save_layout(conn, reference.layout)
     profile = reference.profile
-    counts, sums = flatten(profile.columns)
     conn.execute(
         SAVE_REFERENCE,
         {
@@ -134,24 +114,21 @@ def save_reference(conn: Connection, reference: Reference, source_version: str, 
             "window_end": profile.window.end,
             "layout_id": reference.layout.layout_id,
             "n_rows": profile.n_rows,
-            "counts": array_literal(counts),
-            "sums": array_literal(sums),
             "source_version": source_version,
             "run_id": run_id,
         },
     )
+    conn.execute(FORGET_REFERENCE, {"monitor": reference.monitor, "model_version": reference.model_version})
+    save_parts(conn, reference.monitor, "reference", [profile])
 
 
 def references(conn: Connection, monitor: str) -> dict[str, Reference]:
     """The reference of each model version of the monitor."""
+    wanted = {"monitor": monitor, "segment": EVERYTHING, "parts": ["columns"]}
     found = {}
-    for row in conn.execute(REFERENCES, {"monitor": monitor}).mappings().all():
-        layout = load_layout(conn, row["layout_id"])
-        columns = unflatten(profiled_columns(layout), parse_counts(row["counts"]), parse_sums(row["sums"]))
-        window = Window(row["window_start"], row["window_end"])
-        version = row["model_version"]
-        profile = Profile(window, version, EVERYTHING, layout.layout_id, row["n_rows"], columns)
-        found[version] = Reference(monitor, version, layout, profile)
+    for row in conn.execute(LOAD_REFERENCES, wanted).mappings().all():
+        layout, version = load_layout(conn, row["layout_id"]), row["model_version"]
+        found[version] = Reference(monitor, version, layout, Profile(*_named(row), row["n_rows"], _value(conn, row)))
     return found
 
 
@@ -166,6 +143,14 @@ def reference_versions(conn: Connection, monitor: str) -> dict[str, str]:
     return {row.model_version: row.version for row in conn.execute(REFERENCE_VERSIONS, {"monitor": monitor})}
 
 
+def load_blocks(
+    conn: Connection, monitor: str, model_version: str | None = None
+) -> list[tuple[Profile, LabelledProfile]]:
+    """The blocks of a reference, in order of time, model version and segment; both halves carry all their parts."""
+    rows = _load(conn, monitor, EVER, (*OF_ROWS, *OF_LABELS), None, model_version, "block")
+    return [(_profile(conn, group), _labelled(conn, group)) for group in _grouped(rows)]
+
+
 # -- layouts -----------------------------------------------------------------------------------------------------------
 
 
@@ -174,7 +159,7 @@ def save_layout(conn: Connection, layout: Layout) -> None:
     named = {"layout_id": layout.layout_id}
     if not conn.execute(KEEP_LAYOUT, named | {"layout": json.dumps(layout.to_json())}).scalar():
         return
-    profiled = [column for column in layout.columns if column.role != "target"]
+    profiled = profiled_columns(layout)
     first_counts = dict(zip(profiled, accumulate((len(SCALARS) + c.n_bins for c in profiled), initial=1), strict=False))
     first_sums = dict(zip(profiled, accumulate((len(MOMENTS) for _ in profiled), initial=1), strict=False))
     rows: list[dict[str, Any]] = [
@@ -212,21 +197,29 @@ def load_layout(conn: Connection, layout_id: str) -> Layout:
 # -- profiles ----------------------------------------------------------------------------------------------------------
 
 
-def save_profiles(
-    conn: Connection, monitor: str, window: Window, profiles: Sequence[Profile], data_version: str, run_id: str | None
-) -> None:
-    """Replace the profiles of a window by these: all versions, all segments.
+def save_parts(conn: Connection, monitor: str, scope: Scope, profiles: Sequence[Profile | LabelledProfile]) -> None:
+    """Append the parts of these profiles, in the order given. Their layouts must be known."""
+    ensure_months(conn, [p.window for p in profiles])
+    for version in {p.model_version for p in profiles}:
+        know_version(conn, monitor, version)
+    copy_rows(conn, "monitoring.profile", ROW, [row for p in profiles for row in _rows(monitor, scope, p)])
+
+
+def save_profiles(conn: Connection, monitor: str, window: Window, profiles: Sequence[Profile]) -> None:
+    """Replace the profiles of a window by these: all versions, all segments, all parts that need no labels.
 
     Their layouts must be known (``save_reference`` or ``save_layout``).
     """
-    conn.execute(FORGET_PROFILES, _window_key(monitor, window))
-    for version in {p.model_version for p in profiles}:
-        know_version(conn, monitor, version)
-    rows = []
-    for p in profiles:
-        key = (monitor, p.model_version, p.window.start, p.window.end, p.segment)
-        rows.append((*key, p.layout_id, p.n_rows, *flatten(p.columns), data_version, run_id))
-    copy_rows(conn, "monitoring.profile", PROFILE_COLUMNS, rows)
+    ensure_months(conn, [window])
+    conn.execute(FORGET_WINDOW, _window_key(monitor, window) | {"parts": list(OF_ROWS)})
+    save_parts(conn, monitor, "window", profiles)
+
+
+def save_labelled(conn: Connection, monitor: str, window: Window, profiles: Sequence[LabelledProfile]) -> None:
+    """Replace the labelled profiles of a window by these: all versions, all segments, all parts that need labels."""
+    ensure_months(conn, [window])
+    conn.execute(FORGET_WINDOW, _window_key(monitor, window) | {"parts": list(OF_LABELS)})
+    save_parts(conn, monitor, "window", profiles)
 
 
 def load_profiles(
@@ -235,36 +228,14 @@ def load_profiles(
     windows: Iterable[Window] | Window,
     segment: str | None = None,
     model_version: str | None = None,
+    parts: Sequence[str] = (),
 ) -> list[Profile]:
-    """Profiles of just these windows, or, given one Window, of all windows inside it; by window, version, segment."""
-    rows = conn.execute(LOAD_PROFILES, _wanted(monitor, windows, segment, model_version)).mappings().all()
-    columns_of = {id_: profiled_columns(load_layout(conn, id_)) for id_ in {row["layout_id"] for row in rows}}
-    found = []
-    for row in rows:
-        columns = unflatten(columns_of[row["layout_id"]], parse_counts(row["counts"]), parse_sums(row["sums"]))
-        found.append(Profile(*_named(row), row["n_rows"], columns))
-    return found
+    """Profiles of just these windows, or, given one Window, of all windows inside it; by window, version, segment.
 
-
-def save_labelled(
-    conn: Connection,
-    monitor: str,
-    window: Window,
-    profiles: Sequence[LabelledProfile],
-    data_version: str,
-    run_id: str | None,
-) -> None:
-    """Replace the labelled profiles of a window by these: all versions, all segments."""
-    conn.execute(FORGET_LABELLED, _window_key(monitor, window))
-    for version in {p.model_version for p in profiles}:
-        know_version(conn, monitor, version)
-    rows = []
-    for p in profiles:
-        key = (monitor, p.model_version, p.window.start, p.window.end, p.segment, p.layout_id, p.batch)
-        target = (None, None) if p.target is None else flatten((p.target,))
-        shares = (p.outcome.n_predictions, p.outcome.n_labelled)
-        rows.append((*key, *shares, *flatten_outcome(p.outcome), *target, data_version, run_id))
-    copy_rows(conn, "monitoring.labelled_profile", LABELLED_COLUMNS, rows)
+    ``parts``: which others than ``columns`` to read as well.
+    """
+    rows = _load(conn, monitor, windows, ("columns", *parts), segment, model_version)
+    return [_profile(conn, group) for group in _grouped(rows) if any(row["part"] == "columns" for row in group)]
 
 
 def load_labelled(
@@ -273,34 +244,99 @@ def load_labelled(
     windows: Iterable[Window] | Window,
     segment: str | None = None,
     model_version: str | None = None,
+    parts: Sequence[str] = (),
 ) -> list[LabelledProfile]:
-    """Labelled profiles, chosen and ordered as ``load_profiles`` does."""
-    rows = conn.execute(LOAD_LABELLED, _wanted(monitor, windows, segment, model_version)).mappings().all()
-    found = []
-    for row in rows:
-        layout = load_layout(conn, row["layout_id"])
-        outcome = unflatten_outcome(layout, parse_counts(row["counts"]), parse_sums(row["sums"]))
-        target = None
-        if row["target_counts"] is not None:
-            (target,) = unflatten(
-                target_columns(layout), parse_counts(row["target_counts"]), parse_sums(row["target_sums"])
-            )
-        found.append(LabelledProfile(*_named(row), row["label_batch"], outcome, target))
-    return found
+    """Labelled profiles, chosen and ordered as ``load_profiles`` does; ``parts`` besides outcomes and target."""
+    rows = _load(conn, monitor, windows, ("outcomes", "target", *parts), segment, model_version)
+    return [_labelled(conn, group) for group in _grouped(rows) if any(row["part"] == "outcomes" for row in group)]
 
 
 def load_targets(
     conn: Connection, monitor: str, windows: Iterable[Window] | Window
 ) -> dict[tuple[Window, str, str], ColumnProfile]:
     """The outcome's own column, as far as labelled, by (window, version, segment); chosen as ``load_profiles`` does."""
-    found = {}
-    for row in conn.execute(LOAD_TARGETS, _wanted(monitor, windows, None, None)).mappings().all():
-        if row["target_counts"] is not None:
-            window, version, segment, layout_id = _named(row)
-            of = target_columns(load_layout(conn, layout_id))
-            (column,) = unflatten(of, parse_counts(row["target_counts"]), parse_sums(row["target_sums"]))
-            found[window, version, segment] = column
-    return found
+    rows = _load(conn, monitor, windows, ("target",), None, None)
+    return {_named(row)[:3]: _value(conn, row) for row in rows}
+
+
+def load_part(
+    conn: Connection,
+    monitor: str,
+    windows: Iterable[Window] | Window,
+    part: str,
+    segment: str | None = None,
+    model_version: str | None = None,
+    scope: Scope = "window",
+) -> dict[tuple[Window, str, str], Any]:
+    """One part's value by (window, version, segment); chosen as ``load_profiles`` does."""
+    rows = _load(conn, monitor, windows, (part,), segment, model_version, scope)
+    return {_named(row)[:3]: _value(conn, row) for row in rows}
+
+
+def load_reference_rows(conn: Connection, monitor: str) -> list[tuple[Profile, LabelledProfile | None]]:
+    """Every segment of every reference, all parts; the second is None where a reference has no outcomes stored."""
+    wanted = {"monitor": monitor, "segment": None, "parts": [*OF_ROWS, *OF_LABELS]}
+    groups = _grouped(conn.execute(LOAD_REFERENCES, wanted).mappings().all())
+    return [
+        (_profile(conn, g), _labelled(conn, g) if any(row["part"] == "outcomes" for row in g) else None) for g in groups
+    ]
+
+
+def _rows(monitor: str, scope: Scope, p: Profile | LabelledProfile) -> list[tuple[Any, ...]]:
+    values: dict[str, Any]
+    if isinstance(p, Profile):
+        values, n_rows, n_labelled, batch = {"columns": p.columns}, p.n_rows, None, None
+    else:
+        values = {"outcomes": p.outcome} | ({} if p.target is None else {"target": p.target})
+        n_rows, n_labelled, batch = p.outcome.n_predictions, p.outcome.n_labelled, p.batch
+    key = (monitor, scope, p.window.start, p.window.end, p.model_version, p.segment)
+    return [
+        (
+            *key, name, PARTS[name].format, p.layout_id, n_rows, n_labelled if name == "outcomes" else None, batch,
+            *PARTS[name].flatten(value),
+        )
+        for name, value in (values | dict(p.parts)).items()
+    ]  # fmt: skip
+
+
+def _load(
+    conn: Connection,
+    monitor: str,
+    windows: Iterable[Window] | Window,
+    parts: Sequence[str],
+    segment: str | None,
+    model_version: str | None,
+    scope: Scope = "window",
+) -> Sequence[RowMapping]:
+    wanted = _wanted(monitor, windows, segment, model_version) | {"parts": list(parts), "scope": scope}
+    return conn.execute(LOAD_WINDOWS, wanted).mappings().all()
+
+
+def _grouped(rows: Sequence[RowMapping]) -> list[list[RowMapping]]:
+    """Rows of one (window, version, segment) together, in the order they come."""
+    groups: dict[tuple[Window, str, str], list[RowMapping]] = {}
+    for row in rows:
+        groups.setdefault(_named(row)[:3], []).append(row)
+    return list(groups.values())
+
+
+def _value(conn: Connection, row: RowMapping) -> Any:
+    part = PARTS[row["part"]]
+    layout = load_layout(conn, row["layout_id"])
+    return part.read(layout, row["format"], parse_counts(row["counts"]), parse_sums(row["sums"]))
+
+
+def _profile(conn: Connection, group: Sequence[RowMapping]) -> Profile:
+    values = {row["part"]: _value(conn, row) for row in group if row["part"] in OF_ROWS}
+    columns = values.pop("columns")
+    return Profile(*_named(group[0]), group[0]["n_rows"], columns, values)
+
+
+def _labelled(conn: Connection, group: Sequence[RowMapping]) -> LabelledProfile:
+    values = {row["part"]: _value(conn, row) for row in group if row["part"] in OF_LABELS}
+    batch = next(row["label_batch"] for row in group if row["part"] == "outcomes")
+    outcome, target = values.pop("outcomes"), values.pop("target", None)
+    return LabelledProfile(*_named(group[0]), batch, outcome, target, values)
 
 
 def _window_key(monitor: str, window: Window) -> dict[str, Any]:
@@ -321,57 +357,3 @@ def _wanted(
 
 def _named(row: RowMapping) -> tuple[Window, str, str, str]:
     return Window(row["window_start"], row["window_end"]), row["model_version"], row["segment"], row["layout_id"]
-
-
-# -- arrays ------------------------------------------------------------------------------------------------------------
-
-
-def profiled_columns(layout: Layout) -> tuple[ColumnLayout, ...]:
-    """The columns of a profile: all but the target, which is known only with the labels."""
-    return tuple(column for column in layout.columns if column.role != "target")
-
-
-def target_columns(layout: Layout) -> tuple[ColumnLayout, ...]:
-    """The outcome's column, if the layout has one."""
-    return tuple(column for column in layout.columns if column.role == "target")
-
-
-def flatten(columns: Sequence[ColumnProfile]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    counts = [np.concatenate(([getattr(c, name) for name in SCALARS], c.counts)) for c in columns]
-    sums = [getattr(c, name) for c in columns for name in MOMENTS]
-    return np.concatenate(counts).astype(np.int64) if counts else np.zeros(0, np.int64), np.array(sums, np.float64)
-
-
-def unflatten(
-    layouts: Sequence[ColumnLayout], counts: NDArray[np.int64], sums: NDArray[np.float64]
-) -> tuple[ColumnProfile, ...]:
-    scalars, moments = counts.tolist(), sums.tolist()
-    columns = []
-    at = 0
-    for position, layout in enumerate(layouts):
-        bins = at + len(SCALARS)
-        end = bins + layout.n_bins
-        extremes = moments[position * len(MOMENTS) : (position + 1) * len(MOMENTS)]
-        n, n_missing, n_nan, n_inf, n_zero = scalars[at:bins]
-        columns.append(ColumnProfile(layout, n, n_missing, n_nan, n_inf, n_zero, counts[bins:end], *extremes))
-        at = end
-    return tuple(columns)
-
-
-def flatten_outcome(outcome: OutcomeProfile) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    counts = [np.array([getattr(outcome, name) for name in OUTCOME_SCALARS], np.int64)]
-    counts += [getattr(outcome, name).ravel() for name in OUTCOME_COUNTS]
-    return np.concatenate(counts), np.concatenate([getattr(outcome, name).ravel() for name in OUTCOME_SUMS])
-
-
-def unflatten_outcome(layout: Layout, counts: NDArray[np.int64], sums: NDArray[np.float64]) -> OutcomeProfile:
-    shapes = OutcomeProfile.empty(layout.outcome)
-    values: dict[str, Any] = dict(zip(OUTCOME_SCALARS, counts[: len(OUTCOME_SCALARS)].tolist(), strict=True))
-    for names, flat in ((OUTCOME_COUNTS, counts[len(OUTCOME_SCALARS) :]), (OUTCOME_SUMS, sums)):
-        at = 0
-        for name in names:
-            shape = getattr(shapes, name).shape
-            size = int(np.prod(shape))
-            values[name] = flat[at : at + size].reshape(shape)
-            at += size
-    return OutcomeProfile(layout=layout.outcome, **values)

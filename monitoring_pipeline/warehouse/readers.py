@@ -13,15 +13,16 @@ from monitoring_pipeline.windows import Window
 
 PROFILED_LAYOUTS = text("""
 select window_start, model_version, layout_id from monitoring.profile
-where monitor = :monitor and segment = '*' and window_start = any(:starts)
+where monitor = :monitor and segment = '*' and scope = 'window' and part = 'columns' and window_start = any(:starts)
 """)
 SEGMENTS_BY_CONFIG = text("""
 select config_version, declaration -> 'segments' as segments from monitoring.monitor_declaration
 where monitor = :monitor
 """)
 LABEL_COUNTS = text("""
-select window_start, sum(n_labelled) from monitoring.labelled_profile
-where monitor = :monitor and segment = '*' and window_start = any(:starts) group by window_start
+select window_start, sum(n_labelled) from monitoring.profile
+where monitor = :monitor and segment = '*' and scope = 'window' and part = 'outcomes'
+  and window_start = any(:starts) group by window_start
 """)
 DRIFT_VALUES = text("""
 select window_start, model_version, column_name, role, value, threshold, drifted from monitoring.drift_current

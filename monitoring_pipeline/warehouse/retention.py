@@ -29,8 +29,8 @@ JUDGES_GONE = """t.monitor = :monitor and exists (
       where p.monitor = m.monitor and p.window_start = m.window_start and p.ingested_at >= :settled)))"""
 # In the order of deletion: a verdict goes before the measurement it judges.
 ROWS: tuple[tuple[str, str, str], ...] = (
-    ("profiles", "monitoring.profile", PAST.format(before="profiles")),
-    ("profiles", "monitoring.labelled_profile", PAST.format(before="profiles")),
+    # A reference and its blocks lie in the same table; they are kept.
+    ("profiles", "monitoring.profile", f"t.scope = 'window' and {PAST.format(before='profiles')}"),
     ("verdicts", "monitoring.verdict", JUDGES_GONE),
     ("measurements", "monitoring.measurement", PAST.format(before="measurements")),
     ("revisions", "monitoring.measurement", f"{REPLACED} and ({PAST.format(before='measurements')}) is not true"),

@@ -34,7 +34,8 @@ cross join lateral (
   from monitoring.prediction_window p where p.monitor = m.monitor) total
 cross join lateral (
   select coalesce(sum(n_labelled), 0)::bigint as n_labelled
-  from monitoring.labelled_profile l where l.monitor = m.monitor and l.segment = '*') label
+  from monitoring.profile l
+  where l.monitor = m.monitor and l.segment = '*' and l.scope = 'window' and l.part = 'outcomes') label
 where cast(:monitor as text) is null or m.monitor = :monitor
 order by m.monitor
 """)

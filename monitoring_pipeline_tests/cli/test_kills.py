@@ -45,7 +45,7 @@ def test_killed_again_and_again_then_run_to_the_end(shell: Shell, other_shell: S
         process.communicate()
         # What is committed is whole: a stage's note and its rows stand or fall together.
         halves = shell.query(
-            "select s.window_start from monitoring.window_stage s left join monitoring.profile p"
+            "select s.window_start from monitoring.window_stage s left join monitoring.column_profile_current p"
             " on p.window_start = s.window_start and p.segment = '*'"
             " where s.stage = 'profile' and s.completed_at is not null and p.window_start is null"
         )

@@ -68,9 +68,9 @@ def test_binary(engine, connection):
         assert_histogram(o.positive_counts[0], None, p[scored & (t == "1")])
         known = ["0", "1"]
         for i in range(3):
-            for j in range(3):
-                row = labelled & ((t == known[i]) if i < 2 else ~np.isin(t, known))
-                column = (y == known[j]) if j < 2 else ~np.isin(y, known)
+            row = labelled & ((t == known[i]) if i < 2 else ~np.isin(t, known))
+            none = np.array([v is None for v in y])
+            for j, column in enumerate((y == "0", y == "1", ~none & ~np.isin(y, known), none)):
                 assert o.confusion[i, j] == (row & column).sum()
         use = labelled & scored
         hit, q = (t == "1")[use], p[use]
@@ -116,8 +116,9 @@ def test_multiclass(engine, connection):
         loss = -np.log(np.clip((p[use] * hits).sum(1), 1e-15, 1 - 1e-15))
         np.testing.assert_allclose(o.sums, [squared.sum(), (squared**2).sum(), loss.sum(), (loss**2).sum()], rtol=1e-12)
         code = {name: i for i, name in enumerate(classes)}
-        expected = np.zeros((5, 5), int)
-        np.add.at(expected, ([code.get(v, 4) for v in t[labelled]], [code.get(v, 4) for v in y[labelled]]), 1)
+        expected = np.zeros((5, 6), int)
+        guesses = [5 if v is None else code.get(v, 4) for v in y[labelled]]
+        np.add.at(expected, ([code.get(v, 4) for v in t[labelled]], guesses), 1)
         assert o.confusion.tolist() == expected.tolist()
 
 
@@ -170,7 +171,7 @@ def test_labels_without_scores_or_predictions(engine, connection):
     (profile,) = engine.profile_outcomes(
         relation(connection, {"__outcome": texts(["1", None])}), {"1": layout}, (), 0, "day"
     )
-    assert profile.outcome.confusion.tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
+    assert profile.outcome.confusion.tolist() == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
     assert profile.outcome.n_scored == 0
 
 

@@ -84,7 +84,7 @@ def labelled(
         fixed.outcome, 100, n_labelled, n_labelled, 0,
         rng.integers(0, 9, (1, 4)), rng.random((1, 4)),
         rng.integers(0, 9, (1, 4)), rng.integers(0, 9, (1, 4)), rng.random((1, 4)),
-        rng.integers(0, 9, (3, 3)), np.zeros(0, np.int64), rng.random(4),
+        rng.integers(0, 9, (3, 4)), np.zeros(0, np.int64), rng.random(4),
     )  # fmt: skip
     return LabelledProfile(
         of, version, segment, fixed.layout_id, batch, outcome, column_profile(fixed.columns[-1], seed)

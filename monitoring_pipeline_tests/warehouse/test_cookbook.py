@@ -35,8 +35,8 @@ def fill(conn: Connection) -> None:
     register_version(conn, s.NAME, ModelVersion("1", "champion", training_metrics={"roc_auc": 0.8}), run_id=None)
     for number, day in enumerate(DAYS):
         ledger.record_ingested(conn, s.NAME, s.taken(day), 1, None)
-        profile_store.save_profiles(conn, s.NAME, day, [s.profile(day, seed=number)], "d1", None)
-        profile_store.save_labelled(conn, s.NAME, day, [s.labelled(day, 1)], "d1", None)
+        profile_store.save_profiles(conn, s.NAME, day, [s.profile(day, seed=number)])
+        profile_store.save_labelled(conn, s.NAME, day, [s.labelled(day, 1)])
         last = number == 2
         drift = s.drift({("age", "psi"): 0.9 if last else 0.1, ("plan", "psi"): 0.05})
         write(conn, day, drift, s.verdict(drift, 0.2), s.provenance())

@@ -53,7 +53,7 @@ def test_profiles_read_back_exactly(ready: Warehouse) -> None:
         replace(empty, n_rows=0, columns=nothing),
     ]
     with ready.transaction() as conn:
-        profile_store.save_profiles(conn, s.NAME, day, kept, "d1", "run-1")
+        profile_store.save_profiles(conn, s.NAME, day, kept)
         found = profile_store.load_profiles(conn, s.NAME, [day])
     order = {(p.model_version, p.segment): plain(p) for p in kept}
     assert {(p.model_version, p.segment): plain(p) for p in found} == order
@@ -63,10 +63,8 @@ def test_profiles_read_back_exactly(ready: Warehouse) -> None:
 def test_saving_replaces_the_window_and_no_other(ready: Warehouse) -> None:
     with ready.transaction() as conn:
         for day in (s.window(0), s.window(1)):
-            profile_store.save_profiles(
-                conn, s.NAME, day, [s.profile(day), s.profile(day, segment="plan=basic")], "d1", None
-            )
-        profile_store.save_profiles(conn, s.NAME, s.window(0), [s.profile(s.window(0), seed=9)], "d2", None)
+            profile_store.save_profiles(conn, s.NAME, day, [s.profile(day), s.profile(day, segment="plan=basic")])
+        profile_store.save_profiles(conn, s.NAME, s.window(0), [s.profile(s.window(0), seed=9)])
         found = profile_store.load_profiles(conn, s.NAME, Window(s.T0, s.T0 + timedelta(days=2)))
     assert [(p.window, p.segment, p.n_rows) for p in found] == [
         (s.window(0), "*", 109), (s.window(1), "*", 100), (s.window(1), "plan=basic", 100),
@@ -78,7 +76,7 @@ def test_just_the_windows_segments_and_versions_asked_for(ready: Warehouse) -> N
     with ready.transaction() as conn:
         for day in days:
             kept = [s.profile(day, v, g) for v in ("1", "2") for g in ("*", "plan=basic")]
-            profile_store.save_profiles(conn, s.NAME, day, kept, "d1", None)
+            profile_store.save_profiles(conn, s.NAME, day, kept)
         some = profile_store.load_profiles(conn, s.NAME, [days[2], days[0]], segment="*", model_version="2")
         assert [(p.window, p.segment, p.model_version) for p in some] == [(days[0], "*", "2"), (days[2], "*", "2")]
         assert len(profile_store.load_profiles(conn, s.NAME, Window(days[1].start, days[2].end))) == 8
@@ -90,7 +88,7 @@ def test_labelled_profiles_read_back_exactly(ready: Warehouse) -> None:
     day = s.window(0)
     kept = [s.labelled(day, 3), replace(s.labelled(day, 3, segment="plan=basic", seed=8), target=None)]
     with ready.transaction() as conn:
-        profile_store.save_labelled(conn, s.NAME, day, kept, "d1", None)
+        profile_store.save_labelled(conn, s.NAME, day, kept)
         found = profile_store.load_labelled(conn, s.NAME, [day])
     assert [plain(p) for p in found] == [plain(p) for p in kept]
 
@@ -113,7 +111,7 @@ def test_outcomes_of_regression_and_multiclass_keep_their_shapes(ready: Warehous
         )
         with ready.transaction() as conn:
             profile_store.save_layout(conn, layout)
-            profile_store.save_labelled(conn, s.NAME, kept.window, [kept], "d1", None)
+            profile_store.save_labelled(conn, s.NAME, kept.window, [kept])
             assert [plain(p) for p in profile_store.load_labelled(conn, s.NAME, [kept.window])] == [plain(kept)]
 
 
@@ -143,7 +141,7 @@ def test_references_read_back_and_the_same_again_changes_nothing(ready: Warehous
 def test_sql_sees_the_same_figures(ready: Warehouse) -> None:
     day, kept = s.window(0), s.profile(s.window(0))
     with ready.transaction() as conn:
-        profile_store.save_profiles(conn, s.NAME, day, [kept], "d1", None)
+        profile_store.save_profiles(conn, s.NAME, day, [kept])
         rows = conn.execute(text("select * from monitoring.column_profile_current")).mappings().all()
     assert len(rows) == len(kept.columns)
     for row in rows:
@@ -178,9 +176,7 @@ def test_a_quarter_of_28_columns_is_loaded_and_merged_in_a_tenth_of_a_second(war
             profiled = tuple(
                 ColumnProfile(c, 10**6, 0, 0, 0, 0, rng.integers(0, 10**5, 21), 0.0, 1.0, 0.5, 2.5) for c in columns
             )
-            profile_store.save_profiles(
-                conn, s.NAME, day, [Profile(day, "1", "*", layout.layout_id, 10**6, profiled)], "d", None
-            )
+            profile_store.save_profiles(conn, s.NAME, day, [Profile(day, "1", "*", layout.layout_id, 10**6, profiled)])
         profile_store.load_profiles(conn, s.NAME, days[:1])
         spent = []
         for _ in range(3):

@@ -351,7 +351,7 @@ def test_coverage_is_the_labelled_share(settled: Warehouse) -> None:
         for version, n in (("1", 30), ("2", 10)):
             kept = s.labelled(DAYS[0], 1, n_labelled=n, version=version)
             other = s.labelled(DAYS[0], 1, n_labelled=5, version=version, segment="plan=basic")
-            profile_store.save_labelled(conn, s.NAME, DAYS[0], [kept, other], "d1", None)
+            profile_store.save_labelled(conn, s.NAME, DAYS[0], [kept, other])
         shown = conn.execute(
             text("select n_labelled, coverage, stale from monitoring.window_status order by window_start")
         ).all()

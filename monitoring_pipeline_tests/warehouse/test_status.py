@@ -50,7 +50,7 @@ def test_everything_at_once(warehouse: Warehouse) -> None:
         ledger.record_batch(conn, s.NAME, s.batch(1, DAYS[:1], n_unknown=4), [], None)
         profile_store.save_layout(conn, s.layout())
         kept = s.labelled(DAYS[0], 1, n_labelled=50)
-        profile_store.save_labelled(conn, s.NAME, DAYS[0], [kept], "d1", None)
+        profile_store.save_labelled(conn, s.NAME, DAYS[0], [kept])
         register_version(conn, s.NAME, ModelVersion("7", "champion"), run_id=None)
         conn.execute(
             text("""insert into monitoring.incident (monitor, incident_id, kind, severity, state, opened_at,

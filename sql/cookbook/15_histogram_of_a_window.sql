@@ -7,5 +7,5 @@ select p.monitor, p.window_start, p.column_name, b.bin,
 from monitoring.column_profile_current p
 cross join lateral unnest(p.bin_counts) with ordinality as b (count, bin)
 where p.segment = '*'
-  and p.window_start = (select max(window_start) from monitoring.profile n where n.monitor = p.monitor and n.n_rows > 0)
+  and p.window_start = (select max(window_start) from monitoring.column_profile_current n where n.monitor = p.monitor and n.n > 0)
 order by p.monitor, p.column_name, p.role, b.bin;

@@ -8,32 +8,6 @@
 drop view if exists monitoring.stale_window, monitoring.window_status, monitoring.stage_status, monitoring.drift_current,
   monitoring.quality_current, monitoring.performance_current, monitoring.performance_history;
 
-create or replace function monitoring.ensure_months(parent text, starts timestamptz[]) returns integer
-  language plpgsql as $$
-declare
-  month timestamptz;
-  made integer := 0;
-  child text;
-begin
-  for month in
-    select distinct date_trunc('month', s at time zone 'UTC') at time zone 'UTC' from unnest(starts) s order by 1
-  loop
-    child := format('%s_y%sm%s', parent, to_char(month at time zone 'UTC', 'YYYY'), to_char(month at time zone 'UTC', 'MM'));
-    if to_regclass(format('monitoring.%I', child)) is null then
-      perform pg_advisory_xact_lock(hashtextextended('monitoring:month:' || child, 0));
-      if to_regclass(format('monitoring.%I', child)) is null then
-        execute format('create table monitoring.%I partition of monitoring.%I for values from (%L) to (%L)', child, parent,
-                       month, (month at time zone 'UTC' + interval '1 month') at time zone 'UTC');
-        made := made + 1;
-      end if;
-    end if;
-  end loop;
-  return made;
-end
-$$;
-comment on function monitoring.ensure_months(text, timestamptz[]) is
-  'Creates the monthly partitions (UTC) of a table that these windows lie in, where they are missing. Returns how many.';
-
 create table monitoring.metric_keys (
   metric_keys_id integer generated always as identity primary key,
   digest text not null unique check (digest <> ''),

@@ -124,8 +124,9 @@ with known as (
          k.window_start + case m.window_size when 'hour' then interval '1 hour' else interval '24 hours' end as window_end,
          p.n_rows, p.n_duplicates, p.n_quarantined, p.ingested_at,
          case when m.has_ground_truth and p.n_rows is not null then
-           least(p.n_rows, (select coalesce(sum(l.n_labelled), 0)::bigint from monitoring.labelled_profile l
-                            where l.monitor = k.monitor and l.window_start = k.window_start and l.segment = '*'))
+           least(p.n_rows, (select coalesce(sum(l.n_labelled), 0)::bigint from monitoring.profile l
+                            where l.monitor = k.monitor and l.window_start = k.window_start and l.segment = '*'
+                              and l.scope = 'window' and l.part = 'outcomes'))
          end as n_labelled
   from known k
   join monitoring.monitor m on m.monitor = k.monitor

@@ -12,6 +12,7 @@ How the embedded engine works, a module each:
 - ``segments``   the values of a declared segmentation, and what they are called
 - ``columns``    counts and moments of columns, group by group, added up over batches
 - ``outcomes``   the same for predictions against outcomes
+- ``whole``      what is kept for all rows of a window together: bins of predictions, comoments
 - ``counter``    all of these for the model versions that share a layout, added up to the declared segments
 - ``reference``  the layout that a reference fixes
 - ``duckdb``     the engine: streams batches from DuckDB through the above, once

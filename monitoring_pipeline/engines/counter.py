@@ -19,6 +19,7 @@ from monitoring_pipeline.engines.segments import SegmentColumn, finest, segment_
 from monitoring_pipeline.engines.statement import Batch, Statement
 from monitoring_pipeline.engines.whole import WholeCounter
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
+from monitoring_pipeline.profiles.parts.columns import profiled_columns
 from monitoring_pipeline.profiles.profile import segment_label
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +46,7 @@ Wanted = frozenset[str]
 
 def relation_column(layout: Layout, column: ColumnLayout) -> str:
     """The relation's name of a column of the layout."""
-    if column.role == "feature":
+    if column.role in ("feature", "segment"):
         return column.name
     if column.role == "score":
         if layout.outcome.task == "binary":
@@ -105,7 +106,7 @@ class LayoutCounter:
         wanted: Wanted,
     ) -> None:
         self._versions, self._keys, self._wanted = versions, keys, wanted
-        counted = tuple(c for c in layout.columns if c.role != "target") if "columns" in wanted else ()
+        counted = profiled_columns(layout) if "columns" in wanted else ()
         self._readers = [reader_of(c, relation_column(layout, c), statement) for c in counted]
         self._groupings = [_Grouping(layout, key, counted, wanted) for key in finest(keys)]
         segments = {s.layout.name: s.layout for g in self._groupings for s in g.segments}

@@ -70,8 +70,11 @@ class ReferenceReader:
             wanted.append((truth, "__outcome", "target"))
 
         def is_numerical(column: str, role: str) -> bool:
-            return role == "score" or (column in numerical if role == "feature" else task == "regression")
+            if role in ("score", "segment"):
+                return role == "score"
+            return column in numerical if role == "feature" else task == "regression"
 
+        wanted += [(c, c, "segment") for c in self._monitor.segment_columns]
         values = self._edges([column for _, column, role in wanted if is_numerical(column, role)])
         columns: list[ColumnLayout] = []
         for name, column, role in wanted:

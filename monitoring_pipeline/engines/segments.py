@@ -60,7 +60,7 @@ def _n_values(layout: ColumnLayout) -> int:
 
 def _found(layout: Layout, name: str) -> ColumnLayout:
     for column in layout.columns:
-        if column.name == name and column.role in ("feature", "prediction"):
+        if column.name == name and column.role in ("feature", "prediction", "segment"):
             return column
     raise KeyError(f"segment column {name!r} is neither a feature nor the prediction of the layout")
 

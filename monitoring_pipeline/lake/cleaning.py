@@ -52,6 +52,7 @@ def fields_of(monitor: Monitor, outcome: str | None = None) -> tuple[Field, ...]
     fields += [Field(c, "number", c) for c in schema.numerical]
     fields += [Field(c, "category", c) for c in schema.categorical]
     fields += [Field(c, "flag", c) for c in schema.boolean]
+    fields += [Field(c, "category", c) for c in monitor.segment_columns]
     if outcome:
         fields.append(Field("__outcome", label, outcome))
     return tuple(fields)

@@ -438,12 +438,7 @@ class Monitor(Declared):
     def _undeclared_columns(self) -> list[str]:
         s = self.schema_
         groups = {*s.categorical, *s.boolean, *s.numerical} | ({s.prediction} if s.prediction else set())
-        findings = [
-            f"segments: {column!r} is not a declared feature"
-            for segment in self.segment_keys
-            for column in segment
-            if column not in groups
-        ]
+        findings = []
         target = self.ground_truth.outcome if self.ground_truth else None
         measured = groups | {s.score, target, *s.class_scores.values()}
         findings += [
@@ -452,6 +447,13 @@ class Monitor(Declared):
             if column not in measured
         ]
         return findings
+
+    @property
+    def segment_columns(self) -> tuple[str, ...]:
+        """Columns of the log that only make segments: neither a feature nor the prediction."""
+        s = self.schema_
+        declared = {*s.categorical, *s.boolean, *s.numerical, s.prediction}
+        return tuple(dict.fromkeys(c for key in self.segment_keys for c in key if c not in declared))
 
     @property
     def segment_keys(self) -> tuple[tuple[str, ...], ...]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-Role = Literal["feature", "prediction", "score", "target"]
+Role = Literal["feature", "prediction", "score", "target", "segment"]
 FORMATS = (1, 2)
 Kind = Literal["numerical", "categorical"]
 
@@ -21,6 +21,7 @@ class ColumnLayout:
     numerical: ``edges`` e_0 < … < e_k, finite; bins are right-closed as Prometheus' ``le`` is: (-inf, e_0], (e_0, e_1],
     …, (e_k, inf) — ``len(edges) + 1`` of them. e_0 is just below the reference's least value, so that the first bin is
     the underflow and the last the overflow; both are empty in the reference. NaN, ±inf and null are in no bin.
+    A column of role ``segment`` only divides rows into segments: it is categorical and has no profile of its own.
     categorical (booleans too, as ``false`` and ``true``): one bin a category in the order given, then ``unseen``.
     """
 

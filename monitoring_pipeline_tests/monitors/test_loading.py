@@ -144,10 +144,6 @@ CASES = {
         GOOD.replace("score: score\n", "score: score\n  prediction: p\n").replace("binary", "regression"),
         ["6: schema.score: only a binary monitor has one score; this one is regression"],
     ),
-    "segment of an unknown column": (
-        GOOD + "segments:\n  - country\n  - [plan, region]\n",
-        ["18: segments: 'region' is not a declared feature"],
-    ),
     "threshold of an unknown column": (
         GOOD + "thresholds:\n  columns:\n    salary: {missing_share: 0.1}\n",
         ["18: thresholds.columns: 'salary' is not a declared column"],
@@ -247,7 +243,6 @@ def test_all_findings_at_once_those_across_keys_too(write) -> None:
     assert findings_of(write(text)) == [
         "3: window: 'week' is not a choice; write one of: hour, day",
         "17: bins: must be at least 2, not 1",
-        "18: segments: 'region' is not a declared feature",
         "19: owner.tem: unknown key; did you mean `team`?",
     ]
 

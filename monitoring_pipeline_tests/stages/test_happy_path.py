@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor
-from monitoring_pipeline_tests.toy import Task
+from monitoring_pipeline_tests.toy import Task, Toy
 
 DAYS = 5
 
@@ -118,3 +118,23 @@ def test_figures_of_a_multiclass_day_are_those_of_its_rows(door: FrontDoor) -> N
     scores = rows[[f"p_{c}" for c in toy.CLASSES]]
     loss = metrics.log_loss(y, scores, labels=list(toy.CLASSES))
     assert performance(door, 0, "log_loss")["value"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_a_segment_may_be_a_column_that_is_no_feature(door: FrontDoor) -> None:
+    rows = Toy(door.base).rows
+    made = Toy(door.base, declared={"segments": ["desk"]})
+    made.write_reference(rows(-10, 1500).assign(desk=lambda d: np.where(d["amount"] > 8, "big", "small")))
+    day = rows(0).assign(desk=lambda d: np.where(d["amount"] > 8, "big", "small"))
+    made.write_log(day, "2024-first")
+    made.write_labels(day, "2024-first")
+    assert door.run(made.declare(), 0) is None
+    profiled = door.query("select segment, column_name, n from monitoring.column_profile_current")
+    assert set(profiled["segment"]) == {"*", "desk=big", "desk=small"}
+    assert "desk" not in set(profiled["column_name"])
+    big = profiled[(profiled["segment"] == "desk=big") & (profiled["column_name"] == "x")]
+    assert big["n"].tolist() == [(day["desk"] == "big").sum()]
+    for view in ("drift_current", "quality_current"):
+        measured = door.query(f"select distinct segment, column_name from monitoring.{view}")
+        assert "desk=big" in set(measured["segment"]) or view == "quality_current"
+        assert "desk" not in set(measured["column_name"]), view
+    assert performance(door, 0, "accuracy", "desk=small")["value"] > 0.5

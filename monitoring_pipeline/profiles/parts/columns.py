@@ -18,8 +18,8 @@ Columns = tuple[ColumnProfile, ...]
 
 
 def profiled_columns(layout: Layout) -> tuple[ColumnLayout, ...]:
-    """The columns of part ``columns``: all but the target."""
-    return tuple(column for column in layout.columns if column.role != "target")
+    """The columns of part ``columns``: all but the target and those that only make segments."""
+    return tuple(column for column in layout.columns if column.role not in ("target", "segment"))
 
 
 def target_columns(layout: Layout) -> tuple[ColumnLayout, ...]:

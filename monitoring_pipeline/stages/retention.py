@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.pruning import Files, remove_windows
@@ -66,7 +67,8 @@ def keep_months(warehouse: Warehouse, monitors: Sequence[Monitor], now: datetime
     ``monitors`` are all there are. Returns the names of the partitions that were dropped.
     """
     soon = [Window(start, start + timedelta(hours=1)) for start in _months_from(now)]
-    warehouse.run(lambda conn: partitions.ensure_months(conn, soon))
+    for table in partitions.PARTITIONED:
+        warehouse.run(partial(partitions.ensure_months, table=table, windows=soon))
     cutoffs = [cutoffs_of(monitor, now) for monitor in monitors]
     before = {
         table: None if not ends or None in ends else min(end for end in ends if end is not None)

@@ -17,14 +17,20 @@ from monitoring_pipeline.errors import WarehouseError
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.embedded import DAGSTER_DATABASE, DATABASE, EmbeddedPostgres
 from monitoring_pipeline.warehouse.migrations import migrate
+from monitoring_pipeline.warehouse.partitions import forget_months
 
 APPLICATION = "monitoring-pipeline"
 OLDEST_SERVER = 14
 IDLE_SECONDS = 2.0
+NO_PARTITION = "no partition of relation"
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
 HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
 DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
 T = TypeVar("T")
+
+
+class _MonthDroppedError(Exception):
+    """Retention dropped the month that is written, after this process had looked it up."""
 
 
 class Warehouse:
@@ -79,7 +85,34 @@ class Warehouse:
 
         Raises WarehouseError when the connection is lost in the middle: nothing of it was written.
         """
-        connection = self._connect()
+        with self._within(self._patiently(self._living_connection)) as connection:
+            yield connection
+
+    def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
+        """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat.
+
+        ``can_be_recomputed``: do not wait for the disk. A crash of the server within the next half second undoes the
+        whole transaction, its note in ``window_stage`` included: the window is stale again, and computed again.
+        """
+        for attempt in self._attempts(WarehouseError, _MonthDroppedError):
+            with attempt, self._within(self._connect()) as connection:
+                if can_be_recomputed:
+                    connection.execute(DO_NOT_WAIT_FOR_DISK)
+                return self._done(work, connection)
+        raise AssertionError("tenacity re-raises the last failure")
+
+    def _done(self, work: Callable[[Connection], T], connection: Connection) -> T:
+        """``work``; the months are looked up again when one was dropped since this process saw it."""
+        try:
+            return work(connection)
+        except DBAPIError as error:
+            if NO_PARTITION not in str(error.orig):
+                raise
+            forget_months(self.engine)
+            raise _MonthDroppedError(str(error.orig)) from error
+
+    @contextlib.contextmanager
+    def _within(self, connection: Connection) -> Iterator[Connection]:
         try:
             with connection, connection.begin():
                 yield connection
@@ -89,19 +122,6 @@ class Warehouse:
             raise WarehouseError(
                 f"the database went away; nothing of this step was written. {self._remedy(error)}"
             ) from error
-
-    def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
-        """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat.
-
-        ``can_be_recomputed``: do not wait for the disk. A crash of the server within the next half second undoes the
-        whole transaction, its note in ``window_stage`` included: the window is stale again, and computed again.
-        """
-        for attempt in self._attempts(WarehouseError):
-            with attempt, self.transaction() as connection:
-                if can_be_recomputed:
-                    connection.execute(DO_NOT_WAIT_FOR_DISK)
-                return work(connection)
-        raise AssertionError("tenacity re-raises the last failure")
 
     def close(self) -> None:
         self.engine.dispose()
@@ -141,6 +161,20 @@ class Warehouse:
 
     def _connect(self) -> Connection:
         return self._patiently(self.engine.connect)
+
+    def _living_connection(self) -> Connection:
+        """One that answers: work that is not done over must not begin on one that died in the pool."""
+        connection = self.engine.connect()
+        try:
+            with contextlib.closing(connection.connection.cursor()) as cursor:
+                cursor.execute("select 1")
+            connection.connection.rollback()
+        except psycopg2.Error:
+            connection.invalidate()
+            connection.close()
+            self.engine.dispose()
+            return self.engine.connect()
+        return connection
 
     def _patiently(self, work: Callable[[], T]) -> T:
         """``work``, begun anew while the server is away, shuts down or starts up. Raises WarehouseError in the end."""

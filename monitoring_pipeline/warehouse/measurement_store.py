@@ -129,7 +129,7 @@ def replace_family(
     gone = [kept for place, kept in standing.items() if place not in arriving]
     if not fresh and not gone:
         return Written(0, None)
-    ensure_months(conn, [window])
+    ensure_months(conn, "measurement", [window])
     named = {"monitor": monitor, "window_start": window.start, "window_end": window.end}
     made = conn.execute(COMPUTED, named | {"stage": stage} | vars(provenance)).one()
     replaced = [standing[_place(m)] for m in fresh if _place(m) in standing] + gone

@@ -199,7 +199,7 @@ def load_layout(conn: Connection, layout_id: str) -> Layout:
 
 def save_parts(conn: Connection, monitor: str, scope: Scope, profiles: Sequence[Profile | LabelledProfile]) -> None:
     """Append the parts of these profiles, in the order given. Their layouts must be known."""
-    ensure_months(conn, [p.window for p in profiles])
+    ensure_months(conn, "profile", [p.window for p in profiles])
     for version in {p.model_version for p in profiles}:
         know_version(conn, monitor, version)
     copy_rows(conn, "monitoring.profile", ROW, [row for p in profiles for row in _rows(monitor, scope, p)])
@@ -210,14 +210,14 @@ def save_profiles(conn: Connection, monitor: str, window: Window, profiles: Sequ
 
     Their layouts must be known (``save_reference`` or ``save_layout``).
     """
-    ensure_months(conn, [window])
+    ensure_months(conn, "profile", [window])
     conn.execute(FORGET_WINDOW, _window_key(monitor, window) | {"parts": list(OF_ROWS)})
     save_parts(conn, monitor, "window", profiles)
 
 
 def save_labelled(conn: Connection, monitor: str, window: Window, profiles: Sequence[LabelledProfile]) -> None:
     """Replace the labelled profiles of a window by these: all versions, all segments, all parts that need labels."""
-    ensure_months(conn, [window])
+    ensure_months(conn, "profile", [window])
     conn.execute(FORGET_WINDOW, _window_key(monitor, window) | {"parts": list(OF_LABELS)})
     save_parts(conn, monitor, "window", profiles)
 

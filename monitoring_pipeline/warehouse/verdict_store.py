@@ -89,7 +89,7 @@ def write_verdicts(conn: Connection, monitor: str, judgement_id: int, judged: Se
     """Writes the verdicts that are new or differ from what stands. Returns how many."""
     if not judged:
         return 0
-    ensure_months(conn, [one.window for one in judged])
+    ensure_months(conn, "verdict", [one.window for one in judged])
     shares = [one.verdict.share for one in judged]
     rows = {
         "measurement_id": [one.measurement_id for one in judged],

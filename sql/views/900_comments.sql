@@ -77,7 +77,7 @@ begin
         ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
         ('tuning_trial_current', 'tuning_trial'), ('window_status', 'prediction_window'),
         ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('stage_input', 'window_stage'), ('label_batch_current', 'label_batch'),
-        ('column_profile_current', 'layout_column')
+        ('column_profile_current', 'layout_column'), ('reference_profile_current', 'layout_column')
     )
     select relation.relname, attribute.attname,
            coalesce(col_description(behind.oid, source.attnum), glossary.meaning) as meaning

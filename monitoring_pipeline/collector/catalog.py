@@ -12,7 +12,7 @@ from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.monitors.loading import load_monitor, monitor_files
 
 logger = logging.getLogger(__name__)
-Stamp = tuple[int, int]
+Stamp = tuple[int, int, int]
 
 
 class Catalog:
@@ -58,7 +58,8 @@ class Catalog:
                 stat = path.stat()
             except OSError:
                 continue
-            stamps[path] = (stat.st_mtime_ns, stat.st_size)
+            # st_ctime: a file that is made readable keeps its time of change and its size.
+            stamps[path] = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
             if stamps[path] == self._stamps.get(path):
                 continue
             broken.pop(path, None)

@@ -97,7 +97,7 @@ def _changes(timezone: str) -> tuple[int, tuple[tuple[str, int], ...]]:
     """Offset in seconds at first, then (local time from which, offset); before 2000 and after 2050 as at the edge."""
     try:
         zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise DeclarationError(
             f"schema.timezone: {timezone!r} is no time zone; write an IANA name such as Europe/Berlin"
         ) from error

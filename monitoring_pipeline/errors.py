@@ -1,6 +1,5 @@
 """Errors that a user can act on. Anything else that escapes is a defect of ours."""
 
-
 from typing import Any
 
 

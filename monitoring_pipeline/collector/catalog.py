@@ -55,9 +55,11 @@ class Catalog:
         monitors, broken = dict(self._monitors), dict(self.broken)
         for path in monitor_files(self._directory):
             try:
-                stat = path.stat()
-            except OSError:
+                stat = path.stat() if path.exists() else path.lstat()
+            except FileNotFoundError:  # removed since it was listed
                 continue
+            except OSError:  # such as a link to itself; reading it says what is wrong
+                stat = path.lstat()
             # st_ctime: a file that is made readable keeps its time of change and its size.
             stamps[path] = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
             if stamps[path] == self._stamps.get(path):

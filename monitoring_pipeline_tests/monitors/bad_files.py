@@ -60,9 +60,7 @@ def write_bad_files(directory: Path) -> list[Path]:
     (directory / "é.yaml").write_text("[")
     (directory / "loop.yaml").symlink_to("loop.yaml")
     os.mkfifo(directory / "pipe.yaml")
-    (directory / "unreadable.yaml").write_text(GOOD)
-    (directory / "unreadable.yaml").chmod(0)
-    others = ("junk.yaml", "utf16.yaml", "x.yaml", "x.yml", "é.yaml", "loop.yaml", "pipe.yaml")
-    paths += [directory / name for name in others]
-    # Root reads everything.
-    return paths if os.access(directory / "unreadable.yaml", os.R_OK) else [*paths, directory / "unreadable.yaml"]
+    # Nobody may read what lies at address 0, not even root.
+    (directory / "unreadable.yaml").symlink_to("/proc/self/mem")
+    others = ("junk.yaml", "utf16.yaml", "x.yaml", "x.yml", "é.yaml", "loop.yaml", "pipe.yaml", "unreadable.yaml")
+    return paths + [directory / name for name in others]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from monitoring_pipeline.cli.output import JsonOption, print_json, wants_json
-from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.errors import DeclarationError, UserError
 from monitoring_pipeline.settings import Settings
 
 SOURCE_HELP = "File, glob, directory or fsspec URL; or SQLALCHEMY_URL#TABLE."
@@ -67,11 +67,19 @@ def _findings(path: Path, settings: Settings) -> list:
     """What is wrong with the declaration; when nothing is, what is wrong with its sources."""
     from monitoring_pipeline.lake.inspection import check_sources
     from monitoring_pipeline.monitors.loading import Finding, check_files, line_of, load_monitor
+    from monitoring_pipeline.monitors.trainer import trainer_of
 
     if wrong := check_files([path]):
         return wrong
     monitor = load_monitor(path)
-    return [
+    wrong = []
+    if monitor.retrain.trainer is not None:
+        try:
+            trainer_of(monitor.retrain.trainer)
+        except DeclarationError as error:
+            line = line_of(path, ("retrain", "trainer"))
+            wrong = [Finding(str(path), line, "retrain.trainer", str(error))]
+    return wrong + [
         Finding(str(path), line_of(path, found.location), ".".join(map(str, found.location)), found.message)
         for found in check_sources(monitor, settings)
     ]

@@ -12,7 +12,7 @@ from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.monitors.loading import load_monitor, monitor_files
 
 logger = logging.getLogger(__name__)
-Stamp = tuple[int, int]
+Stamp = tuple[int, int, int]
 
 
 class Catalog:
@@ -55,10 +55,13 @@ class Catalog:
         monitors, broken = dict(self._monitors), dict(self.broken)
         for path in monitor_files(self._directory):
             try:
-                stat = path.stat()
-            except OSError:
+                stat = path.stat() if path.exists() else path.lstat()
+            except FileNotFoundError:  # removed since it was listed
                 continue
-            stamps[path] = (stat.st_mtime_ns, stat.st_size)
+            except OSError:  # such as a link to itself; reading it says what is wrong
+                stat = path.lstat()
+            # st_ctime: a file that is made readable keeps its time of change and its size.
+            stamps[path] = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
             if stamps[path] == self._stamps.get(path):
                 continue
             broken.pop(path, None)

@@ -25,15 +25,20 @@ OFFSET = r":[0-9]{2}.*([zZ]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 def utc_sql(column: str, kind: str, timezone: str) -> str:
     """SQL of type TIMESTAMP (UTC, or null where unreadable) for the quoted ``column`` of DuckDB type ``kind``."""
     if kind in _AWARE:
-        return f"make_timestamp(epoch_us(CAST({column} AS TIMESTAMPTZ)))"
+        moment = f"CAST({column} AS TIMESTAMPTZ)"
+        return _on_the_calendar(moment, f"make_timestamp(epoch_us({moment}))", "TIMESTAMPTZ")
+    if kind == "TIMESTAMP_NS":
+        return f"CASE WHEN isfinite({column}) THEN {_local_to_utc(f'CAST({column} AS TIMESTAMP)', timezone)} END"
     if kind in _NAIVE:
-        return _local_to_utc(f"CAST({column} AS TIMESTAMP)", timezone)
+        return _on_the_calendar(column, _local_to_utc(f"CAST({column} AS TIMESTAMP)", timezone), kind)
     if kind in _INTEGERS or kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL"):
         return _epoch_to_utc(f"CAST({column} AS DOUBLE)" if kind not in _INTEGERS else column)
     if kind == "VARCHAR":
         number = f"TRY_CAST({column} AS DOUBLE)"
-        aware = f"make_timestamp(epoch_us(TRY_CAST({column} AS TIMESTAMPTZ)))"
-        naive = _local_to_utc(f"TRY_CAST({column} AS TIMESTAMP)", timezone)
+        moment = f"TRY_CAST({column} AS TIMESTAMPTZ)"
+        aware = _on_the_calendar(moment, f"make_timestamp(epoch_us({moment}))", "TIMESTAMPTZ")
+        local = f"TRY_CAST({column} AS TIMESTAMP)"
+        naive = _on_the_calendar(local, _local_to_utc(local, timezone), "TIMESTAMP")
         is_aware = f"regexp_matches({column}, '{OFFSET}')"
         return (
             f"CASE WHEN {is_aware} THEN {aware} WHEN {number} IS NOT NULL THEN {_epoch_to_utc(number)} ELSE {naive} END"
@@ -61,15 +66,24 @@ def aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def _on_the_calendar(raw: str, utc: str, kind: str) -> str:
+    """``utc``, or null where ``raw`` lies before year 1, after 9999 or at infinity: Python has no such times."""
+    return f"CASE WHEN {raw} >= CAST('0001-01-03' AS {kind}) AND {raw} < CAST('9999-12-30' AS {kind}) THEN {utc} END"
+
+
 def _epoch_to_utc(number: str) -> str:
     """Seconds, milli-, micro- or nanoseconds since 1970, told apart by magnitude (good from 1973 to 5138).
 
-    Smaller numbers are something else: 20240331 is a day, not a second in 1970. They cannot be read.
+    Smaller numbers are something else: 20240331 is a day, not a second in 1970. They cannot be read, nor can those
+    before year 1 or beyond 64 bits of nanoseconds.
     """
+    size = f"abs(CAST({number} AS DOUBLE))"  # the least BIGINT has no absolute value
     micros = (
-        f"CASE WHEN abs({number}) < 1e8 THEN NULL WHEN abs({number}) < 1e11 THEN {number} * 1e6"
-        f" WHEN abs({number}) < 1e14 THEN {number} * 1e3"
-        f" WHEN abs({number}) < 1e17 THEN {number} ELSE {number} / 1e3 END"
+        f"CASE WHEN {size} < 1e8 THEN NULL"
+        f" WHEN {size} < 1e11 THEN CASE WHEN {number} > -62e9 THEN {number} * 1e6 END"
+        f" WHEN {size} < 1e14 THEN CASE WHEN {number} > -62e12 THEN {number} * 1e3 END"
+        f" WHEN {size} < 1e17 THEN CASE WHEN {number} > -62e15 THEN {number} END"
+        f" WHEN {size} < 1e19 THEN {number} / 1e3 END"
     )
     return f"make_timestamp(TRY_CAST({micros} AS BIGINT))"
 
@@ -97,7 +111,7 @@ def _changes(timezone: str) -> tuple[int, tuple[tuple[str, int], ...]]:
     """Offset in seconds at first, then (local time from which, offset); before 2000 and after 2050 as at the edge."""
     try:
         zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise DeclarationError(
             f"schema.timezone: {timezone!r} is no time zone; write an IANA name such as Europe/Berlin"
         ) from error

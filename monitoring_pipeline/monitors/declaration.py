@@ -17,6 +17,11 @@ from monitoring_pipeline.windows import WindowSize
 
 Task = Literal["binary", "multiclass", "regression"]
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+LONGEST = timedelta(days=36_525)
+"""Of a declared duration: times plus or minus it stay dates that Python and Postgres can write."""
+_TOO_LONG = "a duration is at most 36525d (100 years)"
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+"""Of a monitored day: every window between `start` and today is listed, and each year costs memory."""
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*[wdhms]\s*)+")
 
 
@@ -27,7 +32,10 @@ def _duration(value: Any) -> Any:
     text = str(value).strip()
     if _DURATION.fullmatch(text):
         parts = re.findall(r"(\d+(?:\.\d+)?)\s*([wdhms])", text)
-        return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+        try:
+            return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+        except OverflowError:
+            raise ValueError(_TOO_LONG) from None
     if isinstance(value, str) and text.startswith("P"):
         return text
     raise ValueError(f"{text!r} is not a duration; write a number and a unit (w, d, h, m, s), such as 7d, 6h or 1d 12h")
@@ -46,6 +54,8 @@ def as_text(value: timedelta) -> str:
 def _not_negative(value: timedelta) -> timedelta:
     if value < timedelta(0):
         raise ValueError("a duration cannot be negative")
+    if value > LONGEST:
+        raise ValueError(_TOO_LONG)
     return value
 
 
@@ -59,13 +69,22 @@ def _class_label(value: Any) -> Any:
 
 
 def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies before year 1 or after year 9999 in UTC; write another time") from None
+
+
+def _monitored_day(value: date) -> date:
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise ValueError(f"{value} is not a day that can be monitored; write one from {FIRST_YEAR} to {LAST_YEAR}")
+    return value
 
 
 def _known_zone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: `America` is a directory of zones
         close = difflib.get_close_matches(value, available_timezones(), n=1)
         hint = f"did you mean {close[0]}?" if close else "write an IANA name, such as Europe/Berlin"
         raise ValueError(f"{value!r} is not a time zone; {hint}") from None
@@ -77,6 +96,7 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
 ClassLabel = Annotated[str, BeforeValidator(_class_label)]
 Moment = Annotated[datetime, AfterValidator(_utc)]
+MonitoredDay = Annotated[date, AfterValidator(_monitored_day)]
 BASELINES = ("training", "previous", "seasonal")
 RESERVED_SEGMENT = "*"
 PREVIOUS_WITHIN = 7  # windows: how far back the previous non-empty one may lie
@@ -362,8 +382,8 @@ class Monitor(Declared):
     )
     reference: ReferenceSource = Field(description="labelled rows the model was not fitted on")
     window: WindowSize = Field(default="day", description="length of the smallest window, a UTC hour or day")
-    start: date = Field(description="first day that is monitored")
-    end: date | None = Field(
+    start: MonitoredDay = Field(description="first day that is monitored")
+    end: MonitoredDay | None = Field(
         default=None, description="day after the last that is monitored; for a retired model or a replay"
     )
     paused: bool = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -16,10 +17,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from monitoring_pipeline.errors import DeclarationError
+from monitoring_pipeline.errors import DeclarationError, storable
 from monitoring_pipeline.monitors.declaration import Monitor
 
 SUFFIXES = (".yaml", ".yml")
+MOST_BYTES = 1_000_000  # of a file; the YAML reader needs a second for as much
 Location = tuple[str | int, ...]
 # What stands in for a required key that is wrong, so that checks across keys still run over the rest.
 _STAND_INS: dict[str, Any] = {
@@ -40,7 +42,7 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.field}: {self.message}"
+        return f"{storable(self.file)}:{self.line}: {self.field}: {self.message}"
 
 
 def load_monitor(path: str | Path) -> Monitor:
@@ -65,9 +67,15 @@ def load_monitors(directory: str | Path) -> list[Monitor]:
 def monitor_files(directory: str | Path) -> list[Path]:
     """The files of a directory that declare monitors, by name. Raises DeclarationError when there is no directory."""
     directory = Path(directory)
-    if not directory.is_dir():
-        raise DeclarationError(f"{directory}: no such directory of monitors; name it by --monitors or MONITORS_DIR")
-    return sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+    try:
+        if directory.is_dir():
+            files = [path for path in directory.iterdir() if path.suffix in SUFFIXES]
+            return sorted(path for path in files if not path.name.startswith("."))
+    except OSError as error:
+        raise DeclarationError(
+            f"{directory}: the directory of monitors cannot be read: {error.strerror}; let this user read it"
+        ) from error
+    raise DeclarationError(f"{directory}: no such directory of monitors; name it by --monitors or MONITORS_DIR")
 
 
 def check_files(paths: Iterable[str | Path]) -> list[Finding]:
@@ -103,24 +111,103 @@ def _read_all(paths: Sequence[Path]) -> tuple[list[Monitor], list[Finding]]:
 
 
 def _read(path: Path) -> tuple[Monitor | None, list[Finding]]:
-    """The monitor, or what is wrong with it."""
+    """The monitor, or what is wrong with it. Never raises: one bad file must not stop the monitors of the others."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text_of(path)
         node = YAML(typ="safe", pure=True).compose(text)
-        raw = YAML(typ="safe", pure=True).load(text)
-    except OSError as error:
-        return None, [Finding(str(path), 1, "file", f"cannot be read: {error.strerror}")]
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        return None, [Finding(str(path), line, "file", "is not UTF-8 text; save it as UTF-8")]
+        if unstorable := _unstorable(path, node):
+            return None, unstorable
+        raw = _constructed(text, node)
+        if isinstance(raw, dict):
+            return _validate(path, raw, _Document(str(path), node))
+    except _Unreadable as error:
+        return None, [Finding(str(path), error.line, error.field, str(error))]
     except MarkedYAMLError as error:
         return None, [_syntax_finding(path, error)]
-    except (YAMLError, ValueError) as error:
-        return None, [Finding(str(path), 1, "yaml", str(error).splitlines()[0])]
-    if not isinstance(raw, dict):
-        what = "is empty" if raw is None else "must be a mapping of keys"
-        return None, [Finding(str(path), 1, "file", f"{what}; `monitoring-pipeline init` drafts a monitor from data")]
-    return _validate(path, raw, _Document(str(path), node))
+    except RecursionError:
+        return None, [Finding(str(path), 1, "yaml", "is nested too deeply, or within itself; write at most 5 levels")]
+    except Exception as error:  # the readers of YAML and of values raise anything; all of it is about this file
+        said = f"cannot be read as a declaration ({type(error).__name__}: {_first_line(error)}); correct or remove it"
+        return None, [Finding(str(path), 1, "file", said)]
+    what = "is empty" if raw is None else "must be a mapping of keys"
+    return None, [Finding(str(path), 1, "file", f"{what}; `monitoring-pipeline init` drafts a monitor from data")]
+
+
+class _Unreadable(Exception):
+    """Why a file is not YAML text; the message says what to do."""
+
+    def __init__(self, field: str, message: str, line: int = 1) -> None:
+        super().__init__(message)
+        self.field, self.line = field, line
+
+
+def _text_of(path: Path) -> str:
+    """The text of a file. Raises _Unreadable; a pipe or a device is not opened, for it may never end."""
+    try:
+        if path.exists() and not path.is_file():
+            raise _Unreadable("file", f"is {'a directory' if path.is_dir() else 'not a regular file'}; move it away")
+        if path.stat().st_size > MOST_BYTES:
+            raise _Unreadable("file", f"has more than {MOST_BYTES:,} bytes; a declaration is a short text")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _Unreadable("file", "is not UTF-8 text; save it as UTF-8", line) from error
+    except OSError as error:
+        raise _Unreadable("file", f"cannot be read: {error.strerror}") from error
+
+
+def _constructed(text: str, node: Node | None) -> Any:
+    """The values of a document. Raises _Unreadable with the line of a value that its tag or type cannot hold."""
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except (MarkedYAMLError, RecursionError):
+        raise
+    except Exception as error:  # KeyError for `!!bool xyz`, IndexError for `!!int ''`, ValueError for 2024-13-45
+        for scalar in _scalars(node):
+            try:
+                YAML(typ="safe", pure=True).constructor.construct_object(scalar, deep=True)
+            except Exception:
+                kind = scalar.tag.rpartition(":")[2]
+                said = f"{_shown(scalar.value)} is not a valid value of type `{kind}`; correct it or write it in quotes"
+                raise _Unreadable("yaml", said, scalar.start_mark.line + 1) from error
+        raise
+
+
+def _scalars(node: Node | None) -> Iterable[ScalarNode]:
+    """Every scalar of a document once, keys included; anchors may lead back to where they stand."""
+    seen: set[int] = set()
+    left = [node]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, ScalarNode):
+            yield one
+        elif isinstance(one, SequenceNode):
+            left += reversed(one.value)
+        elif isinstance(one, MappingNode):
+            left += [part for pair in reversed(one.value) for part in reversed(pair)]
+
+
+def _unstorable(path: Path, node: Node | None) -> list[Finding]:
+    """Texts with NUL or half a surrogate pair: no file, column or row can be named so."""
+    return [
+        Finding(str(path), scalar.start_mark.line + 1, "yaml", f"{_shown(scalar.value)} {why}; remove it")
+        for scalar in _scalars(node)
+        for why in [_why_unstorable(scalar.value)]
+        if why
+    ]
+
+
+def _why_unstorable(text: str) -> str:
+    if "\0" in text:
+        return "holds a NUL character"
+    return "holds half a surrogate pair" if any("\ud800" <= c <= "\udfff" for c in text) else ""
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "no message")[:200]
 
 
 def _validate(path: Path, raw: dict[Any, Any], document: _Document) -> tuple[Monitor | None, list[Finding]]:
@@ -379,12 +466,17 @@ def _other(item: Any, location: Location) -> str:
     return f"{item['msg'][:1].lower()}{item['msg'][1:]}, not {_shown(item['input'])}"
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 1000
+
+
 def _shown(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
-    text = value.isoformat() if isinstance(value, date) else repr(value)
+    # Not repr: a few anchors, each a list of the one before, make a text of gigabytes.
+    text = value.isoformat() if isinstance(value, date) else _SHORT.repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

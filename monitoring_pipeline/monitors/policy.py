@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.declaration import Monitor
@@ -41,8 +40,9 @@ def _read(path: Path) -> Mapping[str, Any]:
         policy = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DeclarationError(f"{path}: cannot be read: {error.strerror}") from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise DeclarationError(f"{path}: is not YAML: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # the YAML reader raises KeyError and IndexError too
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DeclarationError(f"{path}: is not YAML: {said}; check indentation, colons and quotes") from error
     if not isinstance(policy, dict) or not policy:
         raise DeclarationError(f"{path}: must be a mapping with the keys {' and '.join(PARTS)}, as in a monitor's file")
     for key, given in policy.items():

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-# Postgres cannot hold NUL in text; it becomes the replacement character.
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\ufffd"})
+from monitoring_pipeline.errors import storable
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def copy_rows(
@@ -61,7 +62,7 @@ def _field(value: Any) -> str:
     """
     if value is None:
         return "\\N"
-    return value.translate(_ESCAPES) if isinstance(value, str) else str(value)
+    return storable(value).translate(_ESCAPES) if isinstance(value, str) else str(value)
 
 
 def array_literal(values: NDArray[np.int64] | NDArray[np.float64]) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import psycopg2
 import tenacity
+from psycopg2.extensions import QuotedString, register_adapter
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from monitoring_pipeline.errors import WarehouseError
+from monitoring_pipeline.errors import WarehouseError, storable, storable_value
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.embedded import DAGSTER_DATABASE, DATABASE, EmbeddedPostgres
 from monitoring_pipeline.warehouse.migrations import migrate
@@ -26,6 +29,8 @@ NO_PARTITION = "no partition of relation"
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
 HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
 DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
+# JSON escapes that Postgres refuses; ``json.dumps`` writes them for NUL and for halves of surrogate pairs.
+_ESCAPED = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
 T = TypeVar("T")
 
 
@@ -214,6 +219,26 @@ def normalized(url: str) -> URL:
     if not parsed.database:
         raise WarehouseError("DATABASE_URL names no database; write postgresql://user:password@host:port/database")
     return parsed.set(drivername="postgresql+psycopg2")
+
+
+def _quoted(text: str) -> QuotedString:
+    """Text as a SQL literal: names, values and errors from outside hold anything, and must not fail a whole step."""
+    text = storable(text)
+    if _ESCAPED.search(text) and text[:1] in '{["':
+        text = _storable_json(text)
+    return QuotedString(text)
+
+
+def _storable_json(text: str) -> str:
+    """JSON whose texts Postgres takes; what only looks like JSON is left as it is."""
+    try:
+        return json.dumps(storable_value(json.loads(text)))
+    except (ValueError, RecursionError):
+        return text
+
+
+# The one border: whatever psycopg2 sends as text passes here (COPY has its own escapes, see copying.py).
+register_adapter(str, _quoted)
 
 
 def _engine(url: URL) -> Engine:

@@ -138,6 +138,7 @@ class Reader:
         return Scan((copy,), columns, text=True, staged=True, origin=path)
 
     def _stage_json(self, path: str, copy: str, shared: bool) -> Scan:
+        text.header_text(path)  # raises for UTF-16
         self.connection.execute(
             "CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER () - 1 AS __row, line,"  # noqa: S608
             " coalesce(json_valid(line) AND json_type(TRY_CAST(line AS JSON)) = 'OBJECT', false) AS good"

@@ -32,7 +32,7 @@ class Scan:
 
     def from_sql(self, columns: Sequence[str]) -> str:
         """``SELECT`` of the quoted ``columns`` that exist, plus __file and __row."""
-        picked = "".join(f"{identifier(c)}, " for c in dict.fromkeys(columns) if c in self.columns)
+        picked = "".join(f"{identifier(c)}, " for c in dict.fromkeys(columns) if c in self.columns and "\0" not in c)
         if self.staged:
             return f"SELECT {picked}__file, __row, __utc FROM read_parquet({file_list(self.files)}, union_by_name=true)"  # noqa: S608
         options = "filename='__file', file_row_number=true, hive_partitioning=false"

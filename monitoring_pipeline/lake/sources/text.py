@@ -6,6 +6,7 @@ later, row by row, instead of failing a file.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -23,22 +24,37 @@ _DELIMITERS = ",;\t|"
 _HEAD_BYTES = 1 << 20
 _MAX_LINE = 1 << 24
 _KEY_SAMPLE = 20_000
+_OTHER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # UTF-32-LE begins as UTF-16-LE does
+_NOT_UTF8 = "is not UTF-8 text (perhaps UTF-16, as spreadsheets write it); save the file as UTF-8"
 
 
 def csv_header(path: str, delimiter: str | None) -> tuple[list[str], str]:
     """Column names and delimiter of a CSV file. Raises SourceError when it has no usable header."""
-    text = _head(path)
+    text = header_text(path)
     first = text.splitlines()[0] if text.strip() else ""
     if not first:
         raise SourceError(f"{path}: is empty; a CSV file begins with a header line")
     separator = delimiter or max(_DELIMITERS, key=lambda d: (len(next(csv.reader([first], delimiter=d))), d == ","))
     names = next(csv.reader(io.StringIO(text), delimiter=separator))
+    if any("\0" in name or "\ufffd" in name for name in names):
+        raise SourceError(f"{path}:1: {_NOT_UTF8}")
     folded = [name.casefold() for name in names]
     for name in names:
         if not name or folded.count(name.casefold()) > 1:
             what = f"names column {name!r} twice" if name else "leaves a column without a name"
             raise SourceError(f"{path}:1: the header {what}; give every column a name of its own")
     return names, separator
+
+
+def header_text(path: str) -> str:
+    """The beginning of a text file. Raises SourceError when it is UTF-16 or UTF-32, or cannot be read.
+
+    Those begin with a byte order mark, or hold a NUL in most characters; in UTF-8 a NUL is a slip in one value.
+    """
+    head = _head(path)
+    if head.startswith(_OTHER_MARKS) or head.count(b"\0") * 3 > len(head):
+        raise SourceError(f"{path}: {_NOT_UTF8}")
+    return head.decode("utf-8-sig", errors="replace")
 
 
 def read_csv_sql(path: str, names: Sequence[str], delimiter: str) -> str:
@@ -74,7 +90,8 @@ def json_names(connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> 
             found = connection.execute(f"SELECT 1 FROM lines WHERE good AND line LIKE {pattern} LIMIT 1").fetchone()  # noqa: S608
             if found:
                 names[name.casefold()] = name
-    return list(names.values())
+    # A key with NUL cannot be named in SQL; no declared column has one, and the row is good without it.
+    return [name for name in names.values() if "\0" not in name]
 
 
 def json_struct_sql(names: Sequence[str]) -> str:
@@ -87,12 +104,12 @@ def select_struct(names: Sequence[str]) -> str:
     return ", ".join(f"s[{literal(name)}] AS {identifier(name)}" for name in names)
 
 
-def _head(path: str) -> str:
-    """The beginning of a file, decompressed by its suffix, without a byte order mark."""
+def _head(path: str) -> bytes:
+    """The beginning of a file, decompressed by its suffix."""
     compression = {".gz": "gzip", ".zst": "zstd"}.get(Path(path).suffix.lower())
     try:
         with fsspec.open(path if protocol_of(path) else f"file://{path}", "rb") as raw:
             stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression) if compression else raw
-            return bytes(stream.read(_HEAD_BYTES)).decode("utf-8-sig", errors="replace")
+            return bytes(stream.read(_HEAD_BYTES))
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{path}: cannot be read ({error}); write it again or take it out of `path`") from error

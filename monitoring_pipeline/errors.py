@@ -4,7 +4,7 @@ from typing import Any
 
 
 def storable(text: str) -> str:
-    """``text`` with NUL and lone surrogates written out (``\\x00``, ``\\udcff``): neither Postgres nor UTF-8 holds them."""
+    """``text`` with NUL and lone surrogates written out, as ``\\x00`` and ``\\udcff``: Postgres holds neither."""
     if "\0" in text:
         text = text.replace("\0", "\\x00")
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -47,6 +47,7 @@ def run(
     """
     settings = Settings()
     monitor = monitor_named(name, settings)
+    _check(monitor, settings)
     try:
         done, failures = _materialize(monitor, settings, from_, to)
     except KeyboardInterrupt:
@@ -56,6 +57,15 @@ def run(
         typer.secho("\n".join(failures), fg="red", err=True)
         raise typer.Exit(1)
     typer.echo(f"{monitor.name}: {done} done")
+
+
+def _check(monitor: Monitor, settings: Settings) -> None:
+    """What would make every metric wrong without an error. Raises UserError before anything is computed."""
+    from monitoring_pipeline.lake.inspection import check_positive_class
+
+    if found := check_positive_class(monitor, settings):
+        lines = [f"{monitor.name}: {'.'.join(one.location)}: {one.message}" for one in found]
+        raise UserError("\n".join(lines))
 
 
 def _materialize(

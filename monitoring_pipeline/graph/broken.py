@@ -21,7 +21,8 @@ def broken_monitor(path: Path, error: DeclarationError) -> dg.Definitions:
     @dg.asset(
         key=dg.AssetKey([stem, "declaration"]),
         group_name="broken_monitors",
-        description=f"{storable(str(path))} cannot be used:\n\n```\n{error}\n```\n\nMend it and reload the code location.",
+        description=f"{storable(str(path))} cannot be used:\n\n```\n{error}\n```\n\n"
+        "Mend it and reload the code location.",
     )
     def declaration() -> None:
         raise dg.Failure(description=str(error), allow_retries=False)

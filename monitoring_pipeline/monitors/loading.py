@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from monitoring_pipeline.errors import DeclarationError, storable
@@ -126,7 +126,7 @@ def _read(path: Path) -> tuple[Monitor | None, list[Finding]]:
         return None, [_syntax_finding(path, error)]
     except RecursionError:
         return None, [Finding(str(path), 1, "yaml", "is nested too deeply, or within itself; write at most 5 levels")]
-    except Exception as error:  # the readers of YAML and of values raise anything; all of it is about this file
+    except Exception as error:  # noqa: BLE001  readers of YAML and of values raise anything; it is about this file
         said = f"cannot be read as a declaration ({type(error).__name__}: {_first_line(error)}); correct or remove it"
         return None, [Finding(str(path), 1, "file", said)]
     what = "is empty" if raw is None else "must be a mapping of keys"
@@ -166,8 +166,8 @@ def _constructed(text: str, node: Node | None) -> Any:
         for scalar in _scalars(node):
             try:
                 YAML(typ="safe", pure=True).constructor.construct_object(scalar, deep=True)
-            except Exception:
-                kind = scalar.tag.rpartition(":")[2]
+            except Exception:  # noqa: BLE001  whatever the reader of this type raises
+                kind = str(scalar.tag).rpartition(":")[2]
                 said = f"{_shown(scalar.value)} is not a valid value of type `{kind}`; correct it or write it in quotes"
                 raise _Unreadable("yaml", said, scalar.start_mark.line + 1) from error
         raise

@@ -386,8 +386,9 @@ def _positive_class(*columns: ColumnSummary | None) -> str:
     for column in columns:
         if column is None or not column.samples:
             continue
-        classes = [re.sub(r"\.0+$", "", sample) for sample in column.samples]
-        classes = [c.lower() if c.lower() in ("true", "false") else c for c in classes]
+        classes = [re.sub(r"\.0+$", "", sample.strip()) for sample in column.samples]
+        # As the lake writes them: other spellings, such as `tRUE`, stay as they are.
+        classes = [c.lower() if c in ("True", "False", "TRUE", "FALSE") else c for c in classes]
         found = next((c for value in _POSITIVE for c in classes if c.lower() == value), None)
         return found or classes[-1]
     return "1"

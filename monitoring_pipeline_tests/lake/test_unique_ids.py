@@ -13,7 +13,8 @@ def test_init_takes_every_log_with_unique_ids(settings, tmp_path):
         path = tmp_path / f"log{salt}.parquet"
         duckdb.sql(
             f"COPY (SELECT 'req-{salt + 14}-' || i AS prediction_id,"
-            f" TIMESTAMP '2024-03-01' + to_seconds(i) AS event_time, (i % 100) / 100.0 AS score, i % 70 AS age FROM range(20000) t(i)) TO '{path}'"
+            " TIMESTAMP '2024-03-01' + to_seconds(i) AS event_time,"
+            f" (i % 100) / 100.0 AS score, i % 70 AS age FROM range(20000) t(i)) TO '{path}'"
         )
         summary = summarize(str(path), settings)
         column = summary.column("prediction_id")

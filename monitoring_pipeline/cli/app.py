@@ -29,7 +29,7 @@ from monitoring_pipeline.errors import UserError
 
 app = typer.Typer(
     name="monitoring-pipeline",
-    help="Orchestrated model monitoring: declare a monitor in YAML, run its graph, query the figures in Postgres.",
+    help="Orchestrated model monitoring: declare a monitor in YAML, run its graph, query the results in Postgres.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -21,15 +21,15 @@ def collector(
     host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate (PEM), to serve HTTPS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
-    ship_every: Annotated[float, typer.Option(help="Seconds after which records land at the latest.", min=0.1)] = 60.0,
+    ship_every: Annotated[float, typer.Option(help="Longest time in seconds until records land.", min=0.1)] = 60.0,
     landing: Annotated[
         str | None, typer.Option(metavar="DIR_OR_URL", help="Where records land. [HOME/collected]", show_default=False)
     ] = None,
 ) -> None:
-    """Accept predictions and ground truth by HTTP and log them durably, until Ctrl-C.
+    """Accept predictions and ground truth over HTTP and log them durably, until Ctrl-C.
 
     Records land as Parquet in MONITOR/predictions and MONITOR/ground_truth of the landing directory (or fsspec URL,
-    such as s3://bucket/collected), where a monitor's sources can point. The OpenAPI page is at /docs. Keys:
+    such as s3://bucket/collected), where a monitor's sources can read them. The OpenAPI page is at /docs. Keys:
     `monitoring-pipeline collector-key create MONITOR`.
     """
     from monitoring_pipeline.collector import KeyStore, serve
@@ -38,16 +38,16 @@ def collector(
     scheme = "https" if tls_cert else "http"
     typer.echo(f"Collector  {scheme}://{host}:{port}/docs\nLanding    {landing or settings.home / 'collected'}")
     if not KeyStore(settings.home).all():
-        typer.echo("there is no key yet: `monitoring-pipeline collector-key create MONITOR`")
+        typer.echo("there are no keys yet; create one: `monitoring-pipeline collector-key create MONITOR`")
     serve(settings.home, settings.monitors_dir, host, port, tls_cert, tls_key, ship_every, landing)
 
 
 @keys.command()
 def create(
     monitor: Annotated[str, typer.Argument(help="Name of the monitor.")],
-    note: Annotated[str, typer.Option(help="Whom it is for.")] = "",
+    note: Annotated[str, typer.Option(help="Label for the key: who uses it.")] = "",
 ) -> None:
-    """Make a key and print it: once, it cannot be shown again."""
+    """Create a key and print it. It cannot be shown again."""
     settings = Settings()
     monitor_named(monitor, settings)
     _, secret = _store(settings).create(monitor, note)
@@ -57,17 +57,17 @@ def create(
 
 @keys.command("list")
 def list_(
-    monitor: Annotated[str | None, typer.Argument(help="One monitor; all when absent.")] = None,
+    monitor: Annotated[str | None, typer.Argument(help="One monitor. [all]")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Which keys there are; never the keys themselves."""
+    """List the keys by id; the keys themselves are not stored."""
     found = [_row(key) for key in _store(Settings()).all() if monitor in (None, key.monitor)]
     if wants_json(json):
         print_json(found)
     elif found:
         print_table("Keys", found)
     else:
-        typer.echo("there is no key" + (f" for {monitor}" if monitor else ""))
+        typer.echo("there are no keys" + (f" for {monitor}" if monitor else ""))
 
 
 @keys.command()
@@ -75,7 +75,7 @@ def revoke(
     monitor: Annotated[str, typer.Argument(help="Name of the monitor.")],
     key: Annotated[str | None, typer.Option(help="Id of one key, from `list`. [all keys of the monitor]")] = None,
 ) -> None:
-    """Make keys invalid at once, in a running collector too."""
+    """Revoke keys immediately, also in a running collector."""
     gone = _store(Settings()).revoke(monitor, key)
     if not gone:
         which = f"{monitor} has no key{f' {key}' if key else ''}"

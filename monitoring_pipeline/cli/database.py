@@ -19,14 +19,14 @@ from monitoring_pipeline.settings import Settings
 if TYPE_CHECKING:
     from monitoring_pipeline.monitors import Monitor
 
-app = typer.Typer(help="The database in use: embedded, or that of DATABASE_URL.", no_args_is_help=True)
+app = typer.Typer(help="The database: embedded, or the one DATABASE_URL names.", no_args_is_help=True)
 
 
 @app.command()
 def url(
-    dagster: Annotated[bool, typer.Option(help="The database of Dagster's runs instead of the metrics.")] = False,
+    dagster: Annotated[bool, typer.Option(help="Dagster's database instead of the metrics database.")] = False,
 ) -> None:
-    """Start the server if need be, leave it running, print its URL with the password, for psql and Grafana."""
+    """Start the server if needed, leave it running, and print its URL with the password, for psql and Grafana."""
     from monitoring_pipeline.warehouse.database import Warehouse
 
     with Warehouse.open(Settings(), leave_running=True) as warehouse:
@@ -36,14 +36,14 @@ def url(
 
 @app.command()
 def migrate() -> None:
-    """Bring the schema up to date; nothing happens when it is."""
+    """Apply missing migrations to the schema."""
     with open_warehouse() as warehouse:
         typer.echo(f"the schema at {warehouse.safe_url} is up to date")
 
 
 @app.command()
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be deleted.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Delete what the monitors' `retention` says is too old: rows of the database and files of the lake.
@@ -64,9 +64,9 @@ def prune(
         if dropped:
             typer.echo(f"dropped empty partitions: {', '.join(dropped)}")
         if not found:
-            typer.echo(f"there is no monitor in {settings.monitors_dir}")
+            typer.echo(f"there are no monitors in {settings.monitors_dir}")
     for error in broken:
-        typer.secho(f"left as it is: {error}", fg="red", err=True)
+        typer.secho(f"skipped: {error}", fg="red", err=True)
     raise typer.Exit(1 if broken else 0)
 
 
@@ -85,7 +85,7 @@ def _readable_monitors(settings: Settings) -> tuple[list[Monitor], list[Declarat
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(context: typer.Context) -> None:
-    """Open psql on the metrics; arguments are passed on, such as -c 'table monitoring.window_status'."""
+    """Open psql on the metrics database; arguments are passed on, such as -c 'table monitoring.window_status'."""
     program = shutil.which("psql")
     if program is None:
         raise UserError(
@@ -114,10 +114,10 @@ def psql(context: typer.Context) -> None:
 
 @app.command()
 def stop() -> None:
-    """Stop the embedded server. A server of DATABASE_URL is not ours to stop."""
+    """Stop the embedded server. The server of DATABASE_URL is never stopped."""
     from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
 
     settings = Settings()
     if settings.database_url:
-        raise UserError("DATABASE_URL is set: its server is not ours to stop")
+        raise UserError("DATABASE_URL is set; its server is not stopped by this command")
     typer.echo("stopped" if EmbeddedPostgres(settings.home).stop() else "was not running")

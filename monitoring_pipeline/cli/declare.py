@@ -20,23 +20,23 @@ def init(
     ground_truth: Annotated[str | None, typer.Option(help="True outcomes by prediction id.")] = None,
     reference: Annotated[str | None, typer.Option(help="Labelled rows the model was not fitted on.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write. [MONITORS_DIR/NAME.yaml]")] = None,
-    force: Annotated[bool, typer.Option(help="Replace the file if it is there.")] = False,
+    force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Draft a monitor from data: types, task, id and time, commented. Read it, mend it, then `validate` and `run`."""
+    """Draft a commented monitor file from data: types, task, id, time. Review it, then `validate` and `run`."""
     from monitoring_pipeline.lake.inspection import summarize
     from monitoring_pipeline.monitors.drafting import draft
 
     settings = Settings()
     path = out or settings.monitors_dir / f"{name}.yaml"
     if path.exists() and not force:
-        raise UserError(f"{path} is there already; --force replaces it, --out writes elsewhere")
+        raise UserError(f"{path} already exists; --force replaces it, --out writes to another file")
     summaries = [summarize(source, settings) if source else None for source in (predictions, ground_truth, reference)]
     assert summaries[0] is not None
     text = draft(name, summaries[0], summaries[1], summaries[2])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     typer.echo(
-        f"wrote {path}\nnext: read it, then `monitoring-pipeline validate {path}` and `monitoring-pipeline run {name}`"
+        f"wrote {path}\nreview it, then `monitoring-pipeline validate {path}` and `monitoring-pipeline run {name}`"
     )
 
 
@@ -44,13 +44,13 @@ def validate(
     files: Annotated[list[Path] | None, typer.Argument(help="Monitor files. [all of MONITORS_DIR]")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Check monitors and their sources. Errors as file:line: field: what is wrong and what to write."""
+    """Check monitors and their sources. Errors are printed as file:line: field: what is wrong and how to fix it."""
     from monitoring_pipeline.monitors.loading import monitor_files
 
     settings = Settings()
     paths = files or monitor_files(settings.monitors_dir)
     if not paths:
-        raise UserError(f"there is no monitor in {settings.monitors_dir}; `monitoring-pipeline init` drafts one")
+        raise UserError(f"there are no monitors in {settings.monitors_dir}; `monitoring-pipeline init` drafts one")
     findings = [finding for path in paths for finding in _findings(path, settings)]
     if wants_json(json):
         print_json([vars(finding) for finding in findings])
@@ -58,7 +58,7 @@ def validate(
         for finding in findings:
             typer.secho(str(finding), fg="red", err=True)
         if not findings:
-            typer.echo(f"{len(paths)} monitor(s) are sound: {', '.join(path.stem for path in paths)}")
+            typer.echo(f"{len(paths)} monitors are valid: {', '.join(path.stem for path in paths)}")
     if findings:
         raise typer.Exit(1)
 

@@ -25,14 +25,14 @@ MONITORS = ("late15", "arr_delay")
 
 def demo(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="Stop after the report instead of serving Dagster.")] = False,
-    fast: Annotated[bool, typer.Option("--fast", help="Two months instead of nine.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Replay two months instead of nine.")] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Also run the example service for some minutes, end to end.")
+        bool, typer.Option("--live", help="Also run the example service for a few minutes, end to end.")
     ] = False,
     live_minutes: Annotated[float, typer.Option(min=0.2, max=8, help="Minutes of traffic with --live.")] = 2.0,
     port: Annotated[int, typer.Option(help="Port of Dagster's web server.", min=1, max=65535)] = 3000,
 ) -> None:
-    """Real flights of 2013: builds the reference, replays the year, fills every table, prints what it found, serves
+    """Real flights of 2013: build the reference, replay the year, fill every table, print the results, serve
     Dagster.
     """
     from monitoring_pipeline.demo.preparation import prepare
@@ -90,9 +90,7 @@ def _run_all(monitors: Sequence[Monitor], prepared: Prepared) -> None:
     last = prepared.end - timedelta(days=1)
     failed = run_apart([monitor.name for monitor in monitors], data_dir("monitors"), prepared.start, last)
     if failed:
-        raise UserError(
-            f"{', '.join(failed)} did not run to its end; the reason stands above. Running the demo again goes on"
-        )
+        raise UserError(f"{', '.join(failed)} did not finish; see the reason above. Run the demo again to continue")
 
 
 def _dagster(port: int, no_ui: bool, live: bool) -> str:
@@ -112,9 +110,9 @@ def _report(warehouse: Warehouse, monitors: Sequence[Monitor], dagster: str, sec
     command = "monitoring-pipeline"
     places = [
         Place("Dagster", dagster),
-        Place("how the monitors stand", f"{command} status"),
+        Place("status of the monitors", f"{command} status"),
         Place("the tables", f"{command} db psql -c 'table drift_current limit 5'"),
-        Place("questions to ask them", "sql/cookbook/*.sql"),
-        Place("what a monitor says", "monitors/late15.yaml"),
+        Place("example queries", "sql/cookbook/*.sql"),
+        Place("the monitor files", "monitors/late15.yaml"),
     ]
     return render(reports, places, seconds)

@@ -64,5 +64,5 @@ def monitor_named(name: str, settings: Settings) -> Monitor:
     if name not in monitors:
         known = ", ".join(monitors) or f"none; `monitoring-pipeline init` drafts one into {settings.monitors_dir}"
         unusable = "".join(f"\n{error}" for error in broken)
-        raise UserError(f"no monitor is named {name!r} in {settings.monitors_dir}. There are: {known}{unusable}")
+        raise UserError(f"there is no monitor named {name!r} in {settings.monitors_dir}. There are: {known}{unusable}")
     return monitors[name]

@@ -22,7 +22,7 @@ app = typer.Typer(help="The example service, and real flights to send to it.", n
 @app.command()
 def serve(
     port: Annotated[int, typer.Option(help="Port to listen on, on loopback.", min=1, max=65535)] = 8000,
-    workers: Annotated[int, typer.Option(help="Processes that answer.", min=1, max=16)] = 2,
+    workers: Annotated[int, typer.Option(help="Worker processes.", min=1, max=16)] = 2,
 ) -> None:
     """Serve the demo's model `late15`: /predict, /feedback, /metrics, /healthz, and /docs."""
     from monitoring_pipeline.example import running
@@ -36,11 +36,11 @@ def replay(
     from_: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of 2013, UTC.")],
     to: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included. [the first]")] = None,
     rate: Annotated[float | None, typer.Option(help="Requests a second. [20, unless --speed is given]")] = None,
-    speed: Annotated[float | None, typer.Option(help="Times as fast as the flights were to leave.")] = None,
-    limit: Annotated[int, typer.Option(help="Flights at most.", min=1)] = 20_000,
-    seconds: Annotated[float, typer.Option(help="Seconds at most.", min=1)] = 600,
-    concurrent: Annotated[int, typer.Option(help="Requests at once.")] = 8,
-    url: Annotated[str, typer.Option(help="The service, on this machine.")] = "http://127.0.0.1:8000",
+    speed: Annotated[float | None, typer.Option(help="Speed-up over real time.")] = None,
+    limit: Annotated[int, typer.Option(help="Maximum number of flights.", min=1)] = 20_000,
+    seconds: Annotated[float, typer.Option(help="Maximum time in seconds.", min=1)] = 600,
+    concurrent: Annotated[int, typer.Option(help="Maximum number of concurrent requests.")] = 8,
+    url: Annotated[str, typer.Option(help="URL of the service, on this machine.")] = "http://127.0.0.1:8000",
 ) -> None:
     """Send the real flights of some days of 2013, then the outcomes of those that arrived."""
     from monitoring_pipeline.demo.flights import load_flights
@@ -51,7 +51,7 @@ def replay(
     pace = Pace(20.0 if rate is None and speed is None else rate, speed, seconds, concurrent)
     requests = flights_between(load_flights().frame, from_.date(), (to or from_).date())[:limit]
     if not requests:
-        raise UserError(f"there is no flight from {from_:%Y-%m-%d} on; the flights are of 2013")
+        raise UserError(f"there are no flights from {from_:%Y-%m-%d} on; the flights are of 2013")
     with progress_of("flights", len(requests)) as advance:
         result = send(url, requests, pace, advance)
     typer.echo(summary(result))

@@ -14,10 +14,10 @@ def exporter(
     host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
     replay: Annotated[
         bool,
-        typer.Option("--replay", help="Show the newest values, however old: for a replay such as the demo."),
+        typer.Option("--replay", help="Show the newest values regardless of age, for a replay such as the demo."),
     ] = False,
 ) -> None:
-    """Serve the newest values of every monitor, and the monitor's own health, until Ctrl-C."""
+    """Serve the newest values of every monitor, and the health of monitoring itself, until Ctrl-C."""
     from monitoring_pipeline.exporter import serve
 
     with open_warehouse() as warehouse:

@@ -34,7 +34,7 @@ def judge(
     ] = None,
     policy: Annotated[
         Path | None,
-        typer.Option(help="YAML with other `thresholds` and `labels`: shows what would change, writes nothing."),
+        typer.Option(help="YAML file with other `thresholds` and `labels`: show what would change, write nothing."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -66,7 +66,7 @@ def _windows(stages: StageContext, from_: datetime | None, to: datetime | None) 
         last = last.replace(hour=23)
     windows = stages.warehouse.run(lambda conn: measurement_store.measured_windows(conn, name, first, last))
     if not windows:
-        raise UserError(f"{name}: no measured window in this range; `monitoring-pipeline run {name}` measures")
+        raise UserError(f"{name}: no window in this range has been measured; run `monitoring-pipeline run {name}`")
     return windows
 
 

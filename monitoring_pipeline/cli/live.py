@@ -153,7 +153,9 @@ def _scrape(url: str, complete: Callable[[Scrape], bool] = lambda found: True) -
     end = time.monotonic() + 15
     while not complete(found := read(_page(url))):
         if time.monotonic() > end:
-            raise UserError(f"{url}/metrics counts {found.n_predictions:,} predictions; more, or fewer, were answered")
+            raise UserError(
+                f"{url}/metrics counts {found.n_predictions:,} predictions; this differs from the number answered"
+            )
         time.sleep(0.3)
     return found
 
@@ -170,7 +172,7 @@ def _run(place: Place, monitor: Monitor, days: tuple[date, date]) -> list[Window
     from monitoring_pipeline.windows import Window
 
     if run_apart([monitor.name], place.monitor_file.parent, *days):
-        raise UserError(f"{monitor.name} did not run to its end; see the reason above")
+        raise UserError(f"{monitor.name} did not finish; see the reason above")
     return [Window.from_key(f"{day}", "day") for day in days]
 
 

@@ -17,7 +17,7 @@ from monitoring_pipeline.settings import Settings
 if TYPE_CHECKING:
     from monitoring_pipeline.profiles.document import Reference
 
-app = typer.Typer(help="The reference profile that windows and services are held against.", no_args_is_help=True)
+app = typer.Typer(help="The reference profile that windows and services are compared with.", no_args_is_help=True)
 
 
 class Format(StrEnum):

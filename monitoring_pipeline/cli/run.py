@@ -42,8 +42,8 @@ def run(
 ) -> None:
     """Materialize a monitor's graph for these windows in this process; no daemon is needed.
 
-    Windows without a change are not computed anew. A window that fails does not stop the others; exit code 1 names it.
-    Ctrl-C ends it with 130; what was committed stands, and the next run goes on from there.
+    Unchanged windows are skipped. A failed window does not stop the others; it is named and the exit code is 1.
+    Ctrl-C ends it with exit code 130; what was committed is kept, and the next run continues from there.
     """
     settings = Settings()
     monitor = monitor_named(name, settings)
@@ -51,7 +51,7 @@ def run(
     try:
         done, failures = _materialize(monitor, settings, from_, to)
     except KeyboardInterrupt:
-        typer.echo("stopped; what was committed stands, and the next run goes on from there", err=True)
+        typer.echo("stopped; what was committed is kept, and the next run continues from there", err=True)
         raise typer.Exit(130) from None
     if failures:
         typer.secho("\n".join(failures), fg="red", err=True)
@@ -116,8 +116,8 @@ def run_range(monitor: Monitor, first: Window, last: Window, instance: DagsterIn
         except (DBAPIError, DagsterPostgresException) as error:
             # Dagster notes the run in a database beside the figures, and loses it when they do.
             raise WarehouseError(
-                "the database went away during the run; what was committed before stands, nothing is half-written."
-                f" See that it is up, then run again. It said: {' '.join(str(error.__cause__ or error).split())[:300]}"
+                "the database connection was lost during the run; what was committed is kept, nothing is half-written."
+                f" Check that it is up, then run again. Error: {' '.join(str(error.__cause__ or error).split())[:300]}"
             ) from error
     if result.success:
         return None
@@ -150,7 +150,7 @@ def _blocks(check: AssetCheckEvaluation) -> bool:
 def _findings(check: AssetCheckEvaluation) -> str:
     findings = check.metadata["findings"].value if "findings" in check.metadata else "no reason given"
     asset = check.asset_key.to_user_string()
-    return f"{asset} did not pass {check.check_name}, so nothing was computed from it:\n{findings}"
+    return f"{asset} failed the check {check.check_name}, so nothing was computed from it:\n{findings}"
 
 
 def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:
@@ -170,7 +170,7 @@ def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: dat
         raise UserError(f"--to {stop:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
     first, last = Window.at(start, monitor.window), Window.at(stop, monitor.window)
     if last.start < first.start:
-        raise UserError(f"there is no window from {first.start:%Y-%m-%d %H:%M} to {last.start:%Y-%m-%d %H:%M}")
+        raise UserError(f"there are no windows from {first.start:%Y-%m-%d %H:%M} to {last.start:%Y-%m-%d %H:%M}")
     newest = Window.at(datetime.now(UTC), monitor.window).start
     if last.end > newest:
         # A partition exists once its window has ended.
@@ -199,8 +199,8 @@ def _last_with_rows(monitor: Monitor, settings: Settings) -> datetime:
     if newest is None:
         start: date = monitor.start
         raise UserError(
-            f"{monitor.name}: the prediction source holds no row on or after {start}. "
-            f"`monitoring-pipeline validate` says what it finds there"
+            f"{monitor.name}: the prediction source has no rows on or after {start}. "
+            f"`monitoring-pipeline validate` shows what it contains"
         )
     return newest
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def status(
-    name: Annotated[str | None, typer.Argument(help="One monitor; all when absent.")] = None, json: JsonOption = False
+    name: Annotated[str | None, typer.Argument(help="One monitor. [all]")] = None, json: JsonOption = False
 ) -> None:
     """Per monitor: last window, lag, coverage, open incidents, failed windows, champion version."""
     from monitoring_pipeline.warehouse.status import monitor_statuses
@@ -27,12 +27,12 @@ def status(
     with open_warehouse() as warehouse, warehouse.transaction() as conn:
         found = [_without_gone_files(one) for one in monitor_statuses(conn, name)]
     if name and not found:
-        raise UserError(f"the database knows no monitor {name!r}; `monitoring-pipeline run {name}` makes it known")
+        raise UserError(f"the database has no monitor {name!r}; it is added by `monitoring-pipeline run {name}`")
     if wants_json(json):
         print_json([asdict(one) for one in found])
         return
     if not found:
-        typer.echo("no monitor has run yet; `monitoring-pipeline run NAME` or `monitoring-pipeline demo`")
+        typer.echo("no monitor has run yet; run `monitoring-pipeline run NAME` or `monitoring-pipeline demo`")
     print_table("Monitors", [_row(one) for one in found])
     for one in found:
         if one.stale_windows:

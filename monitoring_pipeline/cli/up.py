@@ -48,6 +48,6 @@ def _wait(children: dict[str, subprocess.Popen[bytes]]) -> None:
         for name, child in children.items():
             if child.poll() is not None:
                 raise UserError(
-                    f"{name} ended with exit code {child.returncode}; its message stands above. Is its port taken?"
+                    f"{name} ended with exit code {child.returncode}; see its output above. Is its port in use?"
                 )
         time.sleep(0.5)

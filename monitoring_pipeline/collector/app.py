@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 Header = Annotated[str | None, Depends(APIKeyHeader(name="X-API-Key", auto_error=False))]
 DESCRIPTION = """
-Predictions and ground truth for a monitor, in batches. A batch is accepted whole (202: it is on disk) or refused whole,
-and may be sent again as often as it takes: records with the same `prediction_id` count once.
+Predictions and ground truth for a monitor, in batches. A batch is accepted whole (202: it is on disk) or rejected
+whole, and may be sent again any number of times: records with the same `prediction_id` count once.
 
 Keys: `monitoring-pipeline collector-key create MONITOR`; send as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 """
@@ -69,7 +69,7 @@ def create_app(
 
     app = FastAPI(
         title="Collector", version=__version__, description=DESCRIPTION, lifespan=running, redoc_url=None,
-        redirect_slashes=False,  # behind a proxy that ends TLS it would send the client, and its key, to http://
+        redirect_slashes=False,  # behind a proxy that terminates TLS it would send the client, and its key, to http://
     )  # fmt: skip
     app.add_exception_handler(Refusal, _answer)
     app.add_exception_handler(HTTPException, _answer_elsewhere)

@@ -36,7 +36,7 @@ async def read_body(request: Request, limits: Limits) -> Body:
     """Raises Refusal: 413 as soon as the body is known to be too large, 408 when it does not arrive, 415."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
-        message = f"Content-Encoding {shown(encoding)} is not taken; send gzip, or the body as it is"
+        message = f"Content-Encoding {shown(encoding)} is not supported; send gzip, or the body uncompressed"
         raise Refusal(415, message, headers={"Accept-Encoding": "gzip"})
     media = _content_type(request)
     declared = request.headers.get("content-length", "")
@@ -55,7 +55,7 @@ async def read_body(request: Request, limits: Limits) -> Body:
         message = f"the body did not arrive within {limits.body_seconds:g} s; send it again"
         raise Refusal(408, message, headers=CLOSE) from None
     except ClientDisconnect:
-        raise Refusal(400, "the client went away before the body's end") from None
+        raise Refusal(400, "the client disconnected before the end of the body") from None
     return Body(b"".join(chunks), media, encoding != "identity")
 
 
@@ -80,7 +80,7 @@ def _content_type(request: Request) -> str:
     """The media type. Raises Refusal 415 for one that is not taken."""
     found = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if found != JSON and found not in LINES:
-        raise Refusal(415, f"Content-Type {shown(found)} is not taken; send {JSON} or {LINES[0]}")
+        raise Refusal(415, f"Content-Type {shown(found)} is not supported; send {JSON} or {LINES[0]}")
     return found
 
 
@@ -94,7 +94,7 @@ def _unpacked(packed: bytes, limits: Limits) -> bytes:
     if len(found) > limits.body_bytes:
         raise Refusal(413, f"the body unpacks to more than {limits.body_bytes:,} bytes; send smaller batches")
     if not stream.eof or stream.unused_data:
-        raise Refusal(400, "the gzip body " + ("goes on behind its end" if stream.eof else "is cut short"))
+        raise Refusal(400, "the gzip body " + ("has data after its end" if stream.eof else "is cut short"))
     return found
 
 
@@ -116,7 +116,9 @@ def _counted(records: list[T], limits: Limits) -> list[T]:
     if not records:
         raise Refusal(400, 'the batch is empty; send {"records": [...]} with at least one record')
     if len(records) > limits.records:
-        raise Refusal(413, f"{len(records):,} records; {limits.records:,} are the most in one request. Send several")
+        raise Refusal(
+            413, f"{len(records):,} records; {limits.records:,} are the maximum per request. Send several requests"
+        )
     return records
 
 
@@ -127,7 +129,7 @@ def _document(text: str) -> list[Any]:
         raise Refusal(400, f"the body is not JSON: {error}") from None
     if isinstance(found, dict) and isinstance(found.get("records"), list):
         if extra := sorted(found.keys() - {"records"}):
-            raise Refusal(400, f"unknown key {shown(extra[0])} beside `records`; leave it out")
+            raise Refusal(400, f"unknown key {shown(extra[0])} beside `records`; remove it")
         return list(found["records"])
     if isinstance(found, list):
         return found
@@ -146,7 +148,7 @@ def _parsed(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
-        raise ValueError("values are nested too deep; a record has one level of features") from None
+        raise ValueError("values are nested too deeply; a record has one level of features") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}") from None
     except RepeatedKey:
@@ -160,7 +162,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         name = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
-        raise RepeatedKey(f"the key {shown(name)} stands twice in one object; write it once")
+        raise RepeatedKey(f"the key {shown(name)} appears twice in one object; write it once")
     return found
 
 

@@ -38,7 +38,7 @@ class Refused(BaseModel):
 class Prediction(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    prediction_id: Id = Field(description="tells predictions apart; the same record sent again counts once")
+    prediction_id: Id = Field(description="identifies the prediction; the same record sent again counts once")
     event_time: str | float = Field(description="ISO 8601 with a zone, or seconds since 1970 UTC")
     model_version: str | None = Field(None, description="where the monitor declares `schema.model_version`")
     features: dict[str, Scalar | None] = Field(
@@ -88,22 +88,27 @@ PREDICTION = {
 LABEL = {"prediction_id": "2013-04-01-UA-1545-EWR-0515", "outcome": 1, "label_time": "2013-04-01T13:02:00Z"}
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Refused, "description": "The body cannot be read."},
-    401: {"model": Refused, "description": "No key, or none that is known."},
+    401: {"model": Refused, "description": "Missing or unknown API key."},
     403: {"model": Refused, "description": "The key is for another monitor."},
-    404: {"model": Refused, "description": "The key's monitor is declared no longer."},
+    404: {"model": Refused, "description": "The key's monitor is no longer declared."},
     408: {"model": Refused, "description": "The body did not arrive in time."},
     409: {"model": Refused, "description": "The monitor declares no ground truth."},
     413: {"model": Refused, "description": "The body is too large, or holds too many records."},
-    415: {"model": Refused, "description": "Neither JSON nor lines of JSON, or packed otherwise than by gzip."},
-    422: {"model": Refused, "description": "Records are wrong; the whole batch is refused."},
-    500: {"model": Refused, "description": "The collector failed; its log says how."},
+    415: {
+        "model": Refused,
+        "description": "Neither JSON nor JSON Lines, or compressed with something other than gzip.",
+    },
+    422: {"model": Refused, "description": "Records are invalid; the whole batch is rejected."},
+    500: {"model": Refused, "description": "The collector failed; see its log."},
     503: {
         "model": Refused,
         "description": "The log is full, the keys cannot be read, or (in plain text) there are too many connections; "
         "send the batch again.",
     },
 }
-HEALTH: dict[int | str, dict[str, Any]] = {503: {"description": "Records cannot be accepted; the body says why."}}
+HEALTH: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Records cannot be accepted; see the body for the reason."}
+}
 METRICS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
     401: {"model": Refused, "description": "From another machine, without a key."},

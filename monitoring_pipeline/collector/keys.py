@@ -72,7 +72,7 @@ class KeyStore:
             if seen != self._seen:
                 self._keys, self._seen = _keys_in(self.path.read_text()), seen
                 if stat.st_mode & 0o022:
-                    logger.warning("%s: others may write to it, and so make keys; `chmod 600` it", self.path)
+                    logger.warning("%s: others can write to it and so create keys; run `chmod 600` on it", self.path)
         except FileNotFoundError:
             self._keys, self._seen = (), None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -130,7 +130,7 @@ def _keys_in(text: str) -> tuple[Key, ...]:
     keys = tuple(Key(**entry) for entry in entries)
     for number, key in enumerate(keys, 1):
         if not all(isinstance(value, str) for value in asdict(key).values()) or not _SHA256.fullmatch(key.sha256):
-            raise ValueError(f"entry {number} is not as it was written")
+            raise ValueError(f"entry {number} was changed")
     return keys
 
 

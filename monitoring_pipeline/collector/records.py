@@ -111,7 +111,7 @@ def check(records: Sequence[Any], fields: Sequence[Field], limits: Limits, now: 
         elif not _same(record, records[known]):
             remedy = "send a correction later" if labels else "give each prediction its own id"
             reading.refuse(
-                index, "prediction_id", f"{shown(row[0])} stands in record {known} too, with other values; {remedy}"
+                index, "prediction_id", f"{shown(row[0])} is also in record {known} with other values; {remedy}"
             )
     n_repeated = len(records) - len(rows)
     _stamp(rows, fields, now)
@@ -187,7 +187,7 @@ class _Reading:
                 self.refuse(index, None, "")
                 continue
             close = difflib.get_close_matches(name[:100], known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "leave it out, or declare it in the monitor's schema"
+            hint = f"did you mean {close[0]!r}?" if close else "remove it, or declare it in the monitor's schema"
             self.refuse(index, f"{prefix}{_printed(name)}", f"is not declared; {hint}")
 
     def _value(self, index: int, field: Field, found: dict[str, Any], name: str) -> Any:

@@ -42,8 +42,8 @@ def serve(
     _check_tls(tls_cert, tls_key)
     if exposed(host) and tls_cert is None:
         logger.warning(
-            "the collector listens on %s without TLS: keys and records cross the network readable. Give --tls-cert and "
-            "--tls-key, or bind to 127.0.0.1 behind a proxy that ends TLS",
+            "the collector listens on %s without TLS: keys and records are sent unencrypted. Give --tls-cert and "
+            "--tls-key, or bind to 127.0.0.1 behind a proxy that terminates TLS",
             host,
         )
     config = uvicorn.Config(
@@ -64,7 +64,7 @@ def serve(
     try:
         config.load()
     except OSError as error:
-        raise UserError(f"{tls_cert}, {tls_key}: TLS cannot be served with these ({error})") from None
+        raise UserError(f"{tls_cert}, {tls_key}: these TLS files cannot be used ({error})") from None
     _check_spool(home)
     _run(uvicorn.Server(config), f"{host}:{port}")
 
@@ -76,7 +76,7 @@ def _run(server: uvicorn.Server, address: str) -> None:
     except SystemExit:
         raise UserError(f"the collector could not start on {address}; see its output above") from None
     if not server.started:
-        raise UserError(f"the collector could not start on {address}; is the port taken?")
+        raise UserError(f"the collector could not start on {address}; is the port in use?")
 
 
 def _check_landing(landing: str | None) -> None:
@@ -86,7 +86,7 @@ def _check_landing(landing: str | None) -> None:
     if landing is None:
         return
     if not landing.strip():
-        raise UserError("--landing is empty; give a directory or a URL, or leave it out")
+        raise UserError("--landing is empty; give a directory or a URL, or omit the option")
     check_target(landing)
 
 

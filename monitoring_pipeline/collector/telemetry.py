@@ -29,7 +29,7 @@ class Telemetry:
         self._records = Counter("collector_records", "Records accepted.", labels, registry=self.registry)
         self._refused = Counter("collector_refused_records", "Records found wrong.", labels, registry=self.registry)
         self._duration = Histogram(
-            "collector_request_duration_seconds", "From a request's arrival to its answer.", ("kind",),
+            "collector_request_duration_seconds", "Time from a request's arrival to its response.", ("kind",),
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0), registry=self.registry,
         )  # fmt: skip
         self.log: RecordLog | None = None

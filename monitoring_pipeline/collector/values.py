@@ -101,7 +101,7 @@ def id_of(longest: int) -> Reader:
         if not isinstance(value, str) or not value.strip():
             raise Refused(f"must be text that is not empty, or an integer, not {shown(value)}")
         if not value.isprintable():
-            raise Refused("holds control or unprintable characters; write an id of printable ones")
+            raise Refused("holds control or unprintable characters; use printable characters only")
         return _plain(value, longest)
 
     return read
@@ -111,7 +111,7 @@ def _plain(text: str, longest: int) -> str:
     if len(text) > longest:
         raise Refused(f"has {len(text)} characters; {longest} are the most")
     if "\0" in text:
-        raise Refused("holds the character NUL, which no database takes; leave it out")
+        raise Refused("contains the character NUL, which Postgres cannot store; remove it")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -129,7 +129,7 @@ def moment_until(now: datetime) -> Reader:
             ahead = timedelta(seconds=round((moment - now).total_seconds()))
             raise Refused(
                 f"lies {ahead} ahead of the collector's clock ({now:%Y-%m-%dT%H:%M:%SZ}); "
-                f"{FUTURE_TOLERANCE} is tolerated. Set the sender's clock, or mend the zone"
+                f"{FUTURE_TOLERANCE} is tolerated. Correct the sender's clock or time zone"
             )
         return (moment - _EPOCH) // timedelta(microseconds=1)
 
@@ -152,13 +152,13 @@ def _from_text(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise Refused(f"{shown(text)} is not ISO 8601; write such as 2024-03-01T06:30:00Z") from None
+        raise Refused(f"{shown(text)} is not ISO 8601; write for example 2024-03-01T06:30:00Z") from None
     if found.tzinfo is None:
-        raise Refused(f"{shown(text)} carries no zone; write Z or an offset such as +01:00 behind it")
+        raise Refused(f"{shown(text)} has no time zone; append Z or an offset such as +01:00")
     try:
         found = found.astimezone(UTC)
     except OverflowError:
-        raise Refused(f"{shown(text)} lies outside of 1970 to 9998") from None
+        raise Refused(f"{shown(text)} is outside 1970 to 9998") from None
     if not _EPOCH <= found < _LATEST:
-        raise Refused(f"{shown(text)} lies outside of 1970 to 9998")
+        raise Refused(f"{shown(text)} is outside 1970 to 9998")
     return found

@@ -160,7 +160,9 @@ def load(path: Path, sha256: str) -> FlightModel:
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise UserError(f"{path}: SHA-256 is {found}, recorded is {sha256}; the file was changed and is not loaded")
+        raise UserError(
+            f"{path}: its SHA-256 is {found}, not the recorded {sha256}; the file was changed and is not loaded"
+        )
     return FlightModel(**joblib.load(io.BytesIO(content)))
 
 

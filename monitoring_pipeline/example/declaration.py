@@ -18,7 +18,7 @@ def write_monitor(place: Place, shipped: Path, first: date, last: date) -> Monit
     yaml = YAML()
     declared: dict[str, Any] = yaml.load(shipped.read_text())
     declared["name"] = NAME
-    declared["description"] = "The example service's own log: what it answered while it was live."
+    declared["description"] = "The example service's own log: its predictions during the live demo."
     declared["predictions"] = {"path": f"{place.landed}/{NAME}/predictions/*.parquet"}
     declared["ground_truth"] = {
         "path": f"{place.landed}/{NAME}/ground_truth/*.parquet",

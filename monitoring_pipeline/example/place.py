@@ -72,7 +72,7 @@ class Place:
                 for directory in (self.spool, self.landed, self.counters):
                     directory.mkdir(parents=True, exist_ok=True)
             except BlockingIOError as error:
-                raise UserError(f"an example service runs over {self.root} already; stop it first") from error
+                raise UserError(f"an example service already uses {self.root}; stop it first") from error
             except OSError as error:
                 raise UserError(f"{error.filename or self.root}: {error.strerror}; the service writes there") from error
             yield

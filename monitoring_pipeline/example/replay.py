@@ -37,7 +37,7 @@ class Pace:
         if (self.rate is None) == (self.speed is None):
             raise UserError("give either a rate (requests a second) or a speed (times real time)")
         if (self.rate or self.speed or 0) <= 0 or (self.rate or 0) > MAX_RATE:
-            raise UserError(f"a rate lies above 0 and at {MAX_RATE:g} a second at most; a speed lies above 0")
+            raise UserError(f"the rate must be above 0 and at most {MAX_RATE:g} a second; the speed must be above 0")
         if not 1 <= self.concurrent <= MAX_CONCURRENT:
             raise UserError(f"1 to {MAX_CONCURRENT} requests at once")
 
@@ -82,7 +82,7 @@ def replay(
         httpx.get(f"{url}/healthz", timeout=30)
     except httpx.TransportError as error:
         raise UserError(
-            f"{url}: no service answers ({error}); start it: `monitoring-pipeline example serve`"
+            f"{url}: no service is running there ({error}); start it: `monitoring-pipeline example serve`"
         ) from error
     return asyncio.run(_Client(url, pace, advance).send(requests))
 

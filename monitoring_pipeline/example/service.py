@@ -110,7 +110,7 @@ def monitored_name(place: Place) -> str:
 
     if not place.reference.is_file():
         raise UserError(
-            f"{place.reference}: the service needs its reference; write it by `monitoring-pipeline reference export "
+            f"{place.reference}: the service needs its reference; write it with `monitoring-pipeline reference export "
             f"{MODEL} --out {place.reference}` after `monitoring-pipeline run {MODEL}`"
         )
     return load_reference(place.reference).monitor

@@ -137,10 +137,10 @@ def _own(snapshot: Snapshot) -> tuple[tuple[str, str, float], ...]:
     return (
         (
             "monitoring_exporter_up",
-            "1 when the database was read, 0 when it could not be; then no other metrics are served.",
+            "1 when the database was read, 0 when it could not be read; no other metrics are served then.",
             up,
         ),
-        ("monitoring_exporter_query_seconds", "How long that took.", snapshot.seconds),
+        ("monitoring_exporter_query_seconds", "Duration of reading the database.", snapshot.seconds),
     )
 
 

@@ -36,24 +36,27 @@ def _health(figure: str, help: str) -> Gauge:
 
 
 GAUGES = (
-    Gauge("monitoring_drift_value", "drift", "How far a column of the newest window is from a baseline, by method."),
-    Gauge("monitoring_drift_drifted", "drift", "1 where that is drift, else 0; absent where undecided.", "flags"),
+    Gauge("monitoring_drift_value", "drift", "Drift of a column of the newest window from a baseline, by method."),
+    Gauge("monitoring_drift_drifted", "drift", "1 if the column drifted, else 0; absent if not judged.", "flags"),
     Gauge("monitoring_quality_value", "quality", "Data-quality metrics of the newest window that have a threshold."),
-    Gauge("monitoring_quality_violated", "quality", "1 where the metric breaks its threshold, else 0.", "flags"),
+    Gauge("monitoring_quality_violated", "quality", "1 if the metric violates its threshold, else 0.", "flags"),
     Gauge(
         "monitoring_performance_value",
         "performance",
         "Performance in the newest window that has this metric.",
     ),
     Gauge(
-        "monitoring_performance_degraded", "performance", "1 where that is worse than its threshold, else 0.", "flags"
+        "monitoring_performance_degraded",
+        "performance",
+        "1 if the metric is worse than its threshold, else 0.",
+        "flags",
     ),
     Gauge(
         "monitoring_label_coverage",
         "coverage",
         "Labelled share of the newest window with labels, in [0, 1].",
     ),
-    Gauge("monitoring_window_timestamp_seconds", "window", "End of the newest window with such values."),
+    Gauge("monitoring_window_timestamp_seconds", "window", "End of the newest window that has results of this kind."),
     _health(
         "lag_seconds",
         "From the end of the newest profiled window (before any, the start of monitoring) to now or the monitor's end.",
@@ -64,7 +67,7 @@ GAUGES = (
     _health("stale_windows", "Windows whose results are older than their inputs."),
     _health("run_duration_seconds", "First to last stage completed by the run that profiled the newest window."),
     Gauge("monitoring_open_incidents", "incidents", "Open incidents."),
-    Gauge("monitoring_model_role", "role", "1 for the role a model version has now."),
+    Gauge("monitoring_model_role", "role", "1 for the current role of a model version."),
     Gauge("monitoring_database_bytes", "database", "Size of the database."),
 )
 

@@ -41,7 +41,7 @@ def automation_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Profiles missing references, takes in each window ten minutes after its end, and fills in a new monitor's"
+            "Profiles missing references, ingests each window ten minutes after its end, and backfills a new monitor's"
             " history, newest windows first."
         ),
     )

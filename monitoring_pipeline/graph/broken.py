@@ -22,7 +22,7 @@ def broken_monitor(path: Path, error: DeclarationError) -> dg.Definitions:
         key=dg.AssetKey([stem, "declaration"]),
         group_name="broken_monitors",
         description=f"{storable(str(path))} cannot be used:\n\n```\n{error}\n```\n\n"
-        "Mend it and reload the code location.",
+        "Correct it and reload the code location.",
     )
     def declaration() -> None:
         raise dg.Failure(description=str(error), allow_retries=False)

@@ -16,10 +16,10 @@ from monitoring_pipeline.stages import findings as stage
 VERDICTS = {
     "schema_contract": (
         "predictions",
-        "Columns and types are as declared; nothing was quarantined beyond the threshold.",
+        "Columns and types are as declared; the quarantined share is within its threshold.",
     ),
-    "data_quality": ("quality", "No quality metric of the newest window is past its threshold."),
-    "drifted_columns": ("drift", "The share of drifted features is below its threshold, against every baseline."),
+    "data_quality": ("quality", "No quality metric of the newest window violates its threshold."),
+    "drifted_columns": ("drift", "The share of drifted features is below its threshold for every baseline."),
     "model_performance": ("performance", "No mature performance metric is degraded."),
 }
 

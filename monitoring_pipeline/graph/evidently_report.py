@@ -18,7 +18,7 @@ def evidently_asset(monitor: Monitor) -> dg.AssetsDefinition:
         partitions_def=partitions_of(monitor),
         group_name=monitor.name,
         kinds={"evidently", "html"},
-        description="Evidently's drift and summary report of a window on a bounded sample. Materialize it by hand.",
+        description="Evidently's drift and summary report of a window on a bounded sample. Materialize it manually.",
     )
     def report(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:
         window = Window.from_key(context.partition_key, monitor.window)

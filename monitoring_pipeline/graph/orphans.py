@@ -45,9 +45,7 @@ def _end_orphans(instance: dg.DagsterInstance) -> tuple[list[str], list[dg.Dagst
         if host != socket.gethostname() or _started(pid) == started:
             left.append(run)
             continue
-        instance.report_run_failed(
-            run, "The process of this run was killed. What it had committed stands; run it again."
-        )
+        instance.report_run_failed(run, "The process of this run was killed. What it committed is kept; run it again.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         ended.append(run.run_id)
     return ended, left

@@ -18,7 +18,7 @@ def reference_asset(monitor: Monitor) -> dg.AssetsDefinition:
         group_name=monitor.name,
         kinds={"duckdb", "postgres"},
         code_version=__version__,
-        description=f"Profile of the labelled rows {monitor.name} is compared with; fixes its bins and categories.",
+        description=f"Profile of the labelled rows that {monitor.name} is compared with; fixes bins and categories.",
     )
     def reference(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:
         try:

@@ -41,7 +41,7 @@ def retention_graph(monitors: Sequence[Monitor]) -> dg.Definitions:
         cron_schedule=DAILY,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Once a day: retention, and partitions for the months to come.",
+        description="Daily: deletes what is past its retention and creates partitions for the coming months.",
     )
     return dg.Definitions(
         jobs=[retention_job],

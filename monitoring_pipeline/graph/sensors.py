@@ -27,7 +27,7 @@ def stale_windows_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
         target=_selection(monitors, WINDOWED),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Re-materializes exactly the windows that late rows or late labels have made stale.",
+        description="Re-materializes exactly the windows that late rows or late labels made stale.",
     )
     def stale_windows(
         context: dg.SensorEvaluationContext, monitoring: MonitoringResource
@@ -56,7 +56,7 @@ def new_labels_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
         target=_selection(monitors, AFTER_LABELS),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Takes in ground truth as it arrives; the windows it touches become stale.",
+        description="Ingests new ground truth; the affected windows become stale.",
     )
     def new_labels(
         context: dg.SensorEvaluationContext, monitoring: MonitoringResource
@@ -70,7 +70,7 @@ def new_labels_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
             if stages.monitor.name in found
             for request in of_islands(stages.monitor, "ground_truth", [found[stages.monitor.name]])
         ]
-        yield from answer(context, requests, "no label file is new", looked)
+        yield from answer(context, requests, "no new label files", looked)
 
     return new_labels
 

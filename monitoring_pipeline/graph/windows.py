@@ -56,7 +56,7 @@ def window_assets(monitor: Monitor) -> dg.AssetsDefinition:
             asked = [Window.from_key(key, monitor.window) for key in context.partition_keys]
             pending = retention.still_computed(stages, asked, datetime.now(UTC))
             if len(pending) < len(asked):
-                context.log.info(f"{len(asked) - len(pending)} windows past their `retention` are left as they are")
+                context.log.info(f"{len(asked) - len(pending)} windows past their `retention` are skipped")
             failures: list[WindowOutcome] = []
             for name in selected:
                 outcomes = _of_stage(name, stages, pending)
@@ -111,7 +111,7 @@ def _failure(monitor: Monitor, failures: Sequence[WindowOutcome]) -> dg.Failure:
     lines = [f"{f.window.key(monitor.window)} ({f.stage}): {f.error}" for f in failures]
     more = f"\n… and {len(lines) - 10} more, see the metadata" if len(lines) > 10 else ""
     return dg.Failure(
-        description=f"{len(lines)} window(s) of {monitor.name} failed; the others are done.\n"
+        description=f"{len(lines)} window(s) of {monitor.name} failed; the others succeeded.\n"
         + "\n".join(lines[:10])
         + more,
         metadata={"failed_windows": dg.MetadataValue.md("\n".join(f"- {line}" for line in lines))},

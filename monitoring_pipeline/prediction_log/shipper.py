@@ -217,8 +217,8 @@ class Shipper(Generic[R]):
         if self._attempts.refused(path):
             self._attempts.forget(path)
             self._count("refused", max(1, n))
-            logger.error("%s: the sink refuses it again and again and takes others (%s); its %d rows are kept in %s. "
-                         "Mend what it says, then rename the file to %s",
+            logger.error("%s: the sink keeps rejecting it and accepts others (%s); its %d rows are kept in %s. "
+                         "Fix the cause, then rename the file to %s",
                          path, why, n, as_refused(path).name, path.with_suffix(".sealed").name)  # fmt: skip
             return "refused"
         self._log("sink", "%s: shipping failed (%s); the rows stay in the spool, next try in %.1f s",

@@ -136,7 +136,7 @@ class Spool:
                         return None
                 elif not self._wait_for_room(deadline):
                     raise PredictionLogError(
-                        f"{self._directory}: the prediction log is full ({error.strerror}); free space or mend the "
+                        f"{self._directory}: the prediction log is full ({error.strerror}); free space or repair the "
                         "sink. The prediction was not logged and must not be answered (policy block)"
                     ) from error
         return self._active
@@ -154,7 +154,7 @@ class Spool:
         try:
             self._hold_lock()
             if self.bytes_on_disk + size > self._policy.max_bytes:
-                raise OSError(errno.ENOSPC, f"the spool's budget of {self._policy.max_bytes} bytes is spent")
+                raise OSError(errno.ENOSPC, f"the spool has reached its limit of {self._policy.max_bytes} bytes")
             segment = Segment(self._directory / f"{self.worker}-{self._number:08d}.open", size, self.schema)
             self._make_findable(segment)
         except OSError as error:
@@ -395,7 +395,7 @@ class GroupCommit:
                 self._state.wait()
         if ticket.failure is not None:
             raise PredictionLogError(
-                f"the spool's device refuses to sync: {ticket.failure}; the prediction is not durable"
+                f"the spool's device fails to sync: {ticket.failure}; the prediction is not durable"
             )
 
     def stop(self) -> None:

@@ -146,7 +146,7 @@ class LiveCollector(Collector):
             totals,
             "imputed",
             "model_column_imputed",
-            "Values a step filled in or did not know.",
+            "Values that a step imputed or did not know.",
             ("column", "transformer"),
         )
         durations = Metric("model_prediction_duration_seconds", "Duration of calls to the model.", "histogram")
@@ -192,7 +192,7 @@ class LiveCollector(Collector):
         yield self._by_key(totals, "http_error", "model_http_errors", "Requests that raised or were answered with 5xx.",
                            ("method", "route", "error"))  # fmt: skip
         durations = Metric(
-            "model_http_request_duration_seconds", "From a request's arrival to its last byte.", "histogram"
+            "model_http_request_duration_seconds", "Time from a request's arrival to its last byte.", "histogram"
         )
         for key, cells in sorted(totals.items()):
             if key[0] == "http_duration":
@@ -227,12 +227,14 @@ class LiveCollector(Collector):
             for k, c in totals.items()
             if k[0] == "log" and k[1].startswith("dropped:")
         ]
-        yield self._counter("model_log_dropped", "Predictions given up by policy.", ("reason",), dropped)
+        yield self._counter("model_log_dropped", "Predictions dropped by policy.", ("reason",), dropped)
         yield self._counter(
-            "model_log_refused", "Predictions set aside that the sink would not take.", (), [((), total("refused"))]
+            "model_log_refused", "Predictions set aside because the sink rejected them.", (), [((), total("refused"))]
         )
         yield self._counter("model_log_corrupt", "Damaged stretches of spool files.", (), [((), total("corrupt"))])
-        yield self._counter("model_log_sink_failures", "Segments the sink refused.", (), [((), total("sink_failures"))])
+        yield self._counter(
+            "model_log_sink_failures", "Segments the sink rejected.", (), [((), total("sink_failures"))]
+        )
 
         def gauge(name: str) -> float:
             return float(totals.get((GAUGE, name), (0.0,))[0])

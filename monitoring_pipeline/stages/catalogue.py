@@ -66,7 +66,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "profile", "profile", ("predictions", "reference"), ("data", "reference", "config"), "profiling:profile",
-        "Mergeable summary of the window by model version and segment; all that later stages read.",
+        "Mergeable summary of the window by model version and segment; later stages read nothing else.",
         frozenset({"duckdb", "postgres"}), "eager", _segments,
     ),
     Stage(
@@ -83,7 +83,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "drift", "drift", ("profile", "ground_truth"), ("data", "labels", "stage", "reference", "profile", "config"),
         "drift:measure",
-        "Every column against every baseline by every method (`monitoring.drift_current`).",
+        "Drift of every column from every baseline by every method (`monitoring.drift_current`).",
         _POSTGRES, "eager", _baselines,
     ),
     Stage(

@@ -90,7 +90,7 @@ def _measured(shelf: Shelf, window: Window) -> Measured:
     """Each segment against the same segment of each baseline, where that exists."""
     profiled = shelf.states.get((window.start, "profile"))
     if profiled is None or profiled.completed_at is None or profiled.data_version is None:
-        raise WindowError(f"{window} has no profile yet; materialize its profile first")
+        raise WindowError(f"{window} has no profile; materialize its profile first")
     joined = shelf.states.get((window.start, "ground_truth"))
     batch = (joined.label_batch or 0) if joined is not None and joined.completed_at is not None else 0
     current = shelf.profiles[window.start]

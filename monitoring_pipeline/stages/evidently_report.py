@@ -40,7 +40,7 @@ def render(stages: StageContext, window: Window) -> Report:
     monitor = stages.monitor
     taken = stages.warehouse.run(lambda conn: ledger.ingested(conn, monitor.name, [window])).get(window.start)
     if taken is None or not taken.n_rows:
-        raise WindowError(f"{window} of {monitor.name} holds no rows; materialize its predictions first")
+        raise WindowError(f"{window} of {monitor.name} has no rows; materialize its predictions first")
     version = max(taken.versions, key=lambda v: (taken.versions[v], v))
     references = reference_rows(monitor, stages.settings).by_version
     reference = references[reference_version(monitor, version, references)]

@@ -50,11 +50,9 @@ def reference_findings(stages: StageContext) -> list[str]:
         empty = [c.layout.name for c in reference.profile.columns if c.n_values == 0]
         if empty:
             findings.append(
-                f"the reference of {version} has no value in {', '.join(empty)}; drop the columns or mend the source"
+                f"the reference of {version} has no value in {', '.join(empty)}; drop the columns or correct the source"
             )
         target = reference.labelled.target
         if target is not None and reference.labelled.outcome.n_labelled and (target.counts > 0).sum() < 2:
-            findings.append(
-                f"the reference of {version} holds one outcome only; performance cannot be measured against it"
-            )
+            findings.append(f"the reference of {version} has only one outcome; performance cannot be compared with it")
     return findings

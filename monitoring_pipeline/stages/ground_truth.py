@@ -66,7 +66,7 @@ def take_in_labels(stages: StageContext) -> LabelBatch | None:
             unusable = _unusable(stages, number, unread)
             if not unusable:
                 raise
-            log.warning("label files of %s are left out: %s", name, "; ".join(unusable.values()))
+            log.warning("label files of %s are skipped: %s", name, "; ".join(unusable.values()))
             ledger.mark_unreadable(conn, name, "ground_truth", unusable)
             unread = [path for path in unread if path not in unusable]
             if not unread:
@@ -75,7 +75,7 @@ def take_in_labels(stages: StageContext) -> LabelBatch | None:
         ledger.record_batch(conn, name, batch, unread, stages.run_id)
         if batch.n_quarantined:
             why = ", ".join(f"{n} × {reason}" for reason, n in batch.quarantine.items())
-            log.warning("%d of %d labels of %s are left out: %s", batch.n_quarantined, batch.n_rows, name, why)
+            log.warning("%d of %d labels of %s are skipped: %s", batch.n_quarantined, batch.n_rows, name, why)
         return batch
 
     return stages.warehouse.run(take_in)
@@ -167,7 +167,7 @@ def _count_ahead(
         try:
             found = _count(stages, shelf, some)
         except WindowError as error:
-            log.warning("%d windows could not be joined in one pass (%s); one by one now", len(some), error)
+            log.warning("%d windows could not be joined in one pass (%s); retrying one by one", len(some), error)
             continue
         fresh |= {one.window: [] for one in some}
         for profile in found:

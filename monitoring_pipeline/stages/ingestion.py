@@ -41,7 +41,7 @@ def index(stages: StageContext) -> None:
     for file in files:
         if file.n_unplaced:
             log.warning(
-                "%s of %s: %d of %d rows belong to no window and are left out: their time cannot be read or lies in the"
+                "%s of %s: %d of %d rows belong to no window and are skipped: their time cannot be read or is in the"
                 " future (such as %r); correct `schema.event_time`, `schema.timezone` or the rows",
                 file.path, name, file.n_unplaced, file.n_rows, file.unplaced_example,
             )  # fmt: skip
@@ -135,7 +135,7 @@ def why_doubtful(window: Window, has_rows: bool, never_read: Mapping[str, str]) 
         whole_day = own_day and window.end - window.start == timedelta(days=1)
         if whole_day or (not has_rows and (own_day or not dates)):
             why.append(error)
-    return f"rows of this window may lie in what cannot be read: {'; '.join(why)}" if why else None
+    return f"some sources cannot be read and may contain rows of this window: {'; '.join(why)}" if why else None
 
 
 def _is_unchanged(stages: StageContext, window: Window, paths: Sequence[str], before: IngestedWindow | None) -> bool:

@@ -104,7 +104,7 @@ def _count(
     try:
         found = _profiles(stages, engine, some, layouts)
     except WindowError as error:
-        log.warning("%d windows could not be profiled in one pass (%s); one by one now", len(some), error)
+        log.warning("%d windows could not be profiled in one pass (%s); retrying one by one", len(some), error)
         return {}
     grouped: dict[Window, list[Profile]] = {one.window: [] for one in some}
     grouped |= defaultdict(list)

@@ -70,7 +70,7 @@ def _profile_version(stages: StageContext, version: str, relation: Relation, sou
     blocks = [one for one in slices if one.window != EPOCH and one.n_rows >= LEAST_ROWS]
     whole = next((p for p in profiles if p.segment == EVERYTHING), None)
     if whole is None:
-        raise SourceError(f"{monitor.name}: the reference of model version {version!r} holds no row")
+        raise SourceError(f"{monitor.name}: the reference of model version {version!r} has no rows")
     made = Reference(monitor.name, version, layout, whole)
 
     def save(conn: Connection) -> None:

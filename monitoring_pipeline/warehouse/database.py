@@ -125,7 +125,7 @@ class Warehouse:
             if not error.connection_invalidated:
                 raise
             raise WarehouseError(
-                f"the database went away; nothing of this step was written. {self._remedy(error)}"
+                f"the database connection was lost; nothing of this step was written. {self._remedy(error)}"
             ) from error
 
     def close(self) -> None:
@@ -199,10 +199,10 @@ class Warehouse:
         if password := self.engine.url.password:
             said = said.replace(str(password), "***")
         if self.server:
-            return f"It is the embedded server; its log is {self.server.status.place / 'server.log'}. It said: {said}"
+            return f"It is the embedded server; its log is {self.server.status.place / 'server.log'}. Error: {said}"
         return (
             f"Check that {self.safe_url} is up, and that DATABASE_URL names the right host, port, user and database."
-            f" It said: {said}"
+            f" Error: {said}"
         )
 
 
@@ -214,7 +214,7 @@ def normalized(url: str) -> URL:
         raise WarehouseError("DATABASE_URL is not a URL; write postgresql://user:password@host:port/database") from None
     if parsed.get_backend_name() not in ("postgres", "postgresql"):
         raise WarehouseError(
-            f"DATABASE_URL names {parsed.get_backend_name()!r}; only Postgres keeps the figures: postgresql://…"
+            f"DATABASE_URL names {parsed.get_backend_name()!r}; only Postgres is supported: postgresql://…"
         )
     if not parsed.database:
         raise WarehouseError("DATABASE_URL names no database; write postgresql://user:password@host:port/database")

@@ -200,7 +200,7 @@ class EmbeddedPostgres:
             except passing as error:
                 if time.monotonic() > deadline or "password authentication failed" in str(error):
                     raise WarehouseError(
-                        f"the embedded Postgres does not answer; see {place / 'server.log'}. It said: {error}".strip()
+                        f"the embedded Postgres does not answer; see {place / 'server.log'}. Error: {error}".strip()
                     ) from error
             time.sleep(0.05)
 
@@ -392,7 +392,7 @@ def _can_run(account: pwd.struct_passwd, program: Path) -> bool:
 
 def _discard_orphan(place: Path) -> None:
     if place.is_symlink() or place.stat().st_uid != os.geteuid():
-        raise WarehouseError(f"{place} belongs to somebody else; delete it, or choose another home")
+        raise WarehouseError(f"{place} belongs to another user; delete it, or choose another home")
     if (pid := _live_postmaster(place / "data")) is not None:
         os.kill(pid, signal.SIGQUIT)
         _wait_until_gone(place / "data", STOP_LIMIT)
@@ -452,7 +452,7 @@ def _endpoint_of_live_server(place: Path, home: Path) -> Endpoint | None:
     endpoint = _read_endpoint(place)
     if endpoint is None:
         raise WarehouseError(
-            f"{place}: the database's password file endpoint.json is gone; restore it, or delete {home} to begin anew"
+            f"{place}: the database's password file endpoint.json is gone; restore it, or delete {home} to start over"
         )
     lines = _postmaster_file(place / "data")
     return Endpoint(int(lines[PORT_LINE]), endpoint.password) if len(lines) > READY_LINE else None

@@ -182,10 +182,10 @@ def _explain(error: DBAPIError) -> str:
     code, message = getattr(error.orig, "pgcode", None), str(error.orig).strip()
     if code == "2BP01":  # dependent_objects_still_exist
         return (
-            "a view of yours stands on one that changed; drop it, run `monitoring-pipeline db migrate`, make it again:"
+            "one of your views depends on a changed view; drop it, run `monitoring-pipeline db migrate`, create it again:"
             f" {message}"
         )
     if code == "42501":  # insufficient_privilege
         return f"the database user may not create schemas here; grant it CREATE on the database: {message}"
     file = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    return f"the schema could not be brought up to date; nothing was changed{file}: {message}"
+    return f"the schema could not be migrated; nothing was changed{file}: {message}"

@@ -41,7 +41,7 @@ def test_from_somebodys_parquet_to_rows(shell: Shell, tmp_path: Path) -> None:
     drafted = shell("init", "churn", *sources)
     assert drafted.returncode == 0, drafted.stderr
     again = shell("init", "churn", *sources)
-    assert again.returncode == 1 and "is there already" in again.stderr
+    assert again.returncode == 1 and "already exists" in again.stderr
     sound = shell("validate")
     assert sound.returncode == 0, sound.stderr
     ran = shell("run", "churn")
@@ -83,4 +83,4 @@ def test_the_schema_is_brought_up_to_date_and_its_address_printed(shell: Shell) 
     address = shell("db", "url")
     assert address.returncode == 0 and address.stdout.startswith("postgresql://")
     refused = shell("db", "stop")
-    assert refused.returncode == 1 and "not ours to stop" in refused.stderr
+    assert refused.returncode == 1 and "not stopped by this command" in refused.stderr

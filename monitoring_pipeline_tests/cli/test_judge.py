@@ -135,7 +135,7 @@ def test_windows_one_by_one_and_as_a_range_are_judged_alike(door: FrontDoor, mea
     measured.declare(thresholds=STRICT)
     assert judged("--from", "2024-03-01")["windows"] == DAYS
     assert flags(door) == one_by_one
-    with pytest.raises(UserError, match="no measured window in this range"):
+    with pytest.raises(UserError, match="no window in this range has been measured"):
         judged("--from", "2025-01-01")
 
 

@@ -73,7 +73,7 @@ def test_ctrl_c_ends_a_run_at_once_and_the_next_goes_on(shell: Shell) -> None:
         _, said = process.communicate(timeout=60)
         assert (process.returncode, time.monotonic() - began < 15) == (130, True), said
         assert "Traceback" not in said and "Dagster" not in said, said
-        assert said.splitlines()[-1:] == ["stopped; what was committed stands, and the next run goes on from there"]
+        assert said.splitlines()[-1:] == ["stopped; what was committed is kept, and the next run continues from there"]
     last = shell(*RANGE)
     assert last.returncode == 0, last.stderr
     assert done_stages(shell) == DAYS * len(STAGES)

@@ -62,7 +62,7 @@ def labels(monitor: str, *ids: str) -> Batch:
     [
         ({"landing": " "}, "--landing is empty"),
         ({"home": "a file"}, "spool cannot be written.*--home"),
-        ({"tls_cert": "a file", "tls_key": "a file"}, "TLS cannot be served"),
+        ({"tls_cert": "a file", "tls_key": "a file"}, "TLS files cannot be used"),
         ({"tls_cert": "a file"}, "needs both"),
     ],
     ids=str,

@@ -82,7 +82,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"prediction_id": "a\nb"}, "prediction_id", "unprintable"),
     ({"prediction_id": "é" * 257}, "prediction_id", "257 characters; 256"),
     ({"prediction_id": 10**400}, "prediction_id", "too large an integer"),
-    ({"event_time": "2024-03-05T10:00:00"}, "event_time", "carries no zone; write Z"),
+    ({"event_time": "2024-03-05T10:00:00"}, "event_time", "has no time zone; append Z"),
     ({"event_time": "yesterday"}, "event_time", "not ISO 8601"),
     ({"event_time": 1709632800000}, "event_time", "milliseconds"),
     ({"event_time": -5}, "event_time", "seconds since 1970"),
@@ -142,7 +142,7 @@ def test_all_or_nothing_and_every_mistake_at_once(collector: Running) -> None:
 def test_one_id_with_two_contents(refused: Refuse) -> None:
     ((index, field, message),) = refused([record(0), record(1), record(0, score=0.1)])
     assert (index, field) == (2, "prediction_id")
-    assert "stands in record 0 too" in message and "give each prediction its own id" in message
+    assert "is also in record 0" in message and "give each prediction its own id" in message
 
 
 def test_one_id_with_two_outcomes(shared: Running) -> None:

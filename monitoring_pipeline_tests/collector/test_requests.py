@@ -103,7 +103,7 @@ def test_a_file_of_keys_that_others_may_write_to_is_warned_of_and_mended_by_the_
     store.path.chmod(0o666)
     store.path.with_suffix(".tmp").write_text("of one that was killed, readable to all")
     assert len(KeyStore(tmp_path).all()) == 1
-    assert "others may write to it" in caplog.text
+    assert "others can write to it" in caplog.text
     store.create("toy")
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
 
@@ -182,7 +182,7 @@ BODIES: list[tuple[bytes, dict[str, str], int, str]] = [
     (b"[]", JSON | {"Content-Encoding": "br"}, 415, "send gzip"),
     (b"[]", JSON | {"Content-Encoding": "gzip"}, 400, "not gzip"),
     (gzip.compress(b"[]")[:-3], JSON | {"Content-Encoding": "gzip"}, 400, "cut short"),
-    (gzip.compress(b"[]") + b"[]", JSON | {"Content-Encoding": "gzip"}, 400, "behind its end"),
+    (gzip.compress(b"[]") + b"[]", JSON | {"Content-Encoding": "gzip"}, 400, "after its end"),
     (gzip.compress(b"[]"), JSON | {"Content-Encoding": "gzip"}, 400, "empty"),
     (gzip.compress(b" " * (100 << 20), 1), JSON | {"Content-Encoding": "gzip"}, 413, "unpacks to more than 10,485,760"),
 ]
@@ -208,9 +208,9 @@ def test_a_gzip_body(collector: Running) -> None:
 def test_too_many_records_and_too_many_bytes(limited: Running) -> None:
     assert limited.predictions([record(i) for i in range(5)]).status_code == 202
     many = limited.predictions([record(i) for i in range(6)])
-    assert (many.status_code, "5 are the most" in many.text) == (413, True)
+    assert (many.status_code, "5 are the maximum" in many.text) == (413, True)
     broken = limited.post("/v1/toy/predictions", content=b"{\n" * 6, headers={"Content-Type": "application/jsonl"})
-    assert (broken.status_code, "5 are the most" in broken.text) == (413, True), "counted before they are read"
+    assert (broken.status_code, "5 are the maximum" in broken.text) == (413, True), "counted before they are read"
     large = limited.predictions([record(0, prediction_id="x" * 30_000)])
     assert (large.status_code, "20,000 bytes" in large.text) == (413, True)
 

@@ -30,17 +30,17 @@ REPORT = MonitorReport(
 
 TEXT = """\
 late15: 275 windows, 1 failed, 255,998 predictions (253 duplicates removed, 5 rows quarantined)
-  drifted most from training
+  columns that drifted most from training
     temperature                 260 of 275 windows, most on 2013-07-18 (psi 8.12)
     visibility                   12 of 275 windows, most on 2013-05-23 (psi 0.40)
   roc_auc by month (reference 0.733)
     2013-04    0.708 [0.700, 0.716]    27,500 outcomes (97.1%)
     2013-05    0.755                   28,000 outcomes (97.5%)
-  days whose outcomes never came (cancellations)
+  days with missing outcomes (cancellations)
     2013-05-23  77% of 960 predictions (usually 98%)
     2013-12-10  78% of 950 predictions (usually 98%)
 
-Where to look next
+Next steps
   figures in SQL  monitoring-pipeline db psql
   assets          http://127.0.0.1:3000
 

@@ -79,4 +79,4 @@ def test_evidently_draws_a_window_when_asked_and_not_otherwise(door: FrontDoor) 
 
     empty = job.execute_in_process(partition_key="2024-03-02", raise_on_error=False, **asked)  # type: ignore[arg-type]
     (failure,) = [e.step_failure_data for e in empty.all_events if e.is_step_failure]
-    assert failure.user_failure_data is not None and "holds no rows" in str(failure.user_failure_data.description)
+    assert failure.user_failure_data is not None and "has no rows" in str(failure.user_failure_data.description)

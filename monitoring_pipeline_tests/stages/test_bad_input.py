@@ -121,7 +121,7 @@ def test_two_versions_in_one_day_are_judged_apart(door: FrontDoor) -> None:
     ("reference", "finding"),
     [
         (lambda rows: rows.head(20), "has 20 rows"),
-        (lambda rows: rows.assign(y=1), "one outcome only"),
+        (lambda rows: rows.assign(y=1), "only one outcome"),
         (lambda rows: rows.assign(x=np.nan), "no value in x"),
     ],
     ids=["too few rows", "one class", "empty column"],

@@ -136,7 +136,7 @@ def test_a_users_view_is_not_dropped(own_warehouse: Warehouse, tmp_path: Path, m
         conn.execute(text("create view public.mine as select kind from monitoring.incident_current"))
     views = changed_sql(tmp_path, monkeypatch) / "views" / "030_decisions.sql"
     views.write_text(views.read_text().replace("select monitor, incident_id, kind,", "select monitor, incident_id,", 1))
-    with pytest.raises(WarehouseError, match="a view of yours"):
+    with pytest.raises(WarehouseError, match="one of your views"):
         migrations.migrate(own_warehouse.engine)
     with own_warehouse.transaction() as conn:
         assert conn.execute(text("select count(*) from public.mine")).scalar() == 0

@@ -79,7 +79,7 @@ def _count_batch(
     if int(versions.min()) == 0 or int(versions.max()) == version.other:
         return False
     if int(windows.min()) == NULL_INTEGER:
-        raise WindowError("rows without a window: the relation has to give __window for every row")
+        raise WindowError("rows without a window: the relation must have a __window for every row")
     for counter, positions in counters:
         mine = positions[versions] if version.n_texts > 1 else np.zeros(1, np.int64)
         if mine.min() >= 0:

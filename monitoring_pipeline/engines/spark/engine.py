@@ -95,7 +95,7 @@ def session_of(settings: Settings) -> SparkSession:
     except Exception as error:  # a refused connection comes as a Java exception
         raise UserError(
             f"the Spark cluster at {settings.spark_master} cannot be reached; check MONITORING_SPARK_MASTER."
-            f" It said: {_first_line(error)}"
+            f" Error: {_first_line(error)}"
         ) from error
     session.sparkContext.setLogLevel("ERROR")
     return session

@@ -145,6 +145,6 @@ def test_the_reason_of_the_tenth_bad_day_is_in_the_metadata(door: FrontDoor) -> 
     for day in range(11):
         toy.truncate(it.log_path(day))
     said = door.run(it.declare(), 0, 11)
-    assert said is not None and said.startswith("11 window(s) of toy failed; the others are done.")
+    assert said is not None and said.startswith("11 window(s) of toy failed; the others succeeded.")
     assert "… and 1 more" in said
     assert door.materialized(it.declare(), "predictions") == {"2024-03-12"}

@@ -52,8 +52,8 @@ def test_rows_that_are_left_out_are_told(door: FrontDoor, caplog: pytest.LogCapt
         assert door.run(monitor, 0) is None
     assert "other.parquet of toy: 20 of 20 rows belong to no window" in caplog.text
     assert "(such as '31/03/2024 10:00')" in caplog.text
-    assert "20 of 320 labels of toy are left out: 20 × no outcome" in caplog.text
+    assert "20 of 320 labels of toy are skipped: 20 × no outcome" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         assert door.run(monitor, 0) is None
-    assert "left out" not in caplog.text
+    assert "skipped" not in caplog.text

@@ -1,4 +1,4 @@
--- In which windows did most columns drift at once?
+-- In which windows did the most columns drift at once?
 select monitor, model_version, window_start,
        count(distinct column_name) filter (where drifted) as drifted_columns,
        count(distinct column_name) as columns,

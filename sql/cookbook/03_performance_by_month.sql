@@ -1,4 +1,4 @@
--- How did the model perform month by month, weighing each window by its labels?
+-- How did the model perform month by month, weighting each window by its labels?
 select monitor, model_version, metric, date_trunc('month', window_start, 'UTC') as month,
        sum(value * n_labelled) / nullif(sum(n_labelled), 0) as value,
        sum(n_labelled) as n_labelled, count(*) as windows

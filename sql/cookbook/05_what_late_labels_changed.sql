@@ -1,4 +1,4 @@
--- How much did late labels move figures that had been published before?
+-- How much did late labels change values that had already been published?
 with revision as (
   select *,
          first_value(value) over every as first_value, last_value(value) over every as last_value,

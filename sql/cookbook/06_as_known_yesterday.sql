@@ -1,4 +1,4 @@
--- What did the performance figures say a day ago, beside what they say now?
+-- Which performance values were known a day ago, beside the values of today?
 select h.monitor, h.model_version, h.window_start, h.metric, h.value as known_then, c.value as known_now, c.n_labelled
 from monitoring.performance_history h
 left join monitoring.performance_current c

@@ -1,4 +1,4 @@
--- How many rows were refused on the way in, and why?
+-- How many rows were rejected at ingestion, and why?
 select w.monitor, q.reason, sum(q.count) as rows, count(*) as windows, min(w.window_start) as first, max(w.window_start) as last
 from monitoring.window_quarantine q
 join monitoring.prediction_window w using (monitor, window_start)

@@ -1,4 +1,4 @@
--- Which windows are out of date or failed, why, and how often was it tried?
+-- Which windows are stale or failed, why, and after how many attempts?
 select monitor, window_start, stage, reason, attempts, last_error
 from monitoring.stale_window
 order by monitor, window_start, stage

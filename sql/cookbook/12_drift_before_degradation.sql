@@ -1,4 +1,4 @@
--- In windows where the model got worse, which columns had drifted?
+-- In windows where the model degraded, which columns had drifted?
 select p.monitor, p.window_start, p.metric, p.value, p.threshold,
        string_agg(distinct d.column_name, ', ' order by d.column_name) as drifted_columns
 from monitoring.performance_current p

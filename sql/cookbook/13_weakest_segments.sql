@@ -1,4 +1,4 @@
--- For which segments does the model do worst, given enough labels to say so?
+-- In which segments does the model perform worst, given enough labels?
 select monitor, model_version, metric, segment, avg(value) as value, sum(n_labelled) as n_labelled, count(*) as windows
 from monitoring.performance_current
 where kind = 'realized' and metric in ('roc_auc', 'f1', 'accuracy', 'mae') and value is not null

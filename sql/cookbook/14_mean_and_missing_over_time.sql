@@ -1,4 +1,4 @@
--- How did the mean, the spread and the missing share of each numerical column move from week to week?
+-- How did the mean, the spread and the missing share of each numerical column change from week to week?
 with column_part as (
   select monitor, model_version, column_name, date_trunc('week', window_start, 'UTC') as week, n, n_missing,
          n - n_missing - n_nan - n_inf as finite, mean, m2

@@ -1,4 +1,4 @@
--- Where does a drift figure come from: which data, which declaration, which code, which run?
+-- Where does a drift value come from: which data, which declaration, which code, which run?
 select d.monitor, d.window_start, d.column_name, d.method, d.value, d.threshold, d.threshold_source,
        w.lake_files, d.data_version = w.data_version as of_current_data, d.config_version,
        c.declaration -> 'thresholds' -> 'drift' as declared_thresholds, d.code_version, d.run_id, d.computed_at

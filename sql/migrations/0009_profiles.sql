@@ -2,7 +2,7 @@
 -- One store of profiles: a row for each (monitor, scope, window, model version, segment, part), in monthly partitions.
 --
 -- scope: the profile of a window of the prediction log, of a whole reference, or of a block (a time slice) of a reference.
--- part: what was counted; its format number says how the arrays are read, so that a part may gain arrays later.
+-- part: what was counted; its format number says how to read the arrays, so that arrays can be added later.
 
 drop view if exists monitoring.stale_window, monitoring.window_status, monitoring.column_profile_current;
 
@@ -30,7 +30,7 @@ begin
 end
 $$;
 comment on function monitoring.ensure_months(text, timestamptz[]) is
-  'Creates the monthly partitions (UTC) of a table that these windows lie in, where they are missing. Returns how many.';
+  'Creates the monthly partitions (UTC) of a table that contain these windows, where missing. Returns how many were created.';
 
 alter table monitoring.profile rename to profile_before;
 alter table monitoring.profile_before rename constraint profile_pkey to profile_before_pkey;
@@ -63,7 +63,7 @@ comment on column monitoring.profile.part is
 comment on column monitoring.profile.format is 'Format of the part''s arrays.';
 comment on column monitoring.profile.n_rows is 'Rows of the window, model version and segment.';
 comment on column monitoring.profile.n_labelled is 'Rows with a known outcome; only of part outcomes.';
-comment on column monitoring.profile.label_batch is 'Label batch that the labels were known at; null in parts that need no labels.';
+comment on column monitoring.profile.label_batch is 'Newest label batch used; null in parts that need no labels.';
 comment on column monitoring.profile.counts is 'Counts of the part, in the order of its format.';
 comment on column monitoring.profile.sums is 'Sums, means and extremes of the part, in the order of its format.';
 

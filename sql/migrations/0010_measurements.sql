@@ -1,8 +1,8 @@
 -- depends: 0008_read_as
 -- Measurements as arrays, verdicts beside them, provenance once per (window, stage), and what each stage read.
 --
--- A measurement row holds every metric of one family for one (model version, baseline, segment) of a window; which metric
--- stands where in its arrays is kept once, in metric_keys. A changed measurement is a new row; the old one stays, superseded.
+-- A measurement row holds every metric of one family for one (model version, baseline, segment) of a window; the metric at
+-- each position of its arrays is kept once, in metric_keys. A changed measurement is a new row; the old one stays, superseded.
 -- A verdict row judges one measurement row, under the declaration and policy of its judgement, and is rewritten when these change.
 
 drop view if exists monitoring.stale_window, monitoring.window_status, monitoring.stage_status, monitoring.drift_current,
@@ -17,7 +17,7 @@ create table monitoring.metric_keys (
   metrics text[] not null,
   check (cardinality(column_names) = cardinality(metrics) and cardinality(roles) = cardinality(metrics))
 );
-comment on table monitoring.metric_keys is 'What stands where in the arrays of measurement and verdict. Content never changes.';
+comment on table monitoring.metric_keys is 'Column and metric at each position in the arrays of measurement and verdict. Content never changes.';
 comment on column monitoring.metric_keys.metric_keys_id is 'Number of the set of keys.';
 comment on column monitoring.metric_keys.digest is 'Digest of the content.';
 comment on column monitoring.metric_keys.family is 'drift, quality, realized or estimated.';
@@ -91,17 +91,17 @@ create unique index measurement_one_current on monitoring.measurement
   (monitor, window_start, window_end, family, model_version, baseline, segment) where superseded_at is null;
 create index measurement_superseded on monitoring.measurement (monitor, window_start) where superseded_at is not null;
 comment on table monitoring.measurement is
-  'Metrics as measured, every revision: one row a window, family, model version, baseline and segment. For SQL use the views *_current.';
+  'Metrics as measured, every revision: one row per window, family, model version, baseline and segment. In SQL use the views *_current.';
 comment on column monitoring.measurement.measurement_id is 'Number of the revision; verdicts refer to it.';
 comment on column monitoring.measurement.family is 'drift, quality, realized or estimated. Writing replaces one family of one window.';
 comment on column monitoring.measurement.baseline is 'What a drift measurement is compared with; empty in the other families.';
-comment on column monitoring.measurement.metric_keys_id is 'What stands where in the arrays; see metric_keys.';
+comment on column monitoring.measurement.metric_keys_id is 'Column and metric at each array position; see metric_keys.';
 comment on column monitoring.measurement.computation_id is 'What it was computed from; see computation.';
 comment on column monitoring.measurement.value is 'Values in the order of metric_keys; NaN where undefined, as in all arrays here.';
-comment on column monitoring.measurement.n is 'Rows or values behind each metric, or one number for all of them; drift: values on the window''s side; performance: labelled rows.';
-comment on column monitoring.measurement.n_reference is 'Drift: values on the baseline''s side, or one number for all of them.';
-comment on column monitoring.measurement.reference_value is 'The same metric of the reference, where a verdict can rest on it.';
-comment on column monitoring.measurement.detail is 'What was found: new categories, the type met.';
+comment on column monitoring.measurement.n is 'Rows or values behind each metric, or one number for all of them; drift: values in the window; performance: labelled rows.';
+comment on column monitoring.measurement.n_reference is 'Drift: values in the baseline, or one number for all of them.';
+comment on column monitoring.measurement.reference_value is 'Value of the same metric in the reference, where a verdict can use it.';
+comment on column monitoring.measurement.detail is 'What was found, such as new categories or the actual type.';
 
 create table monitoring.threshold_set (
   threshold_set_id integer generated always as identity primary key,
@@ -111,7 +111,7 @@ create table monitoring.threshold_set (
   check (cardinality(thresholds) = cardinality(sources)),
   check (sources <@ array['default', 'declared', 'calibrated'])
 );
-comment on table monitoring.threshold_set is 'Thresholds that verdicts were reached by, in the order of the judged metric_keys. Content never changes.';
+comment on table monitoring.threshold_set is 'Thresholds used by verdicts, in the order of the judged metric_keys. Content never changes.';
 comment on column monitoring.threshold_set.threshold_set_id is 'Number of the set of thresholds.';
 comment on column monitoring.threshold_set.digest is 'Digest of the content.';
 comment on column monitoring.threshold_set.thresholds is 'Threshold of each position; NaN where there is none.';
@@ -127,10 +127,10 @@ create table monitoring.judgement (
   run_id text,
   judged_at timestamptz not null default clock_timestamp()
 );
-comment on table monitoring.judgement is 'Under which declaration and policy verdicts were reached: once per run.';
+comment on table monitoring.judgement is 'The declaration and policy that verdicts were made under: one row per run.';
 comment on column monitoring.judgement.judgement_id is 'Number of the judgement.';
 comment on column monitoring.judgement.policy_version is 'Digest of the thresholds and rules that verdicts depend on.';
-comment on column monitoring.judgement.null_version is 'Version of the null distributions used; null: none were.';
+comment on column monitoring.judgement.null_version is 'Version of the null distributions used; null: none.';
 comment on column monitoring.judgement.judged_at is 'When it was judged.';
 
 create table monitoring.verdict (
@@ -149,16 +149,16 @@ create table monitoring.verdict (
   mature boolean,
   primary key (window_start, measurement_id)
 ) partition by range (window_start);
-comment on table monitoring.verdict is 'How each measurement is judged: drifted, violated or degraded. Rewritten when the policy changes; measurements stay.';
+comment on table monitoring.verdict is 'Verdict of each measurement: drifted, violated or degraded. Rewritten when the policy changes; measurements are kept.';
 comment on column monitoring.verdict.measurement_id is 'The measurement that is judged.';
-comment on column monitoring.verdict.judgement_id is 'Under which declaration and policy; see judgement.';
+comment on column monitoring.verdict.judgement_id is 'The declaration and policy; see judgement.';
 comment on column monitoring.verdict.threshold_set_id is 'The thresholds; see threshold_set.';
 comment on column monitoring.verdict.flagged is 'Drifted, violated or degraded, in the order of the measurement''s metric_keys; null: not judged.';
 comment on column monitoring.verdict.share_value is 'Drift: share of the features that drifted.';
 comment on column monitoring.verdict.share_threshold is 'Drift: share from which the window as a whole has drifted.';
 comment on column monitoring.verdict.share_source is 'Where share_threshold comes from.';
-comment on column monitoring.verdict.share_n_reference is 'Values of the feature that has most of them, on the baseline''s side.';
-comment on column monitoring.verdict.share_n_current is 'The same on the window''s side.';
+comment on column monitoring.verdict.share_n_reference is 'Largest number of values of any feature, in the baseline.';
+comment on column monitoring.verdict.share_n_current is 'The same in the window.';
 comment on column monitoring.verdict.share_flagged is 'Drift: whether the window as a whole has drifted.';
 
 -- The stages, and what each of them read ------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ comment on column monitoring.stage.asset is 'Name of its asset in Dagster.';
 comment on column monitoring.stage.needs_labels is 'A window without labels does not wait for this stage.';
 
 alter table monitoring.monitor add column stage_configs jsonb not null default '{}' check (jsonb_typeof(stage_configs) = 'object');
-comment on column monitoring.monitor.stage_configs is 'By stage: digest of what it reads of the declaration.';
+comment on column monitoring.monitor.stage_configs is 'By stage: digest of the parts of the declaration it reads.';
 
 alter table monitoring.window_stage drop constraint window_stage_stage_check;
 alter table monitoring.window_stage add column inputs jsonb not null default '{}' check (jsonb_typeof(inputs) = 'object');
@@ -184,7 +184,7 @@ alter table monitoring.window_stage add column output_version text;
 alter table monitoring.window_stage drop column changed_at;
 comment on column monitoring.window_stage.stage is 'Name of the stage; see table stage.';
 comment on column monitoring.window_stage.inputs is
-  'Version of everything the stage read, by name; null: looked for and not found. Compared with today''s in stage_input.';
+  'Version of everything the stage read, by name; null: it did not exist. Compared with the current version in stage_input.';
 comment on column monitoring.window_stage.output_version is 'Changes when what the stage wrote changes; later stages record it.';
 
 update monitoring.window_stage s set inputs =
@@ -199,7 +199,7 @@ where s.completed_at is not null;
 -- Drift and quality are measured again from the stored profiles by the next run; performance history is kept.
 delete from monitoring.window_stage where stage in ('drift', 'quality') and last_error is null;
 
--- Performance, revision by revision: a row of the arrays for each moment at which one of its metrics changed or vanished.
+-- Performance, revision by revision: a row of the arrays for each moment at which one of its metrics changed or disappeared.
 -- Metrics that stood meanwhile come from older computations; the row has the provenance of the newest.
 
 select monitoring.ensure_months('measurement', (select array_agg(distinct window_start) from monitoring.performance_metric));

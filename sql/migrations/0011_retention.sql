@@ -1,4 +1,4 @@
--- Retention deletes what a monitor's declaration says is too old; windows it has been at are not computed again.
+-- Retention deletes what a monitor's declaration says is too old; windows it deleted data of are not computed again.
 
 alter table monitoring.prediction_window add column pruned_at timestamptz;
 comment on column monitoring.prediction_window.pruned_at is

@@ -1,4 +1,4 @@
--- Measurements unfolded, each with its verdict: one row a metric. Conditions on window, version, segment and baseline reach the
+-- Measurements unnested, each with its verdict: one row per metric. Conditions on window, version, segment and baseline reach the
 -- measurement's row before it is unfolded. Arrays hold NaN where a value is undefined; here it is null.
 
 create or replace view monitoring.drift_current as

@@ -1,6 +1,6 @@
--- What is known of each window, and what of it is out of date. Staleness is derived here and stored nowhere.
--- Per-window lookups are subqueries on primary keys (`limit 1` and `offset 0` keep them so): asking for one day costs one
--- day, and a database that was never analysed is as quick as one that was.
+-- The state of each window, and which stages are stale. Staleness is derived here and not stored.
+-- Per-window lookups are subqueries on primary keys (`limit 1` and `offset 0` keep them so): a query for one day costs one
+-- day, also before the database has been analyzed.
 
 create or replace view monitoring.label_batch_current as
 select distinct on (monitor)

@@ -1,4 +1,4 @@
--- Stored profiles, unfolded: one row a column.
+-- Stored profiles, unnested: one row per column.
 
 create or replace view monitoring.column_profile_current as
 select p.monitor, p.model_version, p.window_start, p.window_end, p.segment, c.column_name, c.role, c.kind,

@@ -182,7 +182,7 @@ def _explain(error: DBAPIError) -> str:
     code, message = getattr(error.orig, "pgcode", None), str(error.orig).strip()
     if code == "2BP01":  # dependent_objects_still_exist
         return (
-            "one of your views depends on a changed view: drop it, run `monitoring-pipeline db migrate`, create it again."
+            "one of your views uses a changed view: drop it, run `monitoring-pipeline db migrate`, create it again."
             f" {message}"
         )
     if code == "42501":  # insufficient_privilege

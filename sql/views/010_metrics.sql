@@ -28,7 +28,7 @@ join monitoring.computation c using (computation_id)
 join monitoring.verdict v on v.window_start = m.window_start and v.measurement_id = m.measurement_id
 join monitoring.judgement j on j.judgement_id = v.judgement_id
 where m.family = 'drift' and m.superseded_at is null and v.share_source is not null;
-comment on view monitoring.drift_current is 'How far each column moved from each baseline: one row a window, column, baseline and method.';
+comment on view monitoring.drift_current is 'Drift of each column from each baseline: one row per window, column, baseline and method.';
 
 create or replace view monitoring.quality_current as
 select m.monitor, m.model_version, m.window_start, m.window_end, m.segment, u.column_name, u.metric, nullif(u.value, 'NaN') as value,
@@ -44,7 +44,7 @@ left join monitoring.judgement j on j.judgement_id = v.judgement_id
 cross join lateral unnest(k.column_names, k.metrics, m.value, m.n, m.reference_value, m.detail, t.thresholds, t.sources, v.flagged)
   u (column_name, metric, value, n, reference_value, detail, threshold, source, flagged)
 where m.family = 'quality' and m.superseded_at is null;
-comment on view monitoring.quality_current is 'Data-quality metrics: one row a window, column and metric.';
+comment on view monitoring.quality_current is 'Data-quality metrics: one row per window, column and metric.';
 
 create or replace view monitoring.performance_history as
 select m.monitor, m.model_version, m.window_start, m.window_end, m.segment, u.metric, m.family as kind, nullif(u.value, 'NaN') as value,
@@ -63,7 +63,7 @@ cross join lateral unnest(k.metrics, m.value, m.ci_low, m.ci_high, m.n, m.refere
   u (metric, value, ci_low, ci_high, n, reference_value, threshold, source, flagged)
 where m.family in ('realized', 'estimated');
 comment on view monitoring.performance_history is
-  'Every revision of the performance metrics; one was in force from as_known_at until superseded_at.';
+  'Every revision of the performance metrics; each was current from as_known_at until superseded_at.';
 
 create or replace view monitoring.performance_current as
 select monitor, model_version, window_start, window_end, segment, metric, kind, value, ci_low, ci_high, threshold, threshold_source,
@@ -71,4 +71,4 @@ select monitor, model_version, window_start, window_end, segment, metric, kind, 
        config_version, reference_value, policy_version, judged_at
 from monitoring.performance_history
 where superseded_at is null;
-comment on view monitoring.performance_current is 'How well the model predicts, by what is known now: one row a window, metric and kind.';
+comment on view monitoring.performance_current is 'Latest performance metrics: one row per window, metric and kind.';

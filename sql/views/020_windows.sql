@@ -26,7 +26,7 @@ select s.monitor, s.window_start, s.window_end, s.stage, s.completed_at, s.data_
 from monitoring.window_stage s
 join monitoring.monitor m using (monitor);
 comment on view monitoring.stage_status is
-  'How each stage of each window stands; attempts count the failures on what there is now: something new begins at 0.';
+  'Status of each stage of each window; attempts counts failures on the current inputs and restarts at 0 when an input changes.';
 
 create or replace view monitoring.stage_input as
 select s.monitor, s.window_start, s.window_end, s.stage, i.input, i.recorded,
@@ -62,7 +62,7 @@ join monitoring.monitor m on m.monitor = s.monitor
 cross join lateral jsonb_each_text(s.inputs) i (input, recorded)
 where s.completed_at is not null;
 comment on view monitoring.stage_input is
-  'Everything each stage of each window read: the version recorded then and the version there is now. Null: not there. What differs makes the stage stale.';
+  'Everything each stage of each window read: the recorded version and the current version. Null: does not exist. A difference makes the stage stale.';
 
 create or replace view monitoring.stale_window as
 with found as (
@@ -109,8 +109,8 @@ select f.monitor, f.window_start, f.window_end, f.reason, f.stage,
 from found f
 where f.reason is not null;
 comment on view monitoring.stale_window is
-  'Stages that are older than what they were computed from, derived from the inputs each of them recorded. Reasons: source (rows came '
-  'after ingestion), data (the window was taken in again, or a stage before it wrote something else), labels (a newer batch), reference, '
+  'Stages that are older than what they were computed from, derived from the inputs each of them recorded. Reasons: source (rows arrived '
+  'after ingestion), data (the window was ingested again, or the output of an earlier stage changed), labels (a newer batch), reference, '
   'baseline (another window it was compared with changed or appeared), maturity (the window has come of age), config, policy, failed. '
   'A window that retention has been at is stale only when new rows come for it.';
 
@@ -142,4 +142,4 @@ select l.monitor, l.window_start, l.window_end, l.n_rows, l.n_duplicates, l.n_qu
         where s.monitor = l.monitor and s.window_start = l.window_start and s.last_error is not null
         order by s.failed_at desc limit 1) as last_error
 from labelled l;
-comment on view monitoring.window_status is 'One row a window: what came in, how much of it is labelled, whether its figures are up to date.';
+comment on view monitoring.window_status is 'One row per window: its rows, the labelled share, whether its results are up to date.';

@@ -14,7 +14,7 @@ join monitoring.layout_column c on c.layout_id = p.layout_id and c.role not in (
 left join monitoring.window_stage s on s.monitor = p.monitor and s.window_start = p.window_start and s.stage = 'profile'
 where p.scope = 'window' and p.part = 'columns';
 comment on view monitoring.column_profile_current is
-  'Profiles of the windows, one row a column: counts by bin beside the edges or categories they belong to.';
+  'Profiles of the windows, one row per column: counts by bin, with the edges or categories of the bins.';
 
 create or replace view monitoring.reference_profile_current as
 select p.monitor, p.model_version, p.window_start, p.window_end, p.segment, c.column_name, c.role, c.kind,
@@ -31,4 +31,4 @@ join monitoring.profile p
  and p.model_version = r.model_version and p.part = 'columns'
 join monitoring.layout_column c on c.layout_id = p.layout_id and c.role not in ('target', 'segment');
 comment on view monitoring.reference_profile_current is
-  'Profiles of the references, one row a column: counts by bin beside the edges or categories they belong to.';
+  'Profiles of the references, one row per column: counts by bin, with the edges or categories of the bins.';

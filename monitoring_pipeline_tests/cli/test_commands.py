@@ -65,7 +65,7 @@ def test_wrong_usage_is_two_and_refused_work_is_one(shell: Shell) -> None:
     assert shell("--nonsense").returncode == 2
     unknown = shell("run", "nobody")
     assert unknown.returncode == 1
-    assert "no monitor is named 'nobody'" in unknown.stderr and "Traceback" not in unknown.stderr
+    assert "there is no monitor named 'nobody'" in unknown.stderr and "Traceback" not in unknown.stderr
 
 
 def test_validate_names_file_line_and_field(shell: Shell) -> None:

@@ -197,7 +197,7 @@ def measured_once(door: FrontDoor) -> None:
 def test_as_a_user_types_it(shell: Shell) -> None:
     ready(shell.base, 1)
     nothing = shell("judge", "toy")
-    assert nothing.returncode == 1 and "`monitoring-pipeline run toy` measures" in nothing.stderr
+    assert nothing.returncode == 1 and "run `monitoring-pipeline run toy`" in nothing.stderr
     assert shell("run", "toy", "--to", "2024-03-01").returncode == 0
     again = shell("judge", "toy")
     assert again.returncode == 0 and "1 windows judged" in again.stdout and "0 verdicts changed" in again.stdout

@@ -37,8 +37,8 @@ late15: 275 windows, 1 failed, 255,998 predictions (253 duplicates removed, 5 ro
     2013-04    0.708 [0.700, 0.716]    27,500 outcomes (97.1%)
     2013-05    0.755                   28,000 outcomes (97.5%)
   days with missing outcomes (cancellations)
-    2013-05-23  77% of 960 predictions (usually 98%)
-    2013-12-10  78% of 950 predictions (usually 98%)
+    2013-05-23  77% of 960 predictions (typically 98%)
+    2013-12-10  78% of 950 predictions (typically 98%)
 
 Next steps
   figures in SQL  monitoring-pipeline db psql

@@ -20,7 +20,7 @@ from monitoring_pipeline.cli import (
     exporter,
     judge,
     output,
-    reference,
+    export_reference,
     run,
     status,
     up,
@@ -75,7 +75,7 @@ app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)
 app.command("collector")(collector.collector)
 app.add_typer(database.app, name="db")
-app.add_typer(reference.app, name="reference")
+app.add_typer(export_reference.app, name="reference")
 app.add_typer(collector.keys, name="collector-key")
 app.add_typer(example.app, name="example")
 

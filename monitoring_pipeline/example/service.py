@@ -106,7 +106,7 @@ def create_app() -> FastAPI:
 
 def monitored_name(place: Place) -> str:
     """The monitor that the reference is of. Raises UserError when there is no reference."""
-    from monitoring_pipeline.serving.reference import load_reference
+    from monitoring_pipeline.serving.reference_series import load_reference
 
     if not place.reference.is_file():
         raise UserError(

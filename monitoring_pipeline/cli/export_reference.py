@@ -72,7 +72,7 @@ def _as_series(made: Reference) -> str:
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
 
-    from monitoring_pipeline.serving.reference import reference_families
+    from monitoring_pipeline.serving.reference_series import reference_families
 
     class Constants(Collector):
         def collect(self) -> Iterator[Metric]:

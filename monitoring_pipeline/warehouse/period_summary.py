@@ -1,4 +1,4 @@
-"""What the metric tables say of a whole period: the figures of the demo's report."""
+"""What the metric tables say of a whole period: the values of the demo's report."""
 
 from __future__ import annotations
 

@@ -21,6 +21,8 @@ app = typer.Typer(help="The reference profile that windows and services are held
 
 
 class Format(StrEnum):
+    """How the reference is written: a JSON document, or series as Prometheus reads them."""
+
     json = "json"
     prom = "prom"
 

@@ -224,6 +224,7 @@ class progress_bar:
         return self
 
     def advance(self, monitor: str, stage: str, done: int, total: int) -> None:
+        """Shows ``done`` of ``total`` windows of a stage of a monitor."""
         key = (monitor, stage)
         if key not in self._bars:
             self._bars[key] = self._progress.add_task(f"{monitor} {stage}", total=total)

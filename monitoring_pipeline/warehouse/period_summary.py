@@ -67,6 +67,7 @@ class Uncovered:
 
     @property
     def day(self) -> date:
+        """The day the window starts on, in UTC."""
         return self.window_start.date()
 
 

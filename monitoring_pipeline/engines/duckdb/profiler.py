@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.engines.counter import Counted, LayoutCounter
 from monitoring_pipeline.engines.engine import Parts, SegmentKeys
-from monitoring_pipeline.engines.merging import in_order
 from monitoring_pipeline.engines.layout_builder import ReferenceReader
+from monitoring_pipeline.engines.merging import in_order
 from monitoring_pipeline.engines.statement import NULL_INTEGER, Batch, Coding, Statement
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.lake.relation import Relation

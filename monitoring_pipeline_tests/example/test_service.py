@@ -209,7 +209,7 @@ def test_runs_are_counted_and_a_broken_count_is_said(tmp_path: Path) -> None:
     place = Place(tmp_path)
     assert [place.next_run() for _ in range(3)] == [0, 1, 2]
     (place.root / "runs").write_text("")
-    with pytest.raises(UserError, match="holds no number"):
+    with pytest.raises(UserError, match="is not a number"):
         place.next_run()
 
 

@@ -17,6 +17,7 @@ from monitoring_pipeline.settings import Settings
 
 @dg.definitions
 def definitions() -> dg.Definitions:
+    """Every declared monitor's graph. A declaration that cannot be used is an asset that says why."""
     named: dict[str, Path] = {}
     monitors: list[Monitor] = []
     broken: list[dg.Definitions] = []

@@ -7,14 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Literal
 
 from monitoring_pipeline.windows import Window
 
 SourceRole = Literal["predictions", "ground_truth", "reference"]
 Stage = str  # a stage's name in the ledger; stages.catalogue lists them
-_EMPTY: Mapping = MappingProxyType({})
 
 MAX_ATTEMPTS = 3
 """A stage of a window that has failed so often on the same data is not tried again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -40,20 +40,16 @@ class Window:
         return cls.at(datetime.strptime(key, KEY_FORMAT[size]).replace(tzinfo=UTC), size)
 
     def key(self, size: WindowSize) -> str:
+        """Its Dagster partition key, such as ``2013-04-01`` or ``2013-04-01-07:00``."""
         return self.start.strftime(KEY_FORMAT[size])
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m-%dT%H:%MZ}/{self.end:%Y-%m-%dT%H:%MZ}"
 
 
-def windows_between(start: datetime, end: datetime, size: WindowSize) -> Iterator[Window]:
-    """Whole windows that overlap [start, end), in order."""
-    if end <= start:
-        return
-    window = Window.at(start, size)
-    while window.start < end:
-        yield window
-        window = Window(window.end, window.end + LENGTH[size])
+def starts_of(windows: Iterable[Window]) -> list[datetime]:
+    """When each of these windows starts, in their order."""
+    return [window.start for window in windows]
 
 
 def runs_of(windows: Iterable[Window]) -> list[tuple[Window, Window]]:

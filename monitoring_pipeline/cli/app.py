@@ -17,10 +17,10 @@ from monitoring_pipeline.cli import (
     declare,
     demo,
     example,
+    export_reference,
     exporter,
     judge,
     output,
-    reference,
     run,
     status,
     up,
@@ -75,7 +75,7 @@ app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)
 app.command("collector")(collector.collector)
 app.add_typer(database.app, name="db")
-app.add_typer(reference.app, name="reference")
+app.add_typer(export_reference.app, name="reference")
 app.add_typer(collector.keys, name="collector-key")
 app.add_typer(example.app, name="example")
 

@@ -102,8 +102,8 @@ def _dagster(port: int, no_ui: bool, live: bool) -> str:
 
 
 def _report(warehouse: Warehouse, monitors: Sequence[Monitor], dagster: str, seconds: float) -> str:
-    from monitoring_pipeline.demo.findings import monitor_report
     from monitoring_pipeline.demo.report import Place, render
+    from monitoring_pipeline.demo.summary import monitor_report
 
     with warehouse.transaction() as conn:
         reports = [monitor_report(conn, monitor) for monitor in monitors]

@@ -27,6 +27,7 @@ def wants_json(local: bool) -> bool:
 
 
 def print_json(value: object) -> None:
+    """A value as indented JSON on standard output; what JSON does not know is written as text."""
     typer.echo(json.dumps(value, default=str, indent=2))
 
 

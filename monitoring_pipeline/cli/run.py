@@ -130,7 +130,7 @@ def _reasons(result: ExecuteInProcessResult) -> list[str]:
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
-            # A blocking check that did not pass: Dagster's own words are a traceback, its findings say why.
+            # A blocking check that did not pass: Dagster's own words are a traceback, its problems say why.
             if data.error is not None and data.error.cls_name == "DagsterAssetCheckFailedError":
                 continue
             if data.user_failure_data is not None:
@@ -138,7 +138,7 @@ def _reasons(result: ExecuteInProcessResult) -> list[str]:
             elif data.error is not None:
                 said = (data.error.cause or data.error).message.strip()
                 reasons.append(f"{event.step_key}: {said} (the traceback is in Dagster, run {result.run_id})")
-    return reasons + [_findings(check) for check in result.get_asset_check_evaluations() if _blocks(check)]
+    return reasons + [_problems_of(check) for check in result.get_asset_check_evaluations() if _blocks(check)]
 
 
 def _blocks(check: AssetCheckEvaluation) -> bool:
@@ -147,10 +147,10 @@ def _blocks(check: AssetCheckEvaluation) -> bool:
     return not check.passed and bool(check.blocking) and check.severity == AssetCheckSeverity.ERROR
 
 
-def _findings(check: AssetCheckEvaluation) -> str:
-    findings = check.metadata["findings"].value if "findings" in check.metadata else "no reason given"
+def _problems_of(check: AssetCheckEvaluation) -> str:
+    problems = check.metadata["problems"].value if "problems" in check.metadata else "no reason given"
     asset = check.asset_key.to_user_string()
-    return f"{asset} failed the check {check.check_name}, so nothing was computed from it:\n{findings}"
+    return f"{asset} failed the check {check.check_name}, so nothing was computed from it:\n{problems}"
 
 
 def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:
@@ -224,6 +224,7 @@ class progress_bar:
         return self
 
     def advance(self, monitor: str, stage: str, done: int, total: int) -> None:
+        """Shows ``done`` of ``total`` windows of a stage of a monitor."""
         key = (monitor, stage)
         if key not in self._bars:
             self._bars[key] = self._progress.add_task(f"{monitor} {stage}", total=total)

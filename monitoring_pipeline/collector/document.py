@@ -21,6 +21,8 @@ class Accepted(BaseModel):
 
 
 class Mistake(BaseModel):
+    """What is wrong with one record of a batch."""
+
     index: int = Field(description="which record of the batch, from 0")
     field: str | None = Field(description="such as `features.distance`; null: the record as a whole")
     message: str = Field(description="what is wrong and what to write")
@@ -36,6 +38,8 @@ class Refused(BaseModel):
 
 
 class Prediction(BaseModel):
+    """One prediction as a service sends it."""
+
     model_config = ConfigDict(extra="forbid")
 
     prediction_id: Id = Field(description="identifies the prediction; the same record sent again counts once")
@@ -52,6 +56,8 @@ class Prediction(BaseModel):
 
 
 class Label(BaseModel):
+    """The true outcome of one prediction."""
+
     model_config = ConfigDict(extra="forbid")
 
     prediction_id: Id

@@ -13,6 +13,7 @@ from monitoring_pipeline.errors import UserError
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
 
 logger = logging.getLogger(__name__)
 CONNECTIONS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
@@ -36,7 +37,6 @@ def serve(
     import uvicorn
 
     from monitoring_pipeline.collector.app import create_app
-    from monitoring_pipeline.collector.connection import Connection
 
     _check_landing(landing)
     _check_tls(tls_cert, tls_key)
@@ -46,8 +46,20 @@ def serve(
             "--tls-key, or bind to 127.0.0.1 behind a proxy that terminates TLS",
             host,
         )
+    app = create_app(home, monitors_dir, ship_every=ship_every, landing=landing)
+    config = _configured(app, host, port, tls_cert, tls_key)
+    _check_spool(home)
+    _run(uvicorn.Server(config), f"{host}:{port}")
+
+
+def _configured(app: FastAPI, host: str, port: int, tls_cert: Path | None, tls_key: Path | None) -> uvicorn.Config:
+    """Loaded, so that TLS files are read. Raises UserError when they cannot be used."""
+    import uvicorn
+
+    from monitoring_pipeline.collector.connection import Connection
+
     config = uvicorn.Config(
-        create_app(home, monitors_dir, ship_every=ship_every, landing=landing),
+        app,
         host=host,
         port=port,
         log_level="warning",
@@ -65,8 +77,7 @@ def serve(
         config.load()
     except OSError as error:
         raise UserError(f"{tls_cert}, {tls_key}: these TLS files cannot be used ({error})") from None
-    _check_spool(home)
-    _run(uvicorn.Server(config), f"{host}:{port}")
+    return config
 
 
 def _run(server: uvicorn.Server, address: str) -> None:

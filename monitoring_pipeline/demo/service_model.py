@@ -39,6 +39,7 @@ class ServiceModel:
 
     @property
     def pipeline(self) -> Any:
+        """The fitted scikit-learn pipeline."""
         return self.model.pipeline
 
     def with_pipeline(self, pipeline: Any) -> ServiceModel:

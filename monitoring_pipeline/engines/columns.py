@@ -71,6 +71,7 @@ class FiniteValues:
 
     @cached_property
     def bins(self) -> NDArray[np.integer]:
+        """Bin of each finite value, integer (n,)."""
         return self._binner(self.x)
 
     def codes(self, n_rows: int) -> NDArray[np.int64]:
@@ -83,6 +84,7 @@ class FiniteValues:
         return codes
 
     def block(self, groups: Groups) -> NumericalBlock:
+        """Counts, moments and range by group."""
         scalars = np.zeros((groups.n, 4), np.int64)
         for i, marked in ((MISSING, self.missing), (NAN, self.nan), (INF, self.inf)):
             if marked is not None:
@@ -166,6 +168,7 @@ class NumericalReader:
     bins: Binner
 
     def read(self, batch: Batch) -> FiniteValues:
+        """The column's finite values in a batch."""
         return FiniteValues(batch.numbers(self.position), self.bins)
 
 
@@ -176,9 +179,11 @@ class CodedValues:
         self._codes, self._reader = codes, reader
 
     def codes(self, n_rows: int) -> NDArray[np.integer]:
+        """Code of every row, (n_rows,)."""
         return self._codes
 
     def block(self, groups: Groups) -> Block:
+        """Counts by group."""
         width = self._reader.n_codes
         combined = self._codes if groups.codes is None else groups.codes * width + self._codes
         found = np.bincount(combined, minlength=groups.n * width).reshape(groups.n, width)
@@ -203,6 +208,7 @@ class CategoricalReader:
         self.empty = texts.index("") + 1
 
     def read(self, batch: Batch) -> CodedValues:
+        """The column's codes in a batch."""
         return CodedValues(batch.codes(self.coding), self)
 
 
@@ -237,10 +243,12 @@ class ColumnTotals:
                 getattr(self, name)[: len(old[name])] = old[name]
 
     def reserve(self, n_groups: int) -> None:
+        """Makes room for ``n_groups`` groups in all; new ones hold nothing."""
         if n_groups > len(self.n_rows):
             self._resize(max(16, 2 * len(self.n_rows), n_groups))
 
     def add(self, column: int, ids: NDArray[np.intp], block: Block) -> None:
+        """Adds a block of one column to the groups ``ids``, one row of the block each."""
         self.scalars[ids, column] += block.scalars
         self.counts[ids, self._offsets[column] : self._offsets[column + 1]] += block.counts
         if not isinstance(block, NumericalBlock):

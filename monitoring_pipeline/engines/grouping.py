@@ -25,6 +25,7 @@ class Groups:
 
     @property
     def n(self) -> int:
+        """Number of groups."""
         return len(self.ids)
 
     @cached_property
@@ -35,10 +36,12 @@ class Groups:
 
     @cached_property
     def n_in_each(self) -> NDArray[np.int64]:
+        """Rows of each group, int64 (n,); only where there are codes."""
         assert self.codes is not None
         return np.bincount(self.codes, minlength=self.n)
 
     def sizes(self, n_rows: int) -> NDArray[np.int64]:
+        """Rows of each group, int64 (n,), of a batch of ``n_rows``."""
         return np.array([n_rows]) if self.codes is None else self.n_in_each
 
     def count(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -32,6 +32,7 @@ class OutcomeTotals:
         self.sums = np.zeros((0, sum(int(np.prod(s)) for s in self._sum_shapes)))
 
     def reserve(self, n_groups: int) -> None:
+        """Makes room for ``n_groups`` groups in all; new ones hold zeros."""
         have = len(self.counts)
         if n_groups > have:
             more = max(16, 2 * have, n_groups) - have
@@ -129,6 +130,7 @@ class RegressionReader:
         self._bins = binner(layout.error_edges)
 
     def add(self, batch: Batch, tables: list[tuple[Groups, OutcomeTotals]]) -> None:
+        """Adds the batch's labelled rows to the totals of each table of groups."""
         prediction, outcome = batch.numbers(self._prediction), batch.numbers(self._outcome)
         labelled = _present(outcome)
         rows = np.flatnonzero(labelled & _finite(outcome) & _finite(prediction))
@@ -164,6 +166,7 @@ class ClassificationReader:
         self._bins = binner(layout.score_edges)
 
     def add(self, batch: Batch, tables: list[tuple[Groups, OutcomeTotals]]) -> None:
+        """Adds the batch's labelled rows to the totals of each table of groups."""
         outcome, predicted = batch.codes(self._outcome), batch.codes(self._prediction)
         labelled = np.flatnonzero(outcome)
         k = len(self._layout.classes)

@@ -28,6 +28,7 @@ class SegmentColumn:
 
     @property
     def radix(self) -> int:
+        """Number of different codes: null, ``limit`` values and one for all others."""
         return self.limit + 2
 
     def codes(self, codes: NDArray[np.integer]) -> NDArray[np.integer]:
@@ -35,6 +36,7 @@ class SegmentColumn:
         return np.minimum(codes, self.limit + 1)
 
     def value(self, code: int) -> str | None:
+        """What a code stands for: None for null, the category, or the bin's interval as text."""
         if code == 0:
             return None
         if code > self.limit:

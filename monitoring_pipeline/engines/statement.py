@@ -47,6 +47,7 @@ class Coding:
 
     @property
     def other(self) -> int:
+        """Code of a text that is none of the known ones."""
         return self.n_texts + 1
 
 
@@ -84,6 +85,7 @@ class Statement:
 
     @property
     def sql(self) -> str:
+        """The SELECT of the expressions collected so far, as columns ``c0``, ``c1``, …"""
         listed = ", ".join(f"{expression} AS c{i}" for expression, i in self._expressions.items()) or "0 AS c0"
         return f"SELECT {listed} FROM ({self._relation.sql}) AS relation"  # noqa: S608 - names and texts are quoted above
 
@@ -104,6 +106,7 @@ class Batch:
         self.n_rows: int = batch.num_rows
 
     def numbers(self, position: int) -> Numbers:
+        """A numerical column, float64 (n_rows,), with which of its values are not null."""
         column = self._batch.column(position)
         if not column.null_count:
             return Numbers(column.to_numpy(zero_copy_only=True), None)
@@ -111,6 +114,7 @@ class Batch:
         return Numbers(values, pc.is_valid(column).to_numpy(zero_copy_only=False))
 
     def codes(self, coding: Coding) -> NDArray[np.integer]:
+        """A coded column, integer (n_rows,), with the codes that ``Coding`` lists."""
         found = self._batch.column(coding.position)
         if coding.lookup is not None:
             found = pc.index_in(found, value_set=coding.lookup)
@@ -124,4 +128,5 @@ class Batch:
         return pc.fill_null(column, NULL_INTEGER).to_numpy(zero_copy_only=False)
 
     def take(self, rows: NDArray[np.intp]) -> Batch:
+        """The batch of these rows, by position and in this order."""
         return Batch(self._batch.take(pa.array(rows)))

@@ -13,9 +13,9 @@ from monitoring_pipeline.metrics.drift import kolmogorov_smirnov, psi
 from monitoring_pipeline.metrics.drift.comparison import Comparison
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.layout import ColumnLayout
+from monitoring_pipeline.serving.exposition import UNSEEN
 
 Counts = NDArray[np.int64]
-UNSEEN = "__unseen__"
 METHODS = ("psi", "kolmogorov_smirnov")
 Figures = dict[tuple[str, str], float]  # (method, column) -> value
 

@@ -83,6 +83,12 @@ def create_app() -> FastAPI:
             raise HTTPException(422, f"features: {error}") from error
         return Predicted(prediction_id=name, model_version=model.model_version, **answer)
 
+    _take_feedback(app, monitoring, feedback)
+    _tell_health(app, monitoring, feedback, model.model_version)
+    return app
+
+
+def _take_feedback(app: FastAPI, monitoring: Monitoring, feedback: RecordLog) -> None:
     @app.post("/feedback", status_code=202)
     def learn(sent: Feedback) -> dict[str, int]:
         try:
@@ -91,6 +97,8 @@ def create_app() -> FastAPI:
             raise HTTPException(503, "the feedback could not be logged; send it again") from error
         return {"accepted": len(sent.labels)}
 
+
+def _tell_health(app: FastAPI, monitoring: Monitoring, feedback: RecordLog, model_version: str) -> None:
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(monitoring.metrics(), media_type=monitoring.content_type)
@@ -99,14 +107,12 @@ def create_app() -> FastAPI:
     def healthz(response: Response) -> dict[str, Any]:
         if why := feedback.trouble():
             response.status_code = 503
-        return {"status": "failing" if why else "ok", "trouble": why, "model_version": model.model_version}
-
-    return app
+        return {"status": "failing" if why else "ok", "trouble": why, "model_version": model_version}
 
 
 def monitored_name(place: Place) -> str:
     """The monitor that the reference is of. Raises UserError when there is no reference."""
-    from monitoring_pipeline.serving.reference import load_reference
+    from monitoring_pipeline.serving.reference_series import load_reference
 
     if not place.reference.is_file():
         raise UserError(

@@ -11,7 +11,7 @@ import dagster as dg
 from monitoring_pipeline.graph.keys import asset_key
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor
-from monitoring_pipeline.stages import findings as stage
+from monitoring_pipeline.stages import check_results
 
 VERDICTS = {
     "schema_contract": (
@@ -39,13 +39,13 @@ def reference_gate(monitor: Monitor) -> dg.AssetChecksDefinition:
         ],
     )
     def gate(monitoring: MonitoringResource) -> Iterator[dg.AssetCheckResult]:
-        findings = stage.reference_findings(monitoring.stage_context(monitor, run_id="check"))
+        problems = check_results.reference_problems(monitoring.stage_context(monitor, run_id="check"))
         yield dg.AssetCheckResult(
             asset_key=asset_key(monitor, "reference"),
             check_name="sound_reference",
-            passed=not findings,
+            passed=not problems,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"findings": dg.MetadataValue.md("\n".join(f"- {f}" for f in findings) or "none")},
+            metadata={"problems": dg.MetadataValue.md("\n".join(f"- {f}" for f in problems) or "none")},
         )
 
     return gate
@@ -65,17 +65,17 @@ def verdicts(monitor: Monitor) -> dg.AssetChecksDefinition:
     def windows_verdicts(
         context: dg.AssetCheckExecutionContext, monitoring: MonitoringResource
     ) -> Iterator[dg.AssetCheckResult]:
-        found = stage.newest_verdicts(monitoring.stage_context(monitor, run_id="check"))
+        found = check_results.newest_results(monitoring.stage_context(monitor, run_id="check"))
         for key in sorted(context.selected_asset_check_keys, key=str):
-            verdict = found[key.name]
+            result = found[key.name]
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
-                passed=not verdict.findings,
+                passed=not result.problems,
                 severity=dg.AssetCheckSeverity.WARN,
                 metadata={
-                    "window": verdict.window or "none yet",
-                    "findings": dg.MetadataValue.md("\n".join(f"- {f}" for f in verdict.findings) or "none"),
+                    "window": result.window or "none yet",
+                    "problems": dg.MetadataValue.md("\n".join(f"- {f}" for f in result.problems) or "none"),
                 },
             )
 

@@ -9,7 +9,7 @@ import dagster as dg
 from monitoring_pipeline.graph.automation import automation_sensor
 from monitoring_pipeline.graph.checks import reference_gate, verdicts
 from monitoring_pipeline.graph.evidently_report import evidently_asset
-from monitoring_pipeline.graph.reference import reference_asset
+from monitoring_pipeline.graph.reference_asset import reference_asset
 from monitoring_pipeline.graph.resources import MONITORING
 from monitoring_pipeline.graph.schedules import windows_job
 from monitoring_pipeline.graph.sensors import new_labels_sensor, stale_windows_sensor

@@ -19,6 +19,7 @@ EVIDENTLY = "evidently_report"
 
 
 def asset_key(monitor: Monitor, name: str) -> dg.AssetKey:
+    """Key of one of the monitor's assets, such as ``flights/drift``."""
     return dg.AssetKey([monitor.name, name])
 
 

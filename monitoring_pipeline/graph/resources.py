@@ -34,16 +34,20 @@ class MonitoringResource(dg.ConfigurableResource):
     """Where the system keeps its state: taken from MONITORING_HOME, DATABASE_URL and the other settings."""
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Tags the run with the process that executes it, so that a run whose process died is found."""
         if context.run is not None and context.instance is not None:
             context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
 
     def settings(self) -> Settings:
+        """Settings of this process, from its environment."""
         return Settings()
 
     def warehouse(self) -> Warehouse:
+        """The process's own pooled warehouse."""
         return warehouse_of(self.settings())
 
     def stage_context(self, monitor: Monitor, run_id: str) -> StageContext:
+        """What a stage of ``monitor`` works with in the run ``run_id``."""
         settings = self.settings()
         return StageContext(monitor, warehouse_of(settings), settings, run_id)
 

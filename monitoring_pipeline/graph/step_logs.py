@@ -23,14 +23,17 @@ class StepLogs(LocalComputeLogManager):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
+        """Nothing to configure."""
         return {}
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> StepLogs:
+        """Called by Dagster. Logs lie below ``DAGSTER_HOME/storage``; raises KeyError without that variable."""
         return cls(str(Path(os.environ["DAGSTER_HOME"]) / "storage"), inst_data=inst_data)
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
+        """Captures a step's output to files, except in the foreground, where it stays on the terminal."""
         if os.environ.get(FOREGROUND):
             yield CapturedLogContext(log_key)
         else:

@@ -56,27 +56,41 @@ def take_in_batch(
         reading(connection, monitor, monitor.ground_truth, None, settings, list(_columns(monitor).values())) as reader,
     ):
         try:
-            n_rows, quarantine = _read_labels(reader, monitor, batch, files)
-            stem = _batch_name(monitor, batch, files)
-            _put_aside(connection, quarantine, store.join(lake_root, monitor.name, "quarantine", f"labels-{stem}"))
-            n_duplicates = _keep_last(connection, monitor, pending)
-            n_unchanged = _drop_unchanged(connection, monitor, known_labels)
-            _match(connection, monitor, windows)
-            return LabelBatch(
-                batch=batch,
-                n_rows=n_rows,
-                n_matched=_number(connection, "SELECT count(DISTINCT __id) FROM matched"),
-                n_unknown=_number(connection, "SELECT count(*) FROM unmatched"),
-                n_duplicates=n_duplicates,
-                n_quarantined=sum(quarantine.values()),
-                quarantine=quarantine,
-                n_unchanged=n_unchanged,
-                **_write(connection, monitor, batch, stem, lake_root),
-            )
+            return _joined(reader, monitor, batch, files, windows, pending, lake_root, known_labels)
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
             raise find_unreadable(connection, files, error) from error
+
+
+def _joined(
+    reader: Reader,
+    monitor: Monitor,
+    batch: int,
+    files: Sequence[str],
+    windows: Sequence[IngestedWindow],
+    pending: Sequence[str],
+    lake_root: str,
+    known_labels: Sequence[str],
+) -> LabelBatch:
+    connection = reader.connection
+    n_rows, quarantine = _read_labels(reader, monitor, batch, files)
+    stem = _batch_name(monitor, batch, files)
+    _put_aside(connection, quarantine, store.join(lake_root, monitor.name, "quarantine", f"labels-{stem}"))
+    n_duplicates = _keep_last(connection, monitor, pending)
+    n_unchanged = _drop_unchanged(connection, monitor, known_labels)
+    _match(connection, monitor, windows)
+    return LabelBatch(
+        batch=batch,
+        n_rows=n_rows,
+        n_matched=_number(connection, "SELECT count(DISTINCT __id) FROM matched"),
+        n_unknown=_number(connection, "SELECT count(*) FROM unmatched"),
+        n_duplicates=n_duplicates,
+        n_quarantined=sum(quarantine.values()),
+        quarantine=quarantine,
+        n_unchanged=n_unchanged,
+        **_write(connection, monitor, batch, stem, lake_root),
+    )
 
 
 def _read_labels(reader: Reader, monitor: Monitor, batch: int, files: Sequence[str]) -> tuple[int, dict[str, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TECHNICAL_PREFIX = "__"  # __id, __time, __window, __version, __prediction, __score, __score_<i>, __outcome
+# Canonical names: __id, __time, __window, __version, __prediction, __score, __score_<i>, __outcome.
 
 
 @dataclass(frozen=True)

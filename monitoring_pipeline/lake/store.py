@@ -1,4 +1,4 @@
-"""Files of the lake: where they lie, written under a temporary name and renamed, swept when nothing refers to them.
+"""Files of the lake: where they lie, written under a temporary name and renamed.
 
 ``<lake>/<monitor>/predictions/window=<YYYY-MM-DDTHH>/<data_version>.parquet``, ``…/quarantine/…`` alike,
 ``…/labels/window=…/batch-<n>-as<how they were read>-<digest of its sources>.parquet``.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +21,7 @@ TEMPORARY = ".tmp-"
 
 
 def window_directory(start: datetime) -> str:
+    """Name of the directory of the window that starts then."""
     return f"window={start:%Y-%m-%dT%H}"
 
 
@@ -52,6 +52,7 @@ def write_parquet(connection: duckdb.DuckDBPyConnection, sql: str, path: str) ->
 
 
 def make_directory(path: str) -> None:
+    """Makes a local directory or one of an fsspec URL, its parents too; nothing happens when it exists."""
     if protocol_of(path):
         filesystem, inner = fsspec.core.url_to_fs(path)
         filesystem.makedirs(inner, exist_ok=True)
@@ -60,6 +61,7 @@ def make_directory(path: str) -> None:
 
 
 def exists(path: str) -> bool:
+    """Whether a local path or an fsspec URL exists."""
     if protocol_of(path):
         filesystem, inner = fsspec.core.url_to_fs(path)
         return bool(filesystem.exists(inner))
@@ -74,27 +76,6 @@ def remove(path: str) -> None:
             filesystem.rm(inner)
     else:
         Path(path).unlink(missing_ok=True)
-
-
-def sweep(lake_root: str, monitor: str, keep: Collection[str], older_than: datetime) -> int:
-    """Remove the monitor's lake files that ``keep`` does not name and that were last written before ``older_than``.
-
-    Call it after the ledger's commit. The age protects what another process is writing. Returns how many were removed.
-    """
-    kept = {_plain(path) for path in keep}
-    filesystem, inner = fsspec.core.url_to_fs(join(lake_root, monitor))
-    removed = 0
-    for name in filesystem.find(inner) if filesystem.exists(inner) else []:
-        own = filesystem.unstrip_protocol(name)
-        if _plain(own) not in kept and filesystem.modified(name).timestamp() < older_than.timestamp():
-            filesystem.rm(name)
-            removed += 1
-    return removed
-
-
-def _plain(path: str) -> str:
-    _, separator, rest = path.partition("://")
-    return rest.lstrip("/") if separator else path.lstrip("/")
 
 
 def _rename(temporary: str, path: str) -> None:

@@ -25,10 +25,12 @@ class Value:
 
 
 def is_number(kind: str) -> bool:
+    """Whether a DuckDB type holds numbers."""
     return kind in INTEGERS or kind in FLOATS or kind.startswith("DECIMAL")
 
 
 def is_text(kind: str) -> bool:
+    """Whether a DuckDB type holds text."""
     return kind == "VARCHAR" or kind.startswith("ENUM")
 
 

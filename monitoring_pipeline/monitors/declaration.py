@@ -142,6 +142,7 @@ class Source(Declared):
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """The declared paths, none for a SQL table."""
         return () if self.path is None else (self.path,) if isinstance(self.path, str) else self.path
 
 
@@ -220,6 +221,7 @@ class Schema(Declared):
 
     @property
     def features(self) -> tuple[str, ...]:
+        """Names of all features: numerical, categorical, boolean."""
         return (*self.numerical, *self.categorical, *self.boolean)
 
 

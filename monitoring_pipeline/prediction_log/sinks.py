@@ -27,7 +27,8 @@ class Sink(Protocol[Taken]):
         """Slow imports, at the start of the shipper's thread."""
         ...
 
-    def write(self, name: str, rows: Taken) -> None: ...
+    def write(self, name: str, rows: Taken) -> None:
+        """Writes one segment's rows under its name; writing them again under it changes nothing. Raises on failure."""
 
 
 class ParquetSink:
@@ -42,6 +43,7 @@ class ParquetSink:
         self.target = os.fspath(target)
 
     def prepare(self) -> None:
+        """Imports what writing needs. Raises ImportError when pyarrow is not installed."""
         import pyarrow.parquet  # noqa: F401
 
     def write(self, name: str, rows: RowBatch) -> None:
@@ -92,6 +94,7 @@ class SqlSink:
         self._tables: dict[RowSchema, Any] = {}
 
     def prepare(self) -> None:
+        """Imports what writing needs. Raises ImportError when SQLAlchemy is not installed."""
         import sqlalchemy  # noqa: F401
 
     def write(self, name: str, rows: RowBatch) -> None:

@@ -33,6 +33,7 @@ class ColumnLayout:
 
     @property
     def n_bins(self) -> int:
+        """Number of counts: bins between and beyond the edges, or the categories and one for all others."""
         return (len(self.edges) if self.kind == "numerical" else len(self.categories)) + 1
 
 
@@ -72,9 +73,11 @@ class Layout:
 
     @cached_property
     def layout_id(self) -> str:
+        """Content digest, 16 hexadecimal digits: equal layouts have equal ids."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
     def column(self, name: str, role: Role | None = None) -> ColumnLayout:
+        """The column of that name, and role if given. Raises KeyError."""
         for column in self.columns:
             if column.name == name and role in (None, column.role):
                 return column

@@ -36,6 +36,7 @@ class Profile:
     parts: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, name: str, role: str | None = None) -> ColumnProfile:
+        """The column of that name, and role if given. Raises KeyError."""
         for column in self.columns:
             if column.layout.name == name and role in (None, column.layout.role):
                 return column

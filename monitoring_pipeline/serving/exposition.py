@@ -15,7 +15,7 @@ from prometheus_client.utils import floatToGoString
 from monitoring_pipeline.serving.counters import GAUGE, Cells, Key
 from monitoring_pipeline.serving.durations import DURATION_EDGES, HTTP_EDGES
 from monitoring_pipeline.serving.recorder import DURATIONS, PREDICTIONS, Recorder
-from monitoring_pipeline.serving.reference import LABELS, reference_families
+from monitoring_pipeline.serving.reference_series import LABELS, reference_families
 from monitoring_pipeline.serving.tally import COLUMNS
 
 if TYPE_CHECKING:

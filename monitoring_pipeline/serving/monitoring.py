@@ -13,7 +13,7 @@ from monitoring_pipeline.serving.counters import Cells, Key
 from monitoring_pipeline.serving.exposition import Exposition
 from monitoring_pipeline.serving.output import OutputForm
 from monitoring_pipeline.serving.recorder import Recorder
-from monitoring_pipeline.serving.reference import load_reference
+from monitoring_pipeline.serving.reference_series import load_reference
 from monitoring_pipeline.serving.saturation import Saturation
 from monitoring_pipeline.serving.sklearn_pipeline import MonitoredPipeline, instrumented
 from monitoring_pipeline.serving.wrapping import wrapped

@@ -25,4 +25,5 @@ def usual_windows(window: Window) -> Iterator[Window]:
 
 
 def shifted(window: Window, by: timedelta) -> Window:
+    """The window of the same length, moved by ``by`` (negative: back)."""
     return Window(window.start + by, window.end + by)

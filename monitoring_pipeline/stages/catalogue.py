@@ -9,12 +9,10 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from monitoring_pipeline.alerting.policy import policy_version
 from monitoring_pipeline.monitors import Monitor
-
-Automation = Literal["hourly", "eager"]
 
 
 def _nothing(monitor: Monitor) -> Any:
@@ -46,7 +44,6 @@ class Stage:
     works: str
     description: str
     kinds: frozenset[str]
-    automation: Automation
     declared: Callable[[Monitor], Any] = _nothing
     needs_labels: bool = False
 
@@ -62,39 +59,39 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "ingestion", "predictions", (), ("sources",), "ingestion:ingest",
         "The window's prediction log, checked against the declared schema, deduplicated, in the lake.",
-        frozenset({"duckdb", "parquet"}), "hourly",
+        frozenset({"duckdb", "parquet"}),
     ),
     Stage(
         "profile", "profile", ("predictions", "reference"), ("data", "reference", "config"), "profiling:profile",
         "Mergeable summary of the window by model version and segment; later stages read nothing else.",
-        frozenset({"duckdb", "postgres"}), "eager", _segments,
+        frozenset({"duckdb", "postgres"}), _segments,
     ),
     Stage(
         "ground_truth", "ground_truth", ("predictions", "reference"), ("data", "labels", "reference", "config"),
         "ground_truth:join_labels",
         "True outcomes that have arrived so far, joined by prediction id and counted by score or error.",
-        _POSTGRES, "eager", _segments, needs_labels=True,
+        _POSTGRES, _segments, needs_labels=True,
     ),
     Stage(
         "quality", "quality", ("profile", "ground_truth"), ("data", "labels", "stage", "reference", "rows"),
         "quality:measure",
-        "Data-quality metrics (`monitoring.quality_current`).", _POSTGRES, "eager",
+        "Data-quality metrics (`monitoring.quality_current`).", _POSTGRES,
     ),
     Stage(
         "drift", "drift", ("profile", "ground_truth"), ("data", "labels", "stage", "reference", "profile", "config"),
         "drift:measure",
         "Drift of every column from every baseline by every method (`monitoring.drift_current`).",
-        _POSTGRES, "eager", _baselines,
+        _POSTGRES, _baselines,
     ),
     Stage(
         "performance", "performance", ("ground_truth",), ("data", "labels", "reference"), "performance:measure",
-        "Realized performance with intervals and coverage (`monitoring.performance_current`).", _POSTGRES, "eager",
+        "Realized performance with intervals and coverage (`monitoring.performance_current`).", _POSTGRES,
         needs_labels=True,
     ),
     Stage(
         "verdicts", "verdicts", ("quality", "drift", "performance"), ("stage", "aged", "config"), "judging:judge",
         "Which metrics drifted, violate their threshold or are degraded, under the declared thresholds.",
-        _POSTGRES, "eager", policy_version,
+        _POSTGRES, policy_version,
     ),
 )  # fmt: skip
 

@@ -44,6 +44,7 @@ class StageContext:
     run_id: str
 
     def provenance(self, data_version: str, label_batch: int | None = None) -> Provenance:
+        """What rows computed in this run are marked with. ``label_batch`` None: they depend on no labels."""
         return Provenance(
             data_version=data_version,
             label_batch=label_batch,
@@ -53,6 +54,7 @@ class StageContext:
         )
 
     def advance(self, stage: str, done: int, total: int) -> None:
+        """Tells whoever shows progress that ``done`` of ``total`` windows of a stage are done."""
         progress.get()(self.monitor.name, stage, done, total)
 
 
@@ -67,6 +69,7 @@ class WindowOutcome:
 
     @property
     def failed(self) -> bool:
+        """Whether the stage failed for the window."""
         return self.error is not None
 
 

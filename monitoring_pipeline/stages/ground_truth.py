@@ -45,40 +45,47 @@ def take_in_labels(stages: StageContext) -> LabelBatch | None:
     known = stages.warehouse.run(lambda conn: ledger.known_files(conn, name, "ground_truth"))
     if files := index_labels(monitor, known, stages.settings):
         stages.warehouse.run(lambda conn: ledger.record_files(conn, name, "ground_truth", files))
+    return stages.warehouse.run(lambda conn: _next_batch(stages, conn))
 
-    def take_in(conn: Connection) -> LabelBatch | None:
-        number = ledger.next_batch(conn, name)
-        unread = ledger.unread_label_files(conn, name)
-        pending = ledger.pending_label_files(conn, name)
-        if not unread and not (pending and ledger.pending_may_match(conn, name)):
+
+def _next_batch(stages: StageContext, conn: Connection) -> LabelBatch | None:
+    """Reads the files that wait, matches them and records the batch; None when there is nothing to take in."""
+    name = stages.monitor.name
+    number = ledger.next_batch(conn, name)
+    unread = ledger.unread_label_files(conn, name)
+    pending = ledger.pending_label_files(conn, name)
+    if not unread and not (pending and ledger.pending_may_match(conn, name)):
+        return None
+    windows = list(ledger.ingested(conn, name).values())
+    by_window = ledger.label_files(conn, name, [one.window for one in windows])
+    known = [path for paths in by_window.values() for path in paths]
+
+    def batch_of(files: Sequence[str]) -> LabelBatch:
+        lake = stages.settings.lake
+        return take_in_batch(stages.monitor, number, files, windows, pending, lake, stages.settings, known)
+
+    try:
+        batch = batch_of(unread)
+    except SourceError:
+        unusable = _unusable(stages, number, unread)
+        if not unusable:
+            raise
+        unread = _leave_out(stages, conn, unread, unusable)
+        if not unread:
             return None
-        windows = list(ledger.ingested(conn, name).values())
-        known = [
-            path for paths in ledger.label_files(conn, name, [one.window for one in windows]).values() for path in paths
-        ]
+        batch = batch_of(unread)
+    ledger.record_batch(conn, name, batch, unread, stages.run_id)
+    if batch.n_quarantined:
+        why = ", ".join(f"{n} × {reason}" for reason, n in batch.quarantine.items())
+        log.warning("%d of %d labels of %s are skipped: %s", batch.n_quarantined, batch.n_rows, name, why)
+    return batch
 
-        def batch_of(files: Sequence[str]) -> LabelBatch:
-            return take_in_batch(monitor, number, files, windows, pending, stages.settings.lake, stages.settings, known)
 
-        try:
-            batch = batch_of(unread)
-        except SourceError:
-            unusable = _unusable(stages, number, unread)
-            if not unusable:
-                raise
-            log.warning("label files of %s are skipped: %s", name, "; ".join(unusable.values()))
-            ledger.mark_unreadable(conn, name, "ground_truth", unusable)
-            unread = [path for path in unread if path not in unusable]
-            if not unread:
-                return None
-            batch = batch_of(unread)
-        ledger.record_batch(conn, name, batch, unread, stages.run_id)
-        if batch.n_quarantined:
-            why = ", ".join(f"{n} × {reason}" for reason, n in batch.quarantine.items())
-            log.warning("%d of %d labels of %s are skipped: %s", batch.n_quarantined, batch.n_rows, name, why)
-        return batch
-
-    return stages.warehouse.run(take_in)
+def _leave_out(stages: StageContext, conn: Connection, files: Sequence[str], unusable: Mapping[str, str]) -> list[str]:
+    """The files without the unusable ones, which are marked unreadable."""
+    log.warning("label files of %s are skipped: %s", stages.monitor.name, "; ".join(unusable.values()))
+    ledger.mark_unreadable(conn, stages.monitor.name, "ground_truth", unusable)
+    return [path for path in files if path not in unusable]
 
 
 def _unusable(stages: StageContext, number: int, files: Sequence[str]) -> dict[str, str]:

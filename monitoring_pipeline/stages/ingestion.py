@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection
@@ -63,44 +64,33 @@ def last_window_with_rows(stages: StageContext) -> datetime | None:
     return max((start for start in starts if start >= first), default=None)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the ledger knows of the windows of a run before it takes them in, by window start."""
+
+    revisions: Mapping[datetime, int]
+    files: Mapping[datetime, list[str]]
+    before: Mapping[datetime, IngestedWindow]
+
+
 def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
     """Takes in these windows. One whose files and declaration are unchanged is left as it lies in the lake."""
     index(stages)
-    name = stages.monitor.name
-
-    def read(conn: Connection) -> tuple:
-        # The revisions first: a file that is indexed in between makes the window stale again, rather than being missed.
-        revisions = ledger.source_revisions(conn, name, windows)
-        files = ledger.files_of_windows(conn, name, "predictions", windows)
-        return revisions, files, ledger.ingested(conn, name, windows)
-
-    revisions, files, before = stages.warehouse.run(read)
+    known = _known(stages, windows)
+    files, before = known.files, known.before
     never_read = never_read_files(stages)
     doubtful = {w: why for w in windows if (why := why_doubtful(w, bool(files[w.start]), never_read))}
-    unchanged = {
-        window for window in windows if _is_unchanged(stages, window, files[window.start], before.get(window.start))
-    }
+    unchanged = {w for w in windows if _is_unchanged(stages, w, files[w.start], before.get(w.start))}
     waiting = {w: files[w.start] for w in windows if w not in unchanged and w not in doubtful}
-    taken: dict[Window, IngestedWindow | WindowFailure] = {}
-    arriving = ingest_windows(stages.monitor, waiting, stages.settings.lake, stages.settings)
+    arriving = Arriving(ingest_windows(stages.monitor, waiting, stages.settings.lake, stages.settings))
     replaced: list[str] = []
 
     def work(window: Window) -> Facts:
         if window in doubtful:
             raise WindowError(doubtful[window])
-        if window in unchanged:
-            one = before[window.start]
-        else:
-            # Windows come in their order, each recorded before the next is taken in.
-            while window not in taken:
-                came = next(arriving)
-                taken[came.window] = came
-            found = taken.pop(window)
-            if isinstance(found, WindowFailure):
-                raise WindowError(found.message)
-            one = found
+        one = before[window.start] if window in unchanged else arriving.take(window)
         pruned = _was_pruned(before.get(window.start))
-        stages.warehouse.run(lambda conn: _record(stages, conn, one, revisions[window.start], pruned))
+        stages.warehouse.run(lambda conn: _record(stages, conn, one, known.revisions[window.start], pruned))
         if window not in unchanged and window.start in before:
             replaced.extend(path for path in before[window.start].files if path not in one.files)
         return _facts(one, window in unchanged)
@@ -108,9 +98,39 @@ def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
     outcomes = each_window(stages, "ingestion", windows, work)
     # What an earlier version of a window wrote goes only once the ledger names the new one; sources read in place stay.
     for path in replaced:
-        if path.startswith(store.join(stages.settings.lake, name, "")):
+        if path.startswith(store.join(stages.settings.lake, stages.monitor.name, "")):
             store.remove(path)
     return outcomes
+
+
+def _known(stages: StageContext, windows: Sequence[Window]) -> Known:
+    name = stages.monitor.name
+
+    def read(conn: Connection) -> Known:
+        # The revisions first: a file that is indexed in between makes the window stale again, rather than being missed.
+        revisions = ledger.source_revisions(conn, name, windows)
+        files = ledger.files_of_windows(conn, name, "predictions", windows)
+        return Known(revisions, files, ledger.ingested(conn, name, windows))
+
+    return stages.warehouse.run(read)
+
+
+class Arriving:
+    """Windows as they are taken in, in their order, each recorded before the next is taken in."""
+
+    def __init__(self, windows: Iterator[IngestedWindow | WindowFailure]) -> None:
+        self._windows = windows
+        self._taken: dict[Window, IngestedWindow | WindowFailure] = {}
+
+    def take(self, window: Window) -> IngestedWindow:
+        """Takes in windows up to this one. Raises WindowError when this one could not be taken in."""
+        while window not in self._taken:
+            came = next(self._windows)
+            self._taken[came.window] = came
+        found = self._taken.pop(window)
+        if isinstance(found, WindowFailure):
+            raise WindowError(found.message)
+        return found
 
 
 def never_read_files(stages: StageContext) -> dict[str, str]:

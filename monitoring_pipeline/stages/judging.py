@@ -16,7 +16,7 @@ from monitoring_pipeline.alerting.maturity import is_mature
 from monitoring_pipeline.alerting.policy import policy_version
 from monitoring_pipeline.alerting.verdict import Verdict
 from monitoring_pipeline.errors import WindowError
-from monitoring_pipeline.measurements import Measurement
+from monitoring_pipeline.measurements import WHOLE_ROWS, Measurement
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.records import StageState
@@ -147,7 +147,7 @@ def _facts(kept: Sequence[Kept], judged: Sequence[Judged]) -> dict[str, int | fl
         if m.segment != EVERYTHING:
             continue
         for i in np.flatnonzero(verdict.flagged == 1).tolist():
-            of = "" if m.keys.columns[i] == "*" else f" of {m.keys.columns[i]}"
+            of = "" if m.keys.columns[i] == WHOLE_ROWS else f" of {m.keys.columns[i]}"
             flagged[m.family].append(f"{m.keys.metrics[i]}{of}")
         if verdict.share is not None and not np.isnan(verdict.share.value):
             share = max(share or 0.0, verdict.share.value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -30,12 +32,45 @@ WINDOWS_A_PASS = 96
 PARTS = frozenset(profile_store.OF_ROWS)
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """What the ledger knows of the windows of a run, and the layouts their versions are counted by."""
+
+    taken: Mapping[datetime, IngestedWindow]
+    states: Mapping[tuple[datetime, str], StageState]
+    layouts: dict[str, Layout]
+    profiled: Mapping[datetime, dict[str, str]]
+    segments: Mapping[str, list]
+    references: Mapping[str, str]
+
+
 def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
     """Profiles these windows by version and segment. One whose rows and layouts are unchanged is left as it is."""
+    shelf = _shelf(stages, windows)
+    outcomes: dict[Window, WindowOutcome] = {}
+    waiting: list[IngestedWindow] = []
+    for window in windows:
+        if window.start not in shelf.taken:
+            outcomes |= _by_window(each_window(stages, "profile", [window], _not_ingested))
+        elif _is_current(stages, shelf, window):
+            one, state = shelf.taken[window.start], shelf.states[window.start, "profile"]
+            _note_inputs(stages, one, state, shelf.references)
+            outcomes[window] = WindowOutcome(window, "profile", facts={"unchanged": "yes"})
+        else:
+            waiting.append(shelf.taken[window.start])
+    if waiting:
+        engine = engine_of(stages.settings)
+        for some in passes(waiting):
+            outcomes |= _by_window(_profile_pass(stages, engine, some, shelf))
+    stages.advance("profile", len(windows), len(windows))
+    return [outcomes[window] for window in windows]
+
+
+def _shelf(stages: StageContext, windows: Sequence[Window]) -> Shelf:
     name = stages.monitor.name
 
-    def read(conn: Connection) -> tuple:
-        return (
+    def read(conn: Connection) -> Shelf:
+        return Shelf(
             ledger.ingested(conn, name, windows),
             ledger.stage_states(conn, name, windows),
             {version: r.layout for version, r in profile_store.references(conn, name).items()},
@@ -44,41 +79,35 @@ def profile(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
             profile_store.reference_versions(conn, name),
         )
 
-    taken, states, layouts, profiled, segments, references = stages.warehouse.run(read)
+    return stages.warehouse.run(read)
+
+
+def _is_current(stages: StageContext, shelf: Shelf, window: Window) -> bool:
+    """Whether the window was counted from these rows, layouts and segments, by this version of the code."""
+    state, found = shelf.states.get((window.start, "profile")), shelf.taken[window.start]
+    if state is None or state.last_error is not None:
+        return False
+    by_model = by_version(stages.monitor, found.versions, shelf.layouts)
+    wanted = {version: layout.layout_id for version, layout in by_model.items()}
+    same_rows = state.data_version == found.data_version and shelf.profiled.get(window.start, {}) == wanted
     declared = stages.monitor.canonical()["segments"]
+    return (
+        same_rows and state.code_version == __version__ and shelf.segments.get(state.config_version or "") == declared
+    )
 
-    def is_current(window: Window) -> bool:
-        state, found = states.get((window.start, "profile")), taken.get(window.start)
-        if state is None or found is None or state.last_error is not None:
-            return False
-        wanted = {v: layout.layout_id for v, layout in by_version(stages.monitor, found.versions, layouts).items()}
-        same_rows = state.data_version == found.data_version and profiled.get(window.start, {}) == wanted
-        return same_rows and state.code_version == __version__ and segments.get(state.config_version) == declared
 
-    outcomes: dict[Window, WindowOutcome] = {}
-    waiting: list[IngestedWindow] = []
-    for window in windows:
-        if window.start not in taken:
-            outcomes |= _by_window(each_window(stages, "profile", [window], _not_ingested))
-        elif is_current(window):
-            _note_inputs(stages, taken[window.start], states[window.start, "profile"], references)
-            outcomes[window] = WindowOutcome(window, "profile", facts={"unchanged": "yes"})
-        else:
-            waiting.append(taken[window.start])
-    if waiting:
-        engine = engine_of(stages.settings)
-        for some in passes(waiting):
-            counted = _count(stages, engine, some, layouts)
+def _profile_pass(
+    stages: StageContext, engine: Engine, some: Sequence[IngestedWindow], shelf: Shelf
+) -> list[WindowOutcome]:
+    """Counts these windows in one pass, or each alone when that fails, and keeps their profiles."""
+    counted = _count(stages, engine, some, shelf.layouts)
 
-            def work(window: Window, counted: dict[Window, list[Profile]] = counted) -> Facts:
-                found = (
-                    counted[window] if window in counted else _profiles(stages, engine, [taken[window.start]], layouts)
-                )
-                return _save(stages, taken[window.start], found, references)
+    def work(window: Window) -> Facts:
+        one = shelf.taken[window.start]
+        found = counted[window] if window in counted else _profiles(stages, engine, [one], shelf.layouts)
+        return _save(stages, one, found, shelf.references)
 
-            outcomes |= _by_window(each_window(stages, "profile", [one.window for one in some], work))
-    stages.advance("profile", len(windows), len(windows))
-    return [outcomes[window] for window in windows]
+    return each_window(stages, "profile", [one.window for one in some], work)
 
 
 def passes(waiting: Sequence[IngestedWindow]) -> Iterator[list[IngestedWindow]]:

@@ -87,7 +87,7 @@ def _stale(fleet_of: Sequence[StageContext]) -> Stale:
     }
 
 
-def _by_first_stage(found: Sequence[ledger.StaleWindow], gaps: Sequence[Window]) -> dict[str, list[Window]]:
+def _by_first_stage(found: Sequence[fleet.StaleWindow], gaps: Sequence[Window]) -> dict[str, list[Window]]:
     first: dict[Window, str] = dict.fromkeys(gaps, STAGES[0].name)
     order = {stage.name: i for i, stage in enumerate(STAGES)}
     for one in found:

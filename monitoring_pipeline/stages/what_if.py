@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from monitoring_pipeline.alerting.verdict import FLAGGED, Verdict
+from monitoring_pipeline.measurements import WHOLE_ROWS
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.judging import WINDOWS_A_READ, read, verdict_on
@@ -67,7 +68,7 @@ def _flags(kept: Kept, was: Verdict | None, would: Verdict) -> Iterator[tuple[tu
     shares = [verdict.share for verdict in (was, would) if verdict is not None and verdict.share is not None]
     if any(share.flagged == FLAGGED for share in shares):
         now = was is not None and was.share is not None and was.share.flagged == FLAGGED
-        yield (*place, "*", SHARE), now, would.share is not None and would.share.flagged == FLAGGED
+        yield (*place, WHOLE_ROWS, SHARE), now, would.share is not None and would.share.flagged == FLAGGED
 
 
 def _difference(key: tuple[str, ...], seen: Sequence[tuple[Window, bool, bool]]) -> Difference:

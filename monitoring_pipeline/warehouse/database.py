@@ -129,6 +129,7 @@ class Warehouse:
             ) from error
 
     def close(self) -> None:
+        """Closes the connections and lets go of the server, which stops with its last user unless left running."""
         self.engine.dispose()
         if self.server:
             self.server.release(leave_running=self._leave_running)

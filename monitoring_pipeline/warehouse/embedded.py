@@ -67,11 +67,14 @@ class Endpoint:
     password: str
 
     def url(self, database: str) -> str:
+        """SQLAlchemy URL of a database of this server, with the password."""
         return f"postgresql+psycopg2://{USER}:{quote(self.password)}@127.0.0.1:{self.port}/{database}"
 
 
 @dataclass(frozen=True)
 class ServerStatus:
+    """Whether the server of a place runs; ``pid`` and ``port`` are None when it does not."""
+
     running: bool
     pid: int | None
     port: int | None
@@ -134,6 +137,7 @@ class EmbeddedPostgres:
 
     @property
     def status(self) -> ServerStatus:
+        """Whether it runs now, without starting it."""
         place = self._locate()
         pid = _live_postmaster(place / "data")
         endpoint = _read_endpoint(place)

@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import Connection, text
 
-from monitoring_pipeline.records import MAX_ATTEMPTS, FileVersion, SourceRole
-from monitoring_pipeline.warehouse.ledger import StaleWindow
+from monitoring_pipeline.records import MAX_ATTEMPTS, FileVersion, SourceRole, Stage
 from monitoring_pipeline.windows import Window
+
+StaleReason = Literal["source", "failed", "data", "labels", "reference", "baseline", "maturity", "config", "policy"]
 
 KNOWN_FILES = text("""
 select monitor, path, size, modified_at, read_as from monitoring.source_file
@@ -71,6 +73,16 @@ where m.monitor = any (cast(:monitors as text[]))
 
 
 @dataclass(frozen=True)
+class StaleWindow:
+    """A stage of a window that is older than what it is computed from. ``attempts`` failed since that last changed."""
+
+    window: Window
+    reason: StaleReason
+    stage: Stage
+    attempts: int
+
+
+@dataclass(frozen=True)
 class LabelIntake:
     """The newest window taken in, whose run takes in labels too; how many label files no batch holds yet.
 
@@ -103,7 +115,10 @@ def marks(conn: Connection, monitors: Sequence[str]) -> dict[str, str]:
 def stale_windows(
     conn: Connection, monitors: Sequence[str], max_attempts: int = MAX_ATTEMPTS
 ) -> Mapping[str, list[StaleWindow]]:
-    """As ``ledger.stale_windows``, of many monitors, by name; an empty list for a monitor without any."""
+    """Stages older than what they are computed from, by monitor; an empty list for a monitor without any.
+
+    A window that a stage of has failed ``max_attempts`` times is left out, with the stages that wait for that one.
+    """
     found: defaultdict[str, list[StaleWindow]] = defaultdict(list)
     asked = {"monitors": list(monitors), "max_attempts": max_attempts}
     for monitor, start, end, reason, stage, attempts in conn.execute(STALE_WINDOWS, asked):

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, text
 
-from monitoring_pipeline.warehouse.ledger import LOCK_MONITOR
+from monitoring_pipeline.warehouse.ledger import lock_monitor
 
 VersionRole = Literal["champion", "challenger", "retired", "rejected"]
 
@@ -74,7 +74,7 @@ def register_version(
     conn: Connection, monitor: str, version: ModelVersion, *, run_id: str | None, code_version: str | None = None
 ) -> bool:
     """Keep what is known of a version. True if that is new. A new champion retires the one before."""
-    conn.execute(LOCK_MONITOR, {"monitor": monitor})
+    lock_monitor(conn, monitor)
     registered = model_versions(conn, monitor)
     if registered.get(version.model_version) == version:
         return False

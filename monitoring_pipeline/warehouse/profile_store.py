@@ -259,20 +259,6 @@ def load_targets(
     return {_named(row)[:3]: _value(conn, row) for row in rows}
 
 
-def load_part(
-    conn: Connection,
-    monitor: str,
-    windows: Iterable[Window] | Window,
-    part: str,
-    segment: str | None = None,
-    model_version: str | None = None,
-    scope: Scope = "window",
-) -> dict[tuple[Window, str, str], Any]:
-    """One part's value by (window, version, segment); chosen as ``load_profiles`` does."""
-    rows = _load(conn, monitor, windows, (part,), segment, model_version, scope)
-    return {_named(row)[:3]: _value(conn, row) for row in rows}
-
-
 def load_reference_rows(conn: Connection, monitor: str) -> list[tuple[Profile, LabelledProfile | None]]:
     """Every segment of every reference, all parts; the second is None where a reference has no outcomes stored."""
     wanted = {"monitor": monitor, "segment": None, "parts": [*OF_ROWS, *OF_LABELS]}

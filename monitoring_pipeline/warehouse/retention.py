@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import OperationalError
 
-from monitoring_pipeline.warehouse.ledger import LOCK_MONITOR
+from monitoring_pipeline.warehouse.ledger import lock_monitor
 
 # Each condition is about the row t. A cutoff that is null is never reached.
 PAST = """t.monitor = :monitor and t.window_end <= :{before} and not exists (
@@ -139,7 +139,7 @@ def windows_in_lake(conn: Connection, monitor: str, cutoffs: Cutoffs, lake: str)
 
 def forget_lake_files(conn: Connection, monitor: str, starts: Sequence[datetime]) -> None:
     """These windows have no lake files any more; that they had label batches stays known."""
-    conn.execute(LOCK_MONITOR, {"monitor": monitor})  # labels are matched with the files of all windows under this lock
+    lock_monitor(conn, monitor)  # labels are matched with the files of all windows under this lock
     for statement in (FORGET_LAKE_FILES, FORGET_LABEL_FILES):
         conn.execute(statement, {"monitor": monitor, "starts": list(starts)})
 

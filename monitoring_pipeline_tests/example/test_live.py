@@ -91,7 +91,7 @@ def test_live_figures_are_the_pipelines(home: Path) -> None:
     command = start(home, minutes=0.2)
     out, err = command.communicate(timeout=280)
     assert command.returncode == 0, err
-    sources = re.findall(r"^(.*): (\d+) figures, largest difference", out, re.MULTILINE)
+    sources = re.findall(r"^(.*): (\d+) values, largest difference", out, re.MULTILINE)
     expected = ["/metrics", "Prometheus"] if shutil.which("prometheus") else ["/metrics"]
     assert [name for name, _ in sources] == expected * 2
     assert {int(n) for _, n in sources} == {46}, "25 features, the prediction and the score by PSI; 19 of them by KS"

@@ -57,7 +57,7 @@ def test_checks_say_what_stands_against_the_newest_window(door: FrontDoor) -> No
     assert not checks["drifted_columns"].passed and not checks["data_quality"].passed
     assert checks["drifted_columns"].severity is dg.AssetCheckSeverity.WARN
     assert checks["data_quality"].metadata["window"].value == "2024-03-02 00:00 UTC"
-    assert "unseen_share of channel" in str(checks["data_quality"].metadata["findings"].value)
+    assert "unseen_share of channel" in str(checks["data_quality"].metadata["problems"].value)
 
 
 @pytest.mark.slow

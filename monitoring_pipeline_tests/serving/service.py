@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow.parquet  # noqa: F401 — imported before the forks
 
 from monitoring_pipeline.serving import Monitoring, ParquetSink, PredictionLog
-from monitoring_pipeline.serving.reference import load_reference
+from monitoring_pipeline.serving.reference_series import load_reference
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
 
 

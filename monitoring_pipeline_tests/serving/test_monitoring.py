@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.serving import Monitoring, PredictionLogError
-from monitoring_pipeline.serving.reference import load_reference
+from monitoring_pipeline.serving.reference_series import load_reference
 from monitoring_pipeline_tests.serving.conftest import logged, samples, value
 from monitoring_pipeline_tests.serving.reference import SEED, good_row, reference_document
 

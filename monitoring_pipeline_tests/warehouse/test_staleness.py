@@ -19,6 +19,7 @@ from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.stages.inputs import Inputs, earlier, output_version, references_read
 from monitoring_pipeline.warehouse import ledger, profile_store
 from monitoring_pipeline.warehouse.database import Warehouse
+from monitoring_pipeline.warehouse.fleet import stale_windows
 
 from . import samples as s
 
@@ -100,7 +101,7 @@ def inputs_of(conn: Connection, monitor: Monitor, window: Window, stage: str) ->
 
 
 def stale(conn: Connection, **options: Any) -> set[tuple[int, str, str]]:
-    found = ledger.stale_windows(conn, s.NAME, **options)
+    found = stale_windows(conn, [s.NAME], **options)[s.NAME]
     return {((w.window.start - s.T0).days, w.stage, w.reason) for w in found}
 
 
@@ -168,7 +169,7 @@ def test_a_file_that_became_unreadable_keeps_its_windows_and_says_why(settled: W
     with settled.transaction() as conn:
         ledger.record_files(conn, s.NAME, "predictions", [s.file("day1", [], size=3, error="truncated")])
         assert stale(conn) == {(1, "ingestion", "source")}
-        assert ledger.files_of_window(conn, s.NAME, "predictions", DAYS[1]) == ["day1"]
+        assert ledger.files_of_windows(conn, s.NAME, "predictions", [DAYS[1]]) == {DAYS[1].start: ["day1"]}
         assert ledger.unreadable_files(conn, s.NAME) == {"day1": "truncated"}
 
 
@@ -256,7 +257,7 @@ def test_a_poisoned_day_is_tried_three_times_then_given_up_until_something_chang
         ledger.record_files(conn, s.NAME, "predictions", [s.file("poison", [bad])])
     for attempt in range(3):
         with settled.transaction() as conn:
-            (found,) = ledger.stale_windows(conn, s.NAME)
+            (found,) = stale_windows(conn, [s.NAME])[s.NAME]
             assert (found.window, found.attempts) == (bad, attempt)
             ledger.fail_stage(
                 conn, s.NAME, bad, "ingestion", "row 7: no such date", label_batch=None, run_id=f"run-{attempt}"
@@ -271,7 +272,7 @@ def test_a_poisoned_day_is_tried_three_times_then_given_up_until_something_chang
         ).one()
         assert status == (True, "ingestion: row 7: no such date")
         ledger.record_files(conn, s.NAME, "predictions", [s.file("poison", [bad], size=12)])
-        assert [w.attempts for w in ledger.stale_windows(conn, s.NAME)] == [0], "a mended file is tried again"
+        assert [w.attempts for w in stale_windows(conn, [s.NAME])[s.NAME]] == [0], "a mended file is tried again"
         take_in(conn, [bad], "d2")
         compute(conn, [bad])
         assert ledger.stage_states(conn, s.NAME, [bad])[bad.start, "ingestion"].last_error is None
@@ -296,7 +297,7 @@ def test_failures_on_labels_count_per_batch(settled: Warehouse) -> None:
         ledger.record_batch(conn, s.NAME, s.batch(2, DAYS[:1]), [], None)
         assert stale(conn) == {(0, stage, "labels") for stage in ON_LABELS}
         ledger.fail_stage(conn, s.NAME, DAYS[0], "performance", "boom", label_batch=2, run_id=None)
-        attempts = {w.stage: w.attempts for w in ledger.stale_windows(conn, s.NAME)}
+        attempts = {w.stage: w.attempts for w in stale_windows(conn, [s.NAME])[s.NAME]}
         assert attempts == dict.fromkeys(ON_LABELS, 0) | {"performance": 1}
 
 

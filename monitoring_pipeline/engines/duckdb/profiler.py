@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.engines.counter import Counted, LayoutCounter
 from monitoring_pipeline.engines.engine import Parts, SegmentKeys
+from monitoring_pipeline.engines.layout_builder import ReferenceReader
 from monitoring_pipeline.engines.merging import in_order
-from monitoring_pipeline.engines.reference import ReferenceReader
 from monitoring_pipeline.engines.statement import NULL_INTEGER, Batch, Coding, Statement
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.lake.relation import Relation
@@ -32,7 +32,7 @@ class Profiler:
         self._connection = connection
 
     def layout(self, relation: Relation, monitor: Monitor) -> Layout:
-        """The layout fixed by all rows of ``relation``; see ``engines.reference`` for how bins are chosen."""
+        """The layout fixed by all rows of ``relation``; see ``engines.layout_builder`` for how bins are chosen."""
         return ReferenceReader(self._connection, relation, monitor).layout()
 
     def profile(

@@ -33,6 +33,7 @@ _NUMBERS = (sa.Integer, sa.Numeric, sa.Float)
 
 
 def is_sql(path: str) -> bool:
+    """Whether a source path names a SQL table (see ``pseudo_path``) and no file."""
     return path.startswith(_PREFIX)
 
 
@@ -51,9 +52,11 @@ class SqlTable:
 
     @property
     def untyped(self) -> bool:
+        """Whether the database keeps values of any type in a column, as SQLite does."""
         return self.engine.dialect.name == "sqlite"
 
     def close(self) -> None:
+        """Closes the connections."""
         self.engine.dispose()
 
     def batches(
@@ -83,6 +86,7 @@ class SqlTable:
         return int(n), None if value is None else _text(value)
 
     def rows_in_increment(self, by: str, since: str, until: str) -> int:
+        """Number of rows whose column ``by`` is in (since, until]."""
         with self.engine.connect() as connection:
             statement = sa.select(sa.func.count()).select_from(self.table).where(self._increment(by, since, until))
             return int(connection.execute(statement).scalar_one())
@@ -174,6 +178,7 @@ class SqlTable:
         return pa.RecordBatchReader.from_batches(schema, self._rows(statement, schema, failure)), failure
 
     def within(self, monitor: Monitor, start: datetime, end: datetime) -> sa.ColumnElement[bool]:
+        """Condition: the event time is in [start, end)."""
         return self._within(self._column(monitor.schema_.event_time), start, end, monitor.schema_.timezone)
 
 
@@ -261,4 +266,5 @@ def _text(value: Any) -> str:
 
 
 def first_line(error: Exception) -> str:
+    """First line of what the database said."""
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]

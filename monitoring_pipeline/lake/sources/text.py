@@ -101,6 +101,7 @@ def json_struct_sql(names: Sequence[str]) -> str:
 
 
 def select_struct(names: Sequence[str]) -> str:
+    """SQL list of the fields of a struct ``s`` as columns of the same names."""
     return ", ".join(f"s[{literal(name)}] AS {identifier(name)}" for name in names)
 
 

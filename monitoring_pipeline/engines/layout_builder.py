@@ -59,6 +59,7 @@ class ReferenceReader:
         self._scales: dict[str, tuple[float, float]] = {}
 
     def layout(self) -> Layout:
+        """Reads the relation and fixes bins, categories and edges of every column the monitor declares."""
         s, task = self._monitor.schema_, self._monitor.task
         numerical = dict.fromkeys(s.numerical)
         wanted = [(c, c, "feature") for c in s.features]

@@ -1,4 +1,4 @@
-"""What the current rows hold against the newest window of a monitor."""
+"""What is violated, drifted or degraded in the newest window of a monitor, by check."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-NEWEST_FINDINGS = text("""
+NEWEST_VERDICTS = text("""
 with newest as (
   select window_start from monitoring.measurement
   where monitor = :monitor and family = 'quality' and superseded_at is null order by window_start desc limit 1
-), finding as (
-  select 'schema_contract' as check_name, metric || ' of ' || column_name || coalesce(': ' || detail, '') as finding
+), problem as (
+  select 'schema_contract' as check_name, metric || ' of ' || column_name || coalesce(': ' || detail, '') as problem
   from monitoring.quality_current q join newest n using (window_start)
   where q.monitor = :monitor and q.violated and metric in
     ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
@@ -34,24 +34,24 @@ with newest as (
   from monitoring.performance_current p join newest n using (window_start)
   where p.monitor = :monitor and p.degraded and p.mature and segment = '*'
 )
-select n.window_start, f.check_name, f.finding from newest n left join finding f on true order by 2, 3
+select n.window_start, f.check_name, f.problem from newest n left join problem f on true order by 2, 3
 """)
 
 
 @dataclass(frozen=True)
-class Findings:
-    """Findings by check, of the window that starts at ``window_start`` (None before any)."""
+class NewestVerdicts:
+    """Problems by check, of the window that starts at ``window_start`` (None before any)."""
 
     window_start: datetime | None
     by_check: dict[str, list[str]] = field(default_factory=dict)
 
 
-def newest_findings(conn: Connection, monitor: str) -> Findings:
-    """What is violated, drifted or degraded in the newest window that has figures."""
+def newest_verdicts(conn: Connection, monitor: str) -> NewestVerdicts:
+    """What is violated, drifted or degraded in the newest window that has measurements."""
     by_check: dict[str, list[str]] = defaultdict(list)
     start = None
-    for window_start, check, finding in conn.execute(NEWEST_FINDINGS, {"monitor": monitor}):
+    for window_start, check, problem in conn.execute(NEWEST_VERDICTS, {"monitor": monitor}):
         start = window_start
         if check is not None:
-            by_check[check].append(finding)
-    return Findings(start, dict(by_check))
+            by_check[check].append(problem)
+    return NewestVerdicts(start, dict(by_check))

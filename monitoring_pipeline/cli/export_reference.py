@@ -21,6 +21,8 @@ app = typer.Typer(help="The reference profile that windows and services are comp
 
 
 class Format(StrEnum):
+    """How the reference is written: a JSON document, or series as Prometheus reads them."""
+
     json = "json"
     prom = "prom"
 
@@ -72,7 +74,7 @@ def _as_series(made: Reference) -> str:
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
 
-    from monitoring_pipeline.serving.reference import reference_families
+    from monitoring_pipeline.serving.reference_series import reference_families
 
     class Constants(Collector):
         def collect(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""What the metric tables say of a whole period: the figures of the demo's report."""
+"""What the metric tables say of a whole period: the values of the demo's report."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class Uncovered:
 
     @property
     def day(self) -> date:
+        """The day the window starts on, in UTC."""
         return self.window_start.date()
 
 

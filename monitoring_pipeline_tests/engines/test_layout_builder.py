@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring_pipeline.engines.reference import bin_edges
+from monitoring_pipeline.engines.layout_builder import bin_edges
 from monitoring_pipeline_tests.engines.rows import doubles, monitor, relation, texts
 
 
@@ -73,14 +73,14 @@ def test_the_most_frequent_categories_are_named_ties_by_name(engine, connection)
 
 
 def test_a_reference_of_many_columns_is_read_a_few_at_a_time(engine, connection, monkeypatch):
-    from monitoring_pipeline.engines import reference
+    from monitoring_pipeline.engines import layout_builder
 
     rng = np.random.default_rng(1)
     columns = {f"x{i}": rng.normal(i, 1, 1_000) for i in range(6)}
     declared = monitor(schema={"numerical": list(columns), "categorical": [], "boolean": []})
     rows = relation(connection, {k: doubles(v) for k, v in columns.items()})
     at_once = engine.build_layout(rows, declared)
-    monkeypatch.setattr(reference, "SORTED_BYTES", 8 * 1_000 * 2)
+    monkeypatch.setattr(layout_builder, "SORTED_BYTES", 8 * 1_000 * 2)
     assert engine.build_layout(rows, declared) == at_once
 
 

@@ -1,4 +1,4 @@
-"""What the demo found: figures from the metric tables, and months put together from the stored profiles of their
+"""The demo's summary: values from the metric tables, and months put together from the stored profiles of their
 days.
 """
 
@@ -15,7 +15,7 @@ from monitoring_pipeline.metrics.performance import measure_outcome
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING
-from monitoring_pipeline.warehouse import findings, profile_store, reference_store
+from monitoring_pipeline.warehouse import period_summary, profile_store, reference_store
 from monitoring_pipeline.windows import partition_range
 
 HEADLINE = {"binary": "roc_auc", "regression": "mae"}
@@ -23,7 +23,7 @@ HEADLINE = {"binary": "roc_auc", "regression": "mae"}
 
 def monitor_report(conn: Connection, monitor: Monitor) -> MonitorReport:
     """Everything the report says of one monitor. Reads metric rows and profiles, no raw row."""
-    total = findings.totals(conn, monitor.name)
+    total = period_summary.totals(conn, monitor.name)
     metric = HEADLINE[monitor.task]
     references = reference_store.load_segments(conn, monitor.name)
     reference = references[max(version for version, _ in references), EVERYTHING]
@@ -38,12 +38,12 @@ def monitor_report(conn: Connection, monitor: Monitor) -> MonitorReport:
         reference_value=measure_outcome(reference.labelled.outcome)[metric].value,
         drifted=[
             DriftedColumn(d.column_name, d.n_drifted, d.n_windows, d.method, d.value, d.worst.date())
-            for d in findings.drifted_columns(conn, monitor.name)
+            for d in period_summary.drifted_columns(conn, monitor.name)
         ],
         months=_months(conn, monitor, metric),
         incidents=[
             UncoveredDay(u.day, u.n_predictions, u.coverage, u.usual)
-            for u in findings.uncovered_windows(conn, monitor.name)
+            for u in period_summary.uncovered_windows(conn, monitor.name)
         ],
     )
 

@@ -1,0 +1,57 @@
+"""The ledger: which source files were seen, which windows were taken in, which stages were computed from what.
+
+Functions take the connection of the caller's transaction first. Windows are named by their start; times are aware and
+UTC. Counters of a monitor (revisions, batches) are handed out under a lock on its row: who commits later has more.
+"""
+
+from monitoring_pipeline.warehouse.ledger.files import (
+    files_of_windows,
+    known_files,
+    mark_unreadable,
+    never_read_files,
+    record_files,
+    source_revisions,
+    unreadable_files,
+    windows_with_sources,
+)
+from monitoring_pipeline.warehouse.ledger.labels import (
+    label_files,
+    latest_batch,
+    next_batch,
+    pending_label_files,
+    pending_may_match,
+    read_labels_again,
+    record_batch,
+    unread_label_files,
+)
+from monitoring_pipeline.warehouse.ledger.monitors import declare_monitor, know_stages, lock_monitor
+from monitoring_pipeline.warehouse.ledger.stages import complete_stage, fail_stage, stage_states
+from monitoring_pipeline.warehouse.ledger.windows import ingested, lock_window, record_ingested
+
+__all__ = [
+    "complete_stage",
+    "declare_monitor",
+    "fail_stage",
+    "files_of_windows",
+    "ingested",
+    "know_stages",
+    "known_files",
+    "label_files",
+    "latest_batch",
+    "lock_monitor",
+    "lock_window",
+    "mark_unreadable",
+    "never_read_files",
+    "next_batch",
+    "pending_label_files",
+    "pending_may_match",
+    "read_labels_again",
+    "record_batch",
+    "record_files",
+    "record_ingested",
+    "source_revisions",
+    "stage_states",
+    "unread_label_files",
+    "unreadable_files",
+    "windows_with_sources",
+]

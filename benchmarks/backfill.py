@@ -188,13 +188,18 @@ def growth_table(spent: Spent) -> str:
     )
 
 
+def tables(days: int, rows: int) -> str:
+    """Times of a range run without segments, and the growth of the database with some."""
+    times = table(measure(days, rows), rows)
+    return f"{times}\n\n{growth_table(measure(30, rows, SEGMENTED))}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--rows", type=int, default=10_000)
     arguments = parser.parse_args()
-    print(table(measure(arguments.days, arguments.rows), arguments.rows))
-    print(growth_table(measure(30, arguments.rows, SEGMENTED)))
+    print(tables(arguments.days, arguments.rows))
 
 
 if __name__ == "__main__":

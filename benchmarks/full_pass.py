@@ -17,8 +17,11 @@ import duckdb
 
 from benchmarks.data import BOOLEAN, CATEGORICAL, MONITOR, NUMERICAL, relation, write
 from benchmarks.measuring import Cost, in_child, report
+from benchmarks.profiles import COLUMNS, OUTCOMES
+from monitoring_pipeline.profiles.parts import PARTS
 
 REFERENCE_ROWS = 200_000
+BASIC = COLUMNS | OUTCOMES
 METHODS = ("psi", "jensen_shannon", "kl_divergence", "hellinger", "kolmogorov_smirnov", "wasserstein")
 NUMBERS = (*NUMERICAL, "__score")
 TEXTS = (*CATEGORICAL, *BOOLEAN, "__prediction", "__outcome")
@@ -31,13 +34,13 @@ def measure(rows: int, large: int, evidently: bool) -> dict[str, Cost]:
         reference, current = Path(directory) / "reference.parquet", Path(directory) / "current.parquet"
         write(reference, REFERENCE_ROWS, seed=1)
         write(current, rows, seed=2, shift=0.3)
-        names = ["scan", "ours", "two_passes", "duckdb_histogram", *(["evidently"] if evidently else [])]
+        names = ["scan", "ours", "all_parts", "two_passes", "duckdb_histogram", *(["evidently"] if evidently else [])]
         for name in names:
             costs[name] = in_child("benchmarks.full_pass", "--only", name, str(reference), str(current))
         costs["layout"] = in_child("benchmarks.full_pass", "--only", "layout", str(reference), str(current))
         if large:
             write(current, large, seed=3, shift=0.3)
-            for name in ("scan", "ours"):
+            for name in ("scan", "ours", "all_parts"):
                 key = f"{name}_large"
                 costs[key] = in_child("benchmarks.full_pass", "--only", name, str(reference), str(current))
     return costs
@@ -48,12 +51,14 @@ def table(costs: dict[str, Cost], rows: int, large: int) -> str:
     titles = {
         "scan": f"bare DuckDB scan, {rows:,} rows",
         "ours": f"full pass, {rows:,} rows",
+        "all_parts": f"full pass with prediction bins and comoments, {rows:,} rows",
         "two_passes": f"full pass, labels later (rows read twice), {rows:,} rows",
         "duckdb_histogram": f"counts alone by DuckDB's `histogram`, {rows:,} rows",
         "evidently": f"Evidently: drift + data summary + classification, {rows:,} rows",
         "layout": f"layout of a reference of {REFERENCE_ROWS:,} rows (once per model version)",
         "scan_large": f"bare DuckDB scan, {large:,} rows",
         "ours_large": f"full pass, {large:,} rows",
+        "all_parts_large": f"full pass with prediction bins and comoments, {large:,} rows",
     }
     lines = ["| work | CPU s | wall s | peak MB | CPU / scan | CPU / Evidently |", "|---|---|---|---|---|---|"]
     for name, cost in costs.items():
@@ -105,11 +110,16 @@ def ours(reference: Path, current: Path) -> None:
     _full_pass(reference, current, passes=1)
 
 
+def all_parts(reference: Path, current: Path) -> None:
+    """The full pass with every part that a profile can have: prediction bins and comoments too."""
+    _full_pass(reference, current, passes=1, parts=frozenset(PARTS))
+
+
 def two_passes(reference: Path, current: Path) -> None:
     _full_pass(reference, current, passes=2)
 
 
-def _full_pass(reference: Path, current: Path, passes: int) -> None:
+def _full_pass(reference: Path, current: Path, passes: int, parts: frozenset[str] = BASIC) -> None:
     from benchmarks.profiles import Profiles
     from monitoring_pipeline.alerting import judge_drift, judge_performance, judge_quality
     from monitoring_pipeline.metrics.drift import measure_drift
@@ -123,7 +133,7 @@ def _full_pass(reference: Path, current: Path, passes: int) -> None:
     def work() -> int:
         rows = relation(current)
         if passes == 1:
-            [now], [labelled] = engine.profile_both(rows, layouts, (), 1, "day")
+            [now], [labelled] = engine.profile_both(rows, layouts, (), 1, "day", parts)
         else:
             [now] = engine.profile(rows, layouts, (), "day")
             [labelled] = engine.profile_outcomes(rows, layouts, (), 1, "day")
@@ -168,7 +178,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 2, "memory_limit": "600MB", "preserve_insertion_order": False})
 
 
-WORK = {f.__name__: f for f in (scan, ours, two_passes, duckdb_histogram, layout, evidently)}
+WORK = {f.__name__: f for f in (scan, ours, all_parts, two_passes, duckdb_histogram, layout, evidently)}
 
 
 def main() -> None:

@@ -40,7 +40,13 @@ class Profiles:
         return labelled_of(self._profiler.profile(relation, layouts, keys, OUTCOMES), layouts, batches, size)
 
     def profile_both(
-        self, relation: Relation, layouts: Layouts, keys: Keys, batches: Batches, size: WindowSize
+        self,
+        relation: Relation,
+        layouts: Layouts,
+        keys: Keys,
+        batches: Batches,
+        size: WindowSize,
+        parts: frozenset[str] = COLUMNS | OUTCOMES,
     ) -> tuple[list[Profile], list[LabelledProfile]]:
-        counted = self._profiler.profile(relation, layouts, keys, COLUMNS | OUTCOMES)
+        counted = self._profiler.profile(relation, layouts, keys, parts)
         return profiles_of(counted, layouts, size), labelled_of(counted, layouts, batches, size)

@@ -175,6 +175,12 @@ comment on column monitoring.stage.position is 'Order of the stages.';
 comment on column monitoring.stage.asset is 'Name of its asset in Dagster.';
 comment on column monitoring.stage.needs_labels is 'A window without labels does not wait for this stage.';
 
+-- As the catalogue stood then, so that a database that was migrated knows what is missing before anything has run.
+insert into monitoring.stage (stage, position, asset, needs_labels) values
+  ('ingestion', 1, 'predictions', false), ('profile', 2, 'profile', false), ('ground_truth', 3, 'ground_truth', true),
+  ('quality', 4, 'quality', false), ('drift', 5, 'drift', false), ('performance', 6, 'performance', true),
+  ('verdicts', 7, 'verdicts', false);
+
 alter table monitoring.monitor add column stage_configs jsonb not null default '{}' check (jsonb_typeof(stage_configs) = 'object');
 comment on column monitoring.monitor.stage_configs is 'By stage: digest of the parts of the declaration it reads.';
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -28,6 +29,7 @@ def test_an_interrupt_that_somebody_swallows_is_noticed() -> None:
 
 def test_one_that_can_be_raised_nowhere_is_noticed_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     printed: list[type] = []
+    gc.collect()  # what earlier tests left may have something to print of its own
     monkeypatch.setattr(sys, "unraisablehook", lambda found: printed.append(found.exc_type))
 
     def interrupted_at_the_end() -> Iterator[None]:

@@ -202,7 +202,7 @@ def test_the_service_takes_what_is_missing_and_unknown(demo: Demo) -> None:
     alone, unknown = service.predict([{}, {"carrier": "??", "dest": None, "congestion_delay": 300.0}])
     assert alone.score is not None and 0 < alone.score < 1
     assert unknown.score is not None and unknown.score > alone.score
-    with pytest.raises(ValueError, match="is no number"):
+    with pytest.raises(ValueError, match="is not a number"):
         service.predict([{"distance": "far"}])
 
 

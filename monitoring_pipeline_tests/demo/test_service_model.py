@@ -28,5 +28,5 @@ def test_requests_become_a_frame_of_the_columns_the_model_was_fitted_on() -> Non
 
 @pytest.mark.parametrize("value", ["far", "12", [1.0]])
 def test_what_is_no_number_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"distance: .* is no number"):
+    with pytest.raises(ValueError, match=r"distance: .* is not a number"):
         MODEL.frame([{"distance": value}])

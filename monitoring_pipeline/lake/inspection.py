@@ -313,6 +313,8 @@ def _place(monitor: Monitor, one: Field) -> Location:
         return ("schema", "class_scores", name)
     if one.name.startswith("__"):
         return ("schema", one.name.removeprefix("__"))
+    if one.name in monitor.segment_columns:
+        return ("segments",)
     return ("schema", {"number": "numerical", "category": "categorical", "flag": "boolean"}[one.kind])
 
 

@@ -36,6 +36,11 @@ def test_missing_columns_say_what_to_write(declare, settings, sound):
     assert "has no column 'nope'; write one of its columns: id, at, score, x, c, b" in got["schema.numerical"]
 
 
+def test_a_misspelled_segment_is_found_where_it_is_declared(declare, settings, sound):
+    said = found(declare(segments=["regoin"]), settings)
+    assert "has no column 'regoin'" in said["segments"]
+
+
 def test_values_that_do_not_fit(declare, settings, sound, tmp_path):
     bad = rows(10) | {"id": ["same"] * 9 + [None], "x": ["1"] * 9 + ["many"], "score": [i * 10.0 for i in range(10)],
                       "at": ["2024-03-01"] * 8 + ["noon"] * 2}  # fmt: skip

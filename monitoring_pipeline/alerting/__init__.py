@@ -5,7 +5,7 @@ a measurement and the declaration alone, so that a changed threshold is applied 
 not belong here: computing a value from profiles (``metrics``), storing verdicts (``warehouse``), acting on them.
 """
 
-from monitoring_pipeline.alerting.drift import judge_drift
+from monitoring_pipeline.alerting.drift.methods import judge_drift
 from monitoring_pipeline.alerting.maturity import is_mature
 from monitoring_pipeline.alerting.performance import judge_performance
 from monitoring_pipeline.alerting.policy import POLICY, policy_version

@@ -1,0 +1,261 @@
+"""Which contrasts of which windows are beyond the effect floor, and what their p-values are.
+
+A contrast below the floor says nothing (p = 1), so that p-values are computed for the few that are beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring_pipeline.alerting.drift import p_values
+from monitoring_pipeline.alerting.drift.contrasts import OUTSIDE, Basis, Contrasts, Floats, contrasts
+from monitoring_pipeline.alerting.drift.null import Null
+from monitoring_pipeline.alerting.drift.season import Expected, expected, with_blocks
+from monitoring_pipeline.alerting.drift.units import Batch, rolling
+from monitoring_pipeline.monitors.alarms import DriftAlarms
+
+Ints = NDArray[np.int64]
+CONFIRMED = 0.02  # a difference whose seasonal p is at most this is not explained by earlier weeks
+UNTOLD = 0.5  # the same where earlier weeks do not tell of a difference
+TOLD = 2.0  # standard errors from which earlier weeks tell of one
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """Contrasts beyond the floor, E of them, of one kind: those with a sign, or shapes.
+
+    ``unit``, ``at`` number of the window, ``source`` position in the null's arrays (of the unit, for shapes),
+    ``contrast`` position within the unit, ``horizon`` windows merged, ``many`` of them that hold rows; ``x`` what is
+    tested (z beyond what is ignored, or squared distance), ``effect`` what is shown, ``sampling`` variance, ``freedom``
+    of a shape, ``weight`` of Bonferroni; ``season_x``, ``season_sampling``, ``season_factor`` (0: no season known), and
+    ``season_now``, the part of the sampling variance that is the window's own.
+    """
+
+    unit: Ints
+    at: Ints
+    source: Ints
+    contrast: Ints
+    horizon: Ints
+    many: Floats
+    x: Floats
+    effect: Floats
+    sampling: Floats
+    freedom: Floats
+    weight: Floats
+    season_x: Floats
+    season_sampling: Floats
+    season_factor: Floats
+    season_now: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[Entries]) -> Entries:
+        """One after the other."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    def chosen(self, which: NDArray[np.bool_]) -> Entries:
+        """Those that ``which`` (E,) is true of."""
+        return Entries(*(getattr(self, f.name)[which] for f in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """(M, T) the least p of each unit and window that counts for an alarm, and what has it; contrast -1: nothing."""
+
+    p_alarm: Floats
+    contrast: NDArray[np.int16]
+    horizon: NDArray[np.int16]
+    effect: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """All entries; ``judged`` (M, T) whether enough values, ``season_known`` (M, T), ``n`` (M, T) values."""
+
+    signed: Entries
+    shapes: Entries
+    judged: NDArray[np.bool_]
+    season_known: NDArray[np.bool_]
+    n: Floats
+
+    def between(self, low: int, high: int) -> Candidates:
+        """The entries of windows with numbers in [low, high)."""
+        signed, shapes = (e.chosen((e.at >= low) & (e.at < high)) for e in (self.signed, self.shapes))
+        return Candidates(signed, shapes, self.judged, self.season_known, self.n)
+
+    def tested(self, null: Null, n_horizons: int) -> Tested:
+        """The p of every entry, adjusted for its unit's contrasts and the horizons."""
+        both = Entries.joined((self.signed, self.shapes))
+        many = both.weight * n_horizons
+        p = np.concatenate((_signed_p(self.signed, null), _shape_p(self.shapes, null)))
+        season = np.concatenate((_signed_season(self.signed, null), _shape_season(self.shapes, null)))
+        told = np.concatenate((_expected_to_differ(self.signed, null), np.ones(len(self.shapes.unit), bool)))
+        new = season <= np.where(told, CONFIRMED, UNTOLD)
+        return Tested(both, np.minimum(p * many, 1), np.minimum(season * many, 1), new)
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """Entries with ``p`` against the reference and ``season`` (E,), both adjusted; ``new`` (E,): earlier weeks do not
+    explain the difference."""
+
+    entries: Entries
+    p: Floats
+    season: Floats
+    new: NDArray[np.bool_]
+
+    def least(self, shape: tuple[int, int], low: int) -> Floats:
+        """(M, T) the least p against the reference; 1 where no contrast is beyond the floor."""
+        found = np.ones(shape)
+        np.minimum.at(found, (self.entries.unit, self.entries.at - low), self.p)
+        return _stored(found)
+
+    def best(self, shape: tuple[int, int], low: int, standing: NDArray[np.bool_]) -> Best:
+        """What alarms first in each unit and window. ``standing`` (M, T): the difference from the reference is an old
+        one, so that only the seasonal p speaks of something new."""
+        e = self.entries
+        old = standing[e.unit, e.at - low] | ~self.new
+        alarm = np.where(old, np.maximum(self.p, self.season), self.p)
+        best = Best(np.ones(shape), np.full(shape, -1, np.int16), np.zeros(shape, np.int16), np.zeros(shape))
+        at = e.unit * shape[1] + e.at - low
+        order = np.lexsort((e.horizon, e.contrast, -np.abs(e.effect), self.p, alarm, at))
+        first = order[np.unique(at[order], return_index=True)[1]]
+        for into, values in (
+            (best.p_alarm, _stored(alarm)), (best.contrast, e.contrast), (best.horizon, e.horizon),
+            (best.effect, _stored(e.effect)),
+        ):  # fmt: skip
+            into.reshape(-1)[at[first]] = values[first]
+        return best
+
+
+def candidates(
+    batches: Sequence[Batch], bases: Sequence[Basis], alarms: DriftAlarms, horizons: Sequence[int], period: int,
+    start: int,
+) -> Candidates:  # fmt: skip
+    """Of the windows from number ``start`` on, by every horizon."""
+    signed, shapes, judged, known, n = [], [], [], [], []
+    unit = source = 0
+    for batch, of in zip(batches, bases, strict=True):
+        position = start - batch.first
+        seasonal = with_blocks(batch) if alarms.season else None
+        enough = np.zeros((len(batch.units), batch.windows.shape[1] - position), bool)
+        season_known = np.zeros_like(enough)
+        for h in horizons:
+            merged = contrasts(of, rolling(batch.windows, h), rolling(batch.windows_missing, h))
+            now = Contrasts(*(getattr(merged, f.name)[:, position:] for f in fields(Contrasts)))
+            many = rolling((batch.windows.sum(axis=2) + batch.windows_missing > 0).astype(float), h)[:, position:]
+            after = expected(of, *seasonal, h, period, position) if seasonal is not None else None
+            here = (now.rows >= alarms.rows) & (many >= min(h, 2))
+            # A window without rows is not judged by those before it.
+            here &= (batch.windows.sum(axis=2) + batch.windows_missing)[:, position:] > 0
+            enough |= here
+            season_known |= here & after.known if after is not None else False
+            places = unit, source, start, h
+            signed.append(_signed(of, now, after, many, here, places, alarms))
+            shapes.append(_shapes(of, now, after, many, here, places, alarms))
+        judged.append(enough)
+        known.append(season_known)
+        n.append((batch.windows.sum(axis=2))[:, position:])
+        unit += len(batch.units)
+        source += len(batch.units) * of.n_contrasts
+    return Candidates(
+        Entries.joined(signed), Entries.joined(shapes), np.concatenate(judged), np.concatenate(known), np.concatenate(n)
+    )
+
+
+def _signed(
+    of: Basis, now: Contrasts, after: Expected | None, many: Floats, here: NDArray[np.bool_],
+    places: tuple[int, int, int, int], alarms: DriftAlarms,
+) -> Entries:  # fmt: skip
+    unit, source, start, h = places
+    share = of.is_share
+    floor = np.full(of.n_contrasts, alarms.share)
+    if of.kind == "numerical":
+        floor[OUTSIDE] = alarms.outside
+    sizes = now.sizes()
+    beyond = np.where(share, now.change >= floor, np.abs(now.z) >= alarms.shift) & here[:, :, None]
+    beyond &= sizes >= alarms.rows
+    u, t, j = np.nonzero(beyond)
+    z = now.z[u, t, j]
+    m = np.where(j == of.n_contrasts - 1, of.rows[u], of.m[u])
+    tested = np.where(share[j], z, np.sign(z) * np.maximum(np.abs(z) - alarms.ignored_shift, 0))
+    season = _nothing(len(u)) if after is None else (
+        after.d[u, t, j], after.sampling[u, t, j], np.where(after.known[u, t], after.factor[u, t], 0.0),
+        1 / np.maximum(sizes[u, t, j], 1),
+    )  # fmt: skip
+    return Entries(
+        unit + u, start + t, source + u * of.n_contrasts + j, j, np.full(len(u), h), many[u, t],
+        tested, z, 1 / np.maximum(sizes[u, t, j], 1) + 1 / np.maximum(m, 1), np.zeros(len(u)), of.weights[j], *season,
+    )  # fmt: skip
+
+
+def _shapes(
+    of: Basis, now: Contrasts, after: Expected | None, many: Floats, here: NDArray[np.bool_],
+    places: tuple[int, int, int, int], alarms: DriftAlarms,
+) -> Entries:  # fmt: skip
+    unit, _, start, h = places
+    sampling = 1 / np.maximum(now.n, 1) + (1 / np.maximum(of.m, 1))[:, None]
+    effect = np.sqrt(np.maximum(now.shape - of.freedom[:, None] * sampling, 0))
+    u, t = np.nonzero((effect >= alarms.shift) & here & (now.n >= alarms.rows) & (of.freedom > 0)[:, None])
+    season = _nothing(len(u)) if after is None else (
+        after.shape[u, t], after.sampling[u, t, 0], np.where(after.known[u, t], after.factor[u, t], 0.0),
+        1 / np.maximum(now.n[u, t], 1),
+    )  # fmt: skip
+    return Entries(
+        unit + u, start + t, unit + u, np.full(len(u), of.n_contrasts), np.full(len(u), h), many[u, t],
+        now.shape[u, t], effect[u, t], sampling[u, t], of.freedom[u], np.full(len(u), of.weights[-1]), *season,
+    )  # fmt: skip
+
+
+def _nothing(n: int) -> tuple[Floats, Floats, Floats, Floats]:
+    return np.zeros(n), np.ones(n), np.zeros(n), np.zeros(n)
+
+
+def _signed_p(e: Entries, null: Null) -> Floats:
+    at = e.source
+    nodes = p_values.variance_nodes(null.s2[at], null.noise[at], null.df[at])
+    share = p_values.mean_factor(null.rho[at], e.many) + 1 / (null.df[at] + 1)
+    return p_values.two_sided(e.x, e.sampling, nodes * share[:, None], null.tail[at])
+
+
+def _signed_season(e: Entries, null: Null) -> Floats:
+    """The seasonal p; 0 where it is not known, so that the other one decides."""
+    at = e.source
+    nodes = p_values.variance_nodes(null.season_s2[at], null.noise[at], null.season_df[at])
+    between = nodes * (e.season_factor / np.maximum(e.horizon, 1))[:, None]
+    p = p_values.two_sided(e.season_x, e.season_sampling, between, null.tail[at])
+    return np.where(e.season_factor > 0, p, 0.0)
+
+
+def _expected_to_differ(e: Entries, null: Null) -> NDArray[np.bool_]:
+    """Whether what earlier weeks lead to expect differs itself from the reference, to the same side."""
+    at = e.source
+    factor = np.maximum(e.season_factor - 1, 0) / np.maximum(e.horizon, 1)
+    variance = e.season_sampling - e.season_now + np.maximum(null.season_s2[at] - null.noise[at], 0) * factor
+    base = (e.effect - e.season_x) * np.sign(e.effect)
+    return base >= TOLD * np.sqrt(np.maximum(variance, 0))
+
+
+def _shape_p(e: Entries, null: Null) -> Floats:
+    g = p_values.mean_factor(null.shape_rho[e.source], e.many)
+    extra = null.shape[e.source] * (g + 1 / (null.shape_df[e.source] + 1)) + null.ignored**2
+    return p_values.of_shape(
+        e.x, e.freedom, e.sampling, extra, null.shape_df[e.source], null.shape_var[e.source] * g**2
+    )
+
+
+def _shape_season(e: Entries, null: Null) -> Floats:
+    g = e.season_factor / np.maximum(e.horizon, 1)
+    p = p_values.of_shape(
+        e.season_x, e.freedom, e.season_sampling, null.shape[e.source] * g, null.shape_df[e.source],
+        null.shape_var[e.source] * g**2,
+    )  # fmt: skip
+    return np.where(e.season_factor > 0, p, 0.0)
+
+
+def _stored(values: Floats) -> Floats:
+    """As they are stored: a verdict that rests on earlier ones must not depend on whether those were read back."""
+    return values.astype(np.float32).astype(np.float64)

@@ -1,0 +1,80 @@
+"""The second opinion: a window against what the same slots of the last four weeks lead to expect.
+
+With four of them the expectation follows their linear trend, z₋₁ + ½z₋₂ − ½z₋₄ (least squares carried one week on,
+variance factor 2.5); with two or three it is their mean; with fewer there is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring_pipeline.alerting.drift.contrasts import Basis, Floats, contrasts
+from monitoring_pipeline.alerting.drift.null import LEAST_ROWS
+from monitoring_pipeline.alerting.drift.units import Batch, Counts, rolling
+
+SEASONS = 4
+TREND = np.array([1.0, 0.5, 0.0, -0.5])
+PERIOD = {"day": 7, "hour": 168}  # windows in a week
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """Differences from the expectation. ``known`` (U, T); ``d`` (U, T, J) of z; ``sampling`` (U, T, J) its variance by
+    sampling; ``factor`` (U, T) how often the variance between windows is in it; ``shape`` (U, T) squared distance."""
+
+    known: NDArray[np.bool_]
+    d: Floats
+    sampling: Floats
+    factor: Floats
+    shape: Floats
+
+
+def step(h: int, period: int) -> int:
+    """Windows between two slots that sums of ``h`` windows are compared at: whole seasons, without overlap."""
+    return period * -(-h // period)
+
+
+def with_blocks(batch: Batch) -> tuple[Counts, Counts]:
+    """The windows' counts and missing rows, with the reference's blocks in the places of windows without rows."""
+    windows, missing = batch.windows.copy(), batch.windows_missing.copy()
+    at = batch.block_at - batch.first
+    inside = np.flatnonzero((at >= 0) & (at < windows.shape[1]))
+    for b in inside.tolist():
+        empty = windows[:, at[b]].sum(axis=1) + missing[:, at[b]] == 0
+        windows[empty, at[b]] = batch.blocks[empty, b]
+        missing[empty, at[b]] = batch.blocks_missing[empty, b]
+    return windows, missing
+
+
+def expected(of: Basis, counts: Counts, missing: Counts, h: int, period: int, start: int) -> Expected:
+    """Of the windows from position ``start`` on, each merged with the ``h - 1`` before it."""
+    x, x_missing = rolling(counts, h), rolling(missing, h)
+    found = contrasts(of, x, x_missing)
+    q = x / np.maximum(found.n, 1)[:, :, None]
+    sizes = np.maximum(found.sizes(), 1)
+    now = np.arange(start, x.shape[1])
+    before = [now - step(h, period) * k for k in range(1, SEASONS + 1)]
+    there = np.stack([(at >= h - 1) & (found.n[:, np.maximum(at, 0)] >= LEAST_ROWS) for at in before], axis=2)
+    weights = _weights(there)
+    d, sampling, difference = found.z[:, now].copy(), 1 / sizes[:, now], q[:, now].copy()
+    largest = np.maximum(of.p[:, None, :], q[:, now])
+    for k, at in enumerate(before):
+        w, at = weights[:, :, k, None], np.maximum(at, 0)
+        d -= w * found.z[:, at]
+        sampling += w * w / sizes[:, at]
+        difference -= w * q[:, at]
+        largest = np.maximum(largest, np.where(w != 0, q[:, at], 0))
+    squares = np.where(largest > 0, difference**2 / np.where(largest > 0, largest, 1), 0).sum(axis=2)
+    if of.kind == "numerical":
+        squares = np.maximum(squares - (d[:, :, :2] ** 2).sum(axis=2), 0)
+    return Expected(there.sum(axis=2) >= 2, d, sampling, 1 + (weights**2).sum(axis=2), squares)
+
+
+def _weights(there: NDArray[np.bool_]) -> Floats:
+    """(U, T, 4): the trend's where all four weeks are there, the mean's of two or three, 0 otherwise."""
+    many = there.sum(axis=2, keepdims=True)
+    mean = np.where(many >= 2, there / np.maximum(many, 1), 0.0)
+    return np.where(many == SEASONS, TREND, mean)

@@ -7,18 +7,18 @@ import json
 
 from pydantic import BaseModel
 
-from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS, Monitor
+from monitoring_pipeline.monitors.declaration import Monitor
 
-POLICY = 1  # raise it when this package judges the same measurement by the same declaration differently
+POLICY = 2  # raise it when this package judges the same measurement by the same declaration differently
 
 
 def policy_version(monitor: Monitor) -> str:
     """12 hex digits over everything a verdict depends on beside its measurement.
 
-    That is ``thresholds`` and ``labels`` of the declaration with the defaults, which of them were declared (a verdict
-    says so), and ``POLICY``.
+    That is ``thresholds``, ``labels`` and ``alarms`` of the declaration with the defaults, which of them were declared
+    (a verdict says so), and ``POLICY``.
     """
-    content = [POLICY, DRIFT_THRESHOLDS, _content(monitor.thresholds), _content(monitor.labels)]
+    content = [POLICY, *map(_content, (monitor.thresholds, monitor.labels, monitor.alarms))]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

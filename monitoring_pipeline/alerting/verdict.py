@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.measurements import Floats
 
-ThresholdSource = Literal["default", "declared", "calibrated"]
+ThresholdSource = Literal["default", "declared", "calibrated", "calibrated-short", "learnt", "provisional", "none"]
 Flags = NDArray[np.int8]
 
 FLAGGED, NOT_FLAGGED, NOT_JUDGED = 1, 0, -1

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from monitoring_pipeline.monitors.alarms import Alarms
 from monitoring_pipeline.windows import WindowSize
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -404,6 +405,7 @@ class Monitor(Declared):
     )
     labels: Labels = Field(default=Labels(), description="when outcomes are expected")
     thresholds: Thresholds = Field(default=Thresholds(), description="what counts as drift, violation, degradation")
+    alarms: Alarms = Field(default=Alarms(), description="false alarms accepted, and what is too small to matter")
     retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="when a challenger is trained and promoted")
     retention: Retention = Field(default=Retention(), description="how long things are kept")
     base_dir: Path = Field(default=Path(), exclude=True, description="directory of the file; set by the loader")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from monitoring_pipeline.alerting.verdict import FLAGGED, Verdict
 from monitoring_pipeline.measurements import WHOLE_ROWS
 from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.stages import column_verdicts
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.judging import WINDOWS_A_READ, read, verdict_on
 from monitoring_pipeline.warehouse import verdict_store
@@ -39,6 +40,7 @@ class Difference:
 def differences(stages: StageContext, windows: Sequence[Window], policy: Monitor) -> list[Difference]:
     """What ``policy`` would judge otherwise than the verdicts that stand, the most changed first."""
     moment = datetime.now(UTC)
+    columns = stages.warehouse.run(lambda conn: column_verdicts.imagined(conn, policy, windows))
     flags: dict[tuple, list[tuple[Window, bool, bool]]] = defaultdict(list)
     for at in range(0, len(windows), WINDOWS_A_READ):
         some = windows[at : at + WINDOWS_A_READ]
@@ -46,11 +48,13 @@ def differences(stages: StageContext, windows: Sequence[Window], policy: Monitor
         standing = _standing(stages, some)
         for window, kept in of.kept.items():
             for one in kept:
-                was, would = standing.get(one.measurement_id), verdict_on(policy, one, moment)
+                m = one.measurement
+                found = columns.get((window.start, m.model_version, m.segment), {})
+                was, would = standing.get(one.measurement_id), verdict_on(policy, one, found, moment)
                 for key, now, then in _flags(one, was, would):
                     flags[key].append((window, now, then))
-    found = [_difference(key, seen) for key, seen in flags.items() if any(now != then for _, now, then in seen)]
-    return sorted(found, key=lambda d: (-len(d.appear) - len(d.vanish), d.family, d.column_name, d.metric, d.segment))
+    changed = [_difference(key, seen) for key, seen in flags.items() if any(now != then for _, now, then in seen)]
+    return sorted(changed, key=lambda d: (-len(d.appear) - len(d.vanish), d.family, d.column_name, d.metric, d.segment))
 
 
 def _standing(stages: StageContext, windows: Sequence[Window]) -> dict[int, Verdict]:

@@ -65,7 +65,7 @@ def _field(value: Any) -> str:
     return storable(value).translate(_ESCAPES) if isinstance(value, str) else str(value)
 
 
-def array_literal(values: NDArray[np.int64] | NDArray[np.float64]) -> str:
+def array_literal(values: NDArray[np.integer] | NDArray[np.float64]) -> str:
     """A numeric array as Postgres writes it; floats with the fewest digits that read back exactly."""
     return "{" + ",".join(map(repr, values.tolist())) + "}"
 

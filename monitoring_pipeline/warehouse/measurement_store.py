@@ -147,7 +147,7 @@ def current(conn: Connection, monitor: str, windows: Iterable[Window], families:
         return []
     wanted = {"monitor": monitor, "families": list(families), "starts": starts, "first": starts[0], "last": starts[-1]}
     rows = conn.execute(STANDING, wanted).all()
-    keys = _keys(conn, {row.metric_keys_id for row in rows})
+    keys = keys_by_id(conn, {row.metric_keys_id for row in rows})
     return [_kept(row, keys[row.metric_keys_id]) for row in rows]
 
 
@@ -180,7 +180,7 @@ def _insert(
 ) -> None:
     for version in {m.model_version for m in fresh}:
         know_version(conn, monitor, version)
-    ids = {keys: _keys_id(conn, keys) for keys in {m.keys for m in fresh}}
+    ids = {keys: keys_id(conn, keys) for keys in {m.keys for m in fresh}}
     rows = [
         (
             *(monitor, window.start, window.end, m.family, m.model_version, m.baseline, m.segment, ids[m.keys]),
@@ -248,7 +248,7 @@ def _floats(row: Any, name: str, size: int) -> NDArray[np.float64] | None:
 _known: WeakKeyDictionary[Engine, tuple[dict[str, int], dict[int, MetricKeys]]] = WeakKeyDictionary()
 
 
-def _keys_id(conn: Connection, keys: MetricKeys) -> int:
+def keys_id(conn: Connection, keys: MetricKeys) -> int:
     ids = _known.setdefault(conn.engine, ({}, {}))[0]
     if keys.digest not in ids:
         found = conn.execute(FIND_KEYS, {"digest": keys.digest}).scalar()
@@ -259,7 +259,7 @@ def _keys_id(conn: Connection, keys: MetricKeys) -> int:
     return ids[keys.digest]
 
 
-def _keys(conn: Connection, ids: set[int]) -> Mapping[int, MetricKeys]:
+def keys_by_id(conn: Connection, ids: set[int]) -> Mapping[int, MetricKeys]:
     known = _known.setdefault(conn.engine, ({}, {}))[1]
     unknown = [i for i in ids if i not in known]
     found = {i: known[i] for i in ids if i in known}

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from monitoring_pipeline.windows import Window
 
-PARTITIONED = ("profile", "measurement", "verdict")
+PARTITIONED = ("profile", "measurement", "verdict", "column_verdict")
 ENSURE = text("select monitoring.ensure_months(:parent, cast(:starts as timestamptz[]))")
 
 Month = tuple[str, int, int]  # table, year, month

@@ -73,18 +73,20 @@ class Best:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """All entries; ``judged`` (M, T) whether enough values, ``season_known`` (M, T), ``n`` (M, T) values."""
+    """All entries; ``judged`` (M, T) whether enough values, ``season_known`` (M, T), ``n`` (M, T) values
+    of ``rows``."""
 
     signed: Entries
     shapes: Entries
     judged: NDArray[np.bool_]
     season_known: NDArray[np.bool_]
     n: Floats
+    rows: Floats
 
     def between(self, low: int, high: int) -> Candidates:
         """The entries of windows with numbers in [low, high)."""
         signed, shapes = (e.chosen((e.at >= low) & (e.at < high)) for e in (self.signed, self.shapes))
-        return Candidates(signed, shapes, self.judged, self.season_known, self.n)
+        return Candidates(signed, shapes, self.judged, self.season_known, self.n, self.rows)
 
     def tested(self, null: Null, n_horizons: int) -> Tested:
         """The p of every entry, adjusted for its unit's contrasts and the horizons."""
@@ -136,7 +138,7 @@ def candidates(
     start: int,
 ) -> Candidates:  # fmt: skip
     """Of the windows from number ``start`` on, by every horizon."""
-    signed, shapes, judged, known, n = [], [], [], [], []
+    signed, shapes, judged, known, n, rows = [], [], [], [], [], []
     unit = source = 0
     for batch, of in zip(batches, bases, strict=True):
         position = start - batch.first
@@ -158,11 +160,17 @@ def candidates(
             shapes.append(_shapes(of, now, after, many, here, places, alarms))
         judged.append(enough)
         known.append(season_known)
-        n.append((batch.windows.sum(axis=2))[:, position:])
+        n.append(batch.windows.sum(axis=2)[:, position:])
+        rows.append(n[-1] + batch.windows_missing[:, position:])
         unit += len(batch.units)
         source += len(batch.units) * of.n_contrasts
     return Candidates(
-        Entries.joined(signed), Entries.joined(shapes), np.concatenate(judged), np.concatenate(known), np.concatenate(n)
+        Entries.joined(signed),
+        Entries.joined(shapes),
+        np.concatenate(judged),
+        np.concatenate(known),
+        np.concatenate(n),
+        np.concatenate(rows),
     )
 
 

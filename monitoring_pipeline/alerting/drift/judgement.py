@@ -18,6 +18,7 @@ from monitoring_pipeline.alerting.drift.calibration import Calibrated
 from monitoring_pipeline.alerting.drift.candidates import candidates
 from monitoring_pipeline.alerting.drift.contrasts import Floats
 from monitoring_pipeline.alerting.drift.learning import Learner
+from monitoring_pipeline.alerting.drift.null import Null
 from monitoring_pipeline.alerting.drift.plan import Plan
 from monitoring_pipeline.alerting.drift.season import SEASONS
 from monitoring_pipeline.alerting.drift.units import Batch, rolling
@@ -41,9 +42,10 @@ class ColumnVerdicts:
 
     ``p_value`` against the reference. ``p_alarm`` is the one that counts: the same while a difference begins and the
     season does not explain it, else the larger of it and the seasonal one, where that is known (``season_known``).
-    ``q_value`` of ``p_alarm`` over the window's columns and segments. ``status``: 2 alarm, 1 notice
-    (only the season or a trend), 0 quiet, -1 not judged. ``contrast``: position of what moved most, -1 for none, the
-    number of contrasts for shape. ``horizon``: windows merged. ``effect``: signed z of that contrast. ``n``: values.
+    ``q_value`` of ``p_alarm`` over the window's columns and segments. ``status``: 2 alarm, 1 notice (only the season or
+    a trend), 0 quiet, -1 not judged. ``contrast``: position of what moved most, -1 for none, the number of contrasts
+    for shape. ``horizon``: windows merged. ``effect``: signed z of that contrast. ``n``: values, of ``rows``.
+    ``null``: what the last week was judged by.
     """
 
     first: int
@@ -56,6 +58,8 @@ class ColumnVerdicts:
     horizon: NDArray[np.int16]
     effect: Floats
     n: Floats
+    rows: Floats
+    null: Null
 
 
 def judge_columns(
@@ -71,9 +75,11 @@ def judge_columns(
     p_value, p_alarm = _placed(before, shape, start - first)
     found = candidates(batches, calibrated.bases, plan.alarms, plan.horizons, plan.period, start)
     learner = Learner(batches, calibrated, plan)
+    null = calibrated.null
     contrast, horizon, effect = np.full(shape, -1, np.int16), np.zeros(shape, np.int16), np.zeros(shape)
     for low, high in _weeks(plan, start, first + shape[1]):
-        tested = found.between(low, high).tested(learner.null_at(low, p_alarm), len(plan.horizons))
+        null = learner.null_at(low, p_alarm)
+        tested = found.between(low, high).tested(null, len(plan.horizons))
         size, here = (shape[0], high - low), slice(low - first, high - first)
         judged = found.judged[:, low - start : high - start]
         p_value[:, here] = np.where(judged, tested.least(size, low), np.nan)
@@ -85,6 +91,7 @@ def judge_columns(
     return ColumnVerdicts(
         start, p_value[:, now], p_alarm[:, now], q_value[:, now], found.season_known, status[:, now],
         contrast[:, now], horizon[:, now], effect[:, now], found.n,
+        found.rows, null,
     )  # fmt: skip
 
 

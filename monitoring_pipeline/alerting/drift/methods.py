@@ -1,13 +1,16 @@
-"""Which columns have drifted, and whether the window as a whole has."""
+"""Verdicts on measurements of drift: a pinned threshold is obeyed, else the verdict on the column is repeated."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.alerting.drift.judgement import ABSTAINED, ALARM
 from monitoring_pipeline.alerting.thresholds import Planned, of_drift, of_monitor, unzipped
 from monitoring_pipeline.alerting.verdict import (
     FLAGGED,
@@ -27,19 +30,31 @@ SHARE = "drifted_columns_share"  # how the share of drifted columns is called be
 
 
 @dataclass(frozen=True)
+class ColumnStatus:
+    """The calibrated verdict on a column: ``status`` as in ``judgement``, ``source`` of what it rests on."""
+
+    status: int
+    source: ThresholdSource
+
+
+Columns = Mapping[str, ColumnStatus]
+UNKNOWN = ColumnStatus(ABSTAINED, "none")
+
+
+@dataclass(frozen=True)
 class _DriftPlan:
-    threshold: Floats
-    source: tuple[ThresholdSource, ...]
+    threshold: Floats  # NaN where none is pinned
+    pinned: NDArray[np.bool_]
     counted: NDArray[np.intp]  # the positions whose verdicts make the share of drifted columns
     has_primary: bool
 
 
-def judge_drift(measurement: Measurement, thresholds: Thresholds) -> Verdict:
-    """Drifted: the effect (the value, for methods without one) reaches the threshold and the p-value, where the method
-    has one, is below ``thresholds.drift_alpha``.
+def judge_drift(measurement: Measurement, thresholds: Thresholds, columns: Columns = MappingProxyType({})) -> Verdict:
+    """Drifted by a pinned threshold: the effect (the value, for methods without one) reaches it and the p-value, where
+    the method has one, is below ``thresholds.drift_alpha``. Where none is pinned: as ``columns`` says, by name.
 
-    Not judged where a side holds no values. ``share`` is of the features judged by ``PRIMARY_METHOD``; None when it was
-    not measured. Raises ValueError for a measurement of another family.
+    Not judged where a side holds no values, or the column is not. ``share`` is of the features judged by
+    ``PRIMARY_METHOD``; None when it was not measured. Raises ValueError for a measurement of another family.
     """
     value, p_value, effect = measurement.value, measurement.p_value, measurement.effect
     if measurement.family != "drift" or p_value is None or effect is None:
@@ -47,16 +62,40 @@ def judge_drift(measurement: Measurement, thresholds: Thresholds) -> Verdict:
     plan = _PLANS(measurement.keys, thresholds)
     large = np.where(np.isnan(effect), value, effect) >= plan.threshold
     significant = np.isnan(p_value) | (p_value < thresholds.drift_alpha)
-    flagged = flags(large & significant, ~np.isnan(value))
+    by_threshold = flags(large & significant, ~np.isnan(value))
+    found = [columns.get(column, UNKNOWN) for column in measurement.keys.columns]
+    by_column = np.array([_flag(one.status) for one in found], np.int8)
+    by_column[np.isnan(value)] = NOT_JUDGED
+    flagged = np.where(plan.pinned, by_threshold, by_column)
+    told = zip(plan.pinned.tolist(), found, strict=True)
+    sources = tuple("declared" if pinned else one.source for pinned, one in told)
     share = _share(measurement, plan, flagged, thresholds) if plan.has_primary else None
-    return Verdict(plan.threshold, plan.source, flagged, share)
+    return Verdict(plan.threshold, sources, flagged, share)
+
+
+def pinned_status(measurement: Measurement, verdict: Verdict) -> dict[str, int]:
+    """By column with a pinned threshold: the status that it decides, in the words of ``judgement``."""
+    found: dict[str, int] = {}
+    for column, source, flag in zip(measurement.keys.columns, verdict.source, verdict.flagged.tolist(), strict=True):
+        if source == "declared":
+            status = ALARM if flag == FLAGGED else ABSTAINED if flag == NOT_JUDGED else 0
+            found[column] = max(found.get(column, ABSTAINED), status)
+    return found
+
+
+def _flag(status: int) -> int:
+    return NOT_JUDGED if status == ABSTAINED else FLAGGED if status == ALARM else NOT_FLAGGED
 
 
 def _plan(keys: MetricKeys, thresholds: Thresholds) -> _DriftPlan:
-    each = [of_drift(m, column, thresholds) for m, column in zip(keys.metrics, keys.columns, strict=True)]
+    named = zip(keys.metrics, keys.columns, strict=True)
+    values, sources = unzipped([of_drift(metric, column, thresholds) for metric, column in named])
+    pinned = np.array([source == "declared" for source in sources], bool)
     primary = np.array(keys.metrics, object) == PRIMARY_METHOD
     features = np.array(keys.roles, object) == "feature"
-    return _DriftPlan(*unzipped(each), np.flatnonzero(primary & features), bool(primary.any()) or not len(keys))
+    threshold = np.where(pinned, values, nan)
+    threshold.flags.writeable = False
+    return _DriftPlan(threshold, pinned, np.flatnonzero(primary & features), bool(primary.any()) or not len(keys))
 
 
 def _share(measurement: Measurement, plan: _DriftPlan, flagged: Flags, thresholds: Thresholds) -> ShareVerdict:

@@ -26,7 +26,7 @@ from monitoring_pipeline.warehouse.ledger.labels import (
 )
 from monitoring_pipeline.warehouse.ledger.monitors import declare_monitor, know_stages, lock_monitor
 from monitoring_pipeline.warehouse.ledger.stages import complete_stage, fail_stage, stage_states
-from monitoring_pipeline.warehouse.ledger.windows import ingested, lock_window, record_ingested
+from monitoring_pipeline.warehouse.ledger.windows import ingested, lock_verdicts, lock_window, record_ingested
 
 __all__ = [
     "complete_stage",
@@ -39,6 +39,7 @@ __all__ = [
     "label_files",
     "latest_batch",
     "lock_monitor",
+    "lock_verdicts",
     "lock_window",
     "mark_unreadable",
     "never_read_files",

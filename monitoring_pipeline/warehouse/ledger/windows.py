@@ -50,6 +50,12 @@ insert into monitoring.window_quarantine (monitor, window_start, reason, count)
 select :monitor, :window_start, q.* from unnest(cast(:reason as text[]), cast(:count as bigint[])) q
 """)
 LOCK_WINDOW = text("select pg_advisory_xact_lock(hashtextextended(:window, 0))")
+LOCK_VERDICTS = text("select pg_advisory_xact_lock(hashtextextended(:monitor, 1))")
+
+
+def lock_verdicts(conn: Connection, monitor: str) -> None:
+    """Until the end of the transaction nobody else folds verdicts of this monitor."""
+    conn.execute(LOCK_VERDICTS, {"monitor": f"monitoring:{monitor}:verdicts"})
 
 
 def lock_window(conn: Connection, monitor: str, window: Window) -> None:

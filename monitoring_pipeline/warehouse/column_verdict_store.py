@@ -1,0 +1,272 @@
+"""Verdicts on columns, the null distributions behind them, and from which window on they must be judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, text
+
+from monitoring_pipeline.measurements import MetricKeys
+from monitoring_pipeline.warehouse.copying import array_literal, copy_rows, parse_counts, parse_sums, text_array_literal
+from monitoring_pipeline.warehouse.measurement_store import keys_by_id, keys_id
+from monitoring_pipeline.warehouse.partitions import ensure_months
+from monitoring_pipeline.windows import Window
+
+# All that is judged from the first window on whose profile, references or rules are not those it was judged by.
+TO_JUDGE = text("""
+with profiled as (
+  select s.window_start, s.window_end, s.output_version,
+         (j.profile_version, j.null_version) is not distinct from (s.output_version, :null_version) as judged
+  from monitoring.window_stage s
+  left join monitoring.judged_window j on j.monitor = s.monitor and j.window_start = s.window_start
+  where s.monitor = :monitor and s.stage = 'profile' and s.completed_at is not null and s.output_version is not null)
+select window_start, window_end, output_version from profiled
+where window_start >= (select min(window_start) from profiled where not judged)
+order by window_start
+""")
+COUNTS = text("""
+select window_start, model_version, segment, layout_id, cast(counts as text) as counts
+from monitoring.profile
+where monitor = :monitor and scope = :scope and part = 'columns'
+  and window_start >= :first and window_start < :stop
+order by window_start, model_version, segment
+""")
+REFERENCE_COUNTS = text("""
+select p.window_start, p.model_version, p.segment, p.layout_id, cast(p.counts as text) as counts
+from monitoring.reference_profile r
+join monitoring.profile p
+  on p.monitor = r.monitor and p.window_start = r.window_start and p.window_end = r.window_end and p.scope = 'reference'
+ and p.model_version = r.model_version
+where r.monitor = :monitor and p.part = 'columns'
+order by p.model_version, p.segment
+""")
+EARLIER = text("""
+select window_start, model_version, segment, metric_keys_id, cast(p_value as text) as p_value,
+       cast(p_alarm as text) as p_alarm
+from monitoring.column_verdict
+where monitor = :monitor and window_start >= :first and window_start < :stop
+""")
+STANDING = text("""
+select window_start, model_version, segment, metric_keys_id, cast(status as text) as status, sources, pinned
+from monitoring.column_verdict
+where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
+  and window_start >= :first and window_start <= :last
+""")
+FORGET = text("""
+delete from monitoring.column_verdict where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
+""")
+FORGET_JUDGED = text("""
+delete from monitoring.judged_window where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
+""")
+PIN = text("""
+update monitoring.column_verdict set pinned = cast(:pinned as smallint[])
+where monitor = :monitor and window_start = :start and model_version = :model_version and segment = :segment
+  and pinned is distinct from cast(:pinned as smallint[])
+""")
+FORGET_NULLS = text("delete from monitoring.drift_null where monitor = :monitor")
+ROW = (
+    *("monitor", "window_start", "window_end", "model_version", "segment", "metric_keys_id", "p_value", "p_alarm"),
+    *("q_value", "season_known", "status", "moved", "horizon", "effect", "n", "sources"),
+)
+JUDGED_ROW = (
+    *("monitor", "window_start", "window_end", "profile_version", "null_version", "level", "n_judged", "n_alarms"),
+    *("n_notices", "judgement_id"),
+)
+NULL_ARRAYS = ("s2", "noise", "df", "rho", "tail", "season_s2", "season_df")
+NULL_ROW = (
+    *("monitor", "model_version", "segment", "valid_from", "column_names", "contrasts"), *NULL_ARRAYS, "sources",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ProfiledWindow:
+    """A window with a profile of this version."""
+
+    window: Window
+    version: str
+
+
+@dataclass(frozen=True)
+class StoredCounts:
+    """The counts of part ``columns`` of one profile, as they lie in the row."""
+
+    start: datetime
+    model_version: str
+    segment: str
+    layout_id: str
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnRow:
+    """The verdicts on the columns of one (window, model version, segment); arrays of shape (C,) in the order of
+    ``keys``. ``moved``: name of what moved, None for nothing.
+    """
+
+    window: Window
+    model_version: str
+    segment: str
+    keys: MetricKeys
+    p_value: NDArray[np.float64]
+    p_alarm: NDArray[np.float64]
+    q_value: NDArray[np.float64]
+    season_known: NDArray[np.bool_]
+    status: NDArray[np.int8]
+    moved: tuple[str | None, ...]
+    horizon: NDArray[np.int16]
+    effect: NDArray[np.float64]
+    n: NDArray[np.int64]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JudgedWindow:
+    """What the verdicts of a window rest on, and how many of them there are of each kind."""
+
+    window: Window
+    profile_version: str
+    null_version: str
+    level: float
+    n_judged: int
+    n_alarms: int
+    n_notices: int
+
+
+@dataclass(frozen=True, eq=False)
+class StoredNull:
+    """How much the contrasts of one (model version, segment) vary; arrays of shape (N,)."""
+
+    model_version: str
+    segment: str
+    columns: tuple[str, ...]
+    contrasts: tuple[str, ...]
+    arrays: Mapping[str, NDArray[np.float64]]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The stored verdicts on the columns of ``keys``: ``status`` and ``sources`` in their order."""
+
+    keys: MetricKeys
+    status: tuple[int, ...]
+    sources: tuple[str, ...]
+
+
+def to_judge(conn: Connection, monitor: str, null_version: str) -> list[ProfiledWindow]:
+    """The windows whose columns are to be judged, in order; none when all verdicts stand."""
+    rows = conn.execute(TO_JUDGE, {"monitor": monitor, "null_version": null_version})
+    return [ProfiledWindow(Window(r.window_start, r.window_end), r.output_version) for r in rows]
+
+
+def window_counts(conn: Connection, monitor: str, first: datetime, stop: datetime) -> list[StoredCounts]:
+    """Of the windows that start in [first, stop)."""
+    return _counts(conn.execute(COUNTS, {"monitor": monitor, "scope": "window", "first": first, "stop": stop}))
+
+
+def block_counts(conn: Connection, monitor: str) -> list[StoredCounts]:
+    """Of all blocks of all references."""
+    everything = {"first": "-infinity", "stop": "infinity"}
+    return _counts(conn.execute(COUNTS, {"monitor": monitor, "scope": "block"} | everything))
+
+
+def reference_counts(conn: Connection, monitor: str) -> list[StoredCounts]:
+    """Of each reference and its segments."""
+    return _counts(conn.execute(REFERENCE_COUNTS, {"monitor": monitor}))
+
+
+def earlier_p_values(
+    conn: Connection, monitor: str, first: datetime, stop: datetime
+) -> list[tuple[datetime, str, str, MetricKeys, NDArray[np.float64], NDArray[np.float64]]]:
+    """(window start, version, segment, keys, p_value, p_alarm) of the windows that start in [first, stop)."""
+    rows = conn.execute(EARLIER, {"monitor": monitor, "first": first, "stop": stop}).all()
+    keys = keys_by_id(conn, {row.metric_keys_id for row in rows})
+    return [
+        (r.window_start, r.model_version, r.segment, keys[r.metric_keys_id], parse_sums(r.p_value),
+         parse_sums(r.p_alarm))
+        for r in rows
+    ]  # fmt: skip
+
+
+def replace(
+    conn: Connection, monitor: str, judgement_id: int, judged: Sequence[JudgedWindow], rows: Iterable[ColumnRow]
+) -> None:
+    """Replaces the verdicts on the columns of these windows."""
+    starts = [one.window.start for one in judged]
+    ensure_months(conn, "column_verdict", [one.window for one in judged])
+    for statement in (FORGET, FORGET_JUDGED):
+        conn.execute(statement, {"monitor": monitor, "starts": starts})
+    copy_rows(conn, "monitoring.column_verdict", ROW, [_row(conn, monitor, one) for one in rows])
+    copy_rows(conn, "monitoring.judged_window", JUDGED_ROW, [
+        (monitor, one.window.start, one.window.end, one.profile_version, one.null_version, one.level, one.n_judged,
+         one.n_alarms, one.n_notices, judgement_id)
+        for one in judged
+    ])  # fmt: skip
+
+
+def replace_nulls(conn: Connection, monitor: str, valid_from: datetime, nulls: Sequence[StoredNull]) -> None:
+    """Replaces what is known of how much contrasts vary."""
+    conn.execute(FORGET_NULLS, {"monitor": monitor})
+    copy_rows(conn, "monitoring.drift_null", NULL_ROW, [
+        (monitor, one.model_version, one.segment, valid_from, text_array_literal(one.columns),
+         text_array_literal(one.contrasts), *(one.arrays[name] for name in NULL_ARRAYS),
+         text_array_literal(one.sources))
+        for one in nulls
+    ])  # fmt: skip
+
+
+def standing(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[tuple[datetime, str, str], Standing]:
+    """The calibrated status of each column, by (window start, version, segment)."""
+    starts = sorted({window.start for window in windows})
+    if not starts:
+        return {}
+    wanted = {"monitor": monitor, "starts": starts, "first": starts[0], "last": starts[-1]}
+    rows = conn.execute(STANDING, wanted).all()
+    keys = keys_by_id(conn, {row.metric_keys_id for row in rows})
+    return {
+        (row.window_start, row.model_version, row.segment): Standing(
+            keys[row.metric_keys_id], tuple(parse_counts(row.status).tolist()), tuple(row.sources)
+        )
+        for row in rows
+    }
+
+
+def pin(
+    conn: Connection,
+    monitor: str,
+    start: datetime,
+    model_version: str,
+    segment: str,
+    pinned: Sequence[int | None] | None,
+) -> None:
+    """Keeps what pinned thresholds say of the columns of one row; None where none is pinned."""
+    values = None if pinned is None else "{" + ",".join("NULL" if p is None else str(p) for p in pinned) + "}"
+    which = {"monitor": monitor, "start": start, "model_version": model_version, "segment": segment}
+    conn.execute(PIN, which | {"pinned": values})
+
+
+def _counts(rows: Iterable[Any]) -> list[StoredCounts]:
+    return [StoredCounts(r.window_start, r.model_version, r.segment, r.layout_id, parse_counts(r.counts)) for r in rows]
+
+
+def _row(conn: Connection, monitor: str, one: ColumnRow) -> tuple[Any, ...]:
+    return (
+        monitor, one.window.start, one.window.end, one.model_version, one.segment, keys_id(conn, one.keys),
+        _reals(one.p_value), _reals(one.p_alarm), _reals(one.q_value), _booleans(one.season_known),
+        array_literal(one.status), text_array_literal(one.moved), array_literal(one.horizon), _reals(one.effect),
+        array_literal(one.n), text_array_literal(one.sources),
+    )  # fmt: skip
+
+
+def _reals(values: NDArray[np.float64]) -> str:
+    """With the fewest digits that read back as the same 4-byte number."""
+    return "{" + ",".join(map(str, values.astype(np.float32))) + "}"
+
+
+def _booleans(values: NDArray[np.bool_]) -> str:
+    return "{" + ",".join("t" if value else "f" for value in values.tolist()) + "}"

@@ -1,0 +1,33 @@
+-- One calibrated verdict for each column and window, and what the budget of false alarms was spent on.
+
+create or replace view monitoring.column_verdict_current as
+select v.monitor, v.model_version, v.window_start, v.window_end, v.segment, u.column_name, u.role,
+       nullif(u.p_value, 'NaN')::double precision as p_value, nullif(u.q_value, 'NaN')::double precision as q_value,
+       case when u.season_known then nullif(u.p_alarm, 'NaN')::double precision end as p_season,
+       w.level, case coalesce(u.pinned, u.status) when 2 then true when -1 then null else false end as drifted,
+       coalesce(u.pinned, u.status) = 1 as season,
+       case coalesce(u.pinned, u.status) when 2 then 'alarm' when 1 then 'notice' when 0 then 'quiet' else 'abstained' end as status,
+       case when coalesce(u.pinned, u.status) >= 0 then null when u.n = 0 then 'no values in the window'
+            else 'too few values to judge' end as reason,
+       u.moved, u.effect::double precision as effect, u.horizon, u.n as n_current,
+       case when u.pinned is null then u.source else 'declared' end as threshold_source,
+       j.config_version, j.policy_version, j.code_version, j.run_id, j.judged_at
+from monitoring.column_verdict v
+join monitoring.judged_window w on w.monitor = v.monitor and w.window_start = v.window_start
+join monitoring.judgement j on j.judgement_id = w.judgement_id
+join monitoring.metric_keys k using (metric_keys_id)
+cross join lateral unnest(k.column_names, k.roles, v.p_value, v.p_alarm, v.q_value, v.season_known, v.status, v.moved, v.horizon,
+                          v.effect, v.n, v.sources, v.pinned)
+  u (column_name, role, p_value, p_alarm, q_value, season_known, status, moved, horizon, effect, n, source, pinned);
+comment on view monitoring.column_verdict_current is
+  'The calibrated verdict on each column: one row per window, model version, segment and column.';
+
+create or replace view monitoring.drift_calibration as
+select d.monitor, d.model_version, d.segment, u.column_name, u.contrast, d.valid_from, u.s2, u.noise,
+       sqrt(greatest(u.s2 - u.noise, 0)) as between_sd, u.df, u.rho, u.tail, nullif(u.season_s2, 'NaN') as season_s2,
+       nullif(u.season_df, 0) as season_df, u.source
+from monitoring.drift_null d
+cross join lateral unnest(d.column_names, d.contrasts, d.s2, d.noise, d.df, d.rho, d.tail, d.season_s2, d.season_df, d.sources)
+  u (column_name, contrast, s2, noise, df, rho, tail, season_s2, season_df, source);
+comment on view monitoring.drift_calibration is
+  'How much each contrast of a column varies between windows without drift: what its verdicts are calibrated on.';

@@ -19,6 +19,7 @@ from monitoring_pipeline.cli import (
     example,
     export_reference,
     exporter,
+    incidents,
     judge,
     output,
     run,
@@ -70,6 +71,7 @@ app.command("init")(declare.init)
 app.command("validate")(declare.validate)
 app.command("run")(run.run)
 app.command("judge")(judge.judge)
+app.command("incidents")(incidents.incidents)
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)

@@ -12,13 +12,12 @@ from sqlalchemy import Connection
 
 from monitoring_pipeline.demo.report import DriftedColumn, MonitorReport, MonthPerformance, UncoveredDay
 from monitoring_pipeline.metrics.performance import measure_outcome
+from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.warehouse import period_summary, profile_store, reference_store
 from monitoring_pipeline.windows import partition_range
-
-HEADLINE = {"binary": "roc_auc", "regression": "mae"}
 
 
 def monitor_report(conn: Connection, monitor: Monitor) -> MonitorReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -74,6 +74,23 @@ class BudgetShares(_Section):
         return self
 
 
+Severity = Literal["info", "warning", "critical"]
+
+
+class Severities(_Section):
+    """How severe an incident is by the kinds of its alarms; the worst one counts."""
+
+    drift: Severity = Field(default="warning", description="columns that drift")
+    quality: Severity = Field(
+        default="warning", description="duplicates, rejected rows, types, new or vanished columns"
+    )
+    performance: Severity = Field(default="critical", description="performance of mature windows that degrades")
+    volume: Severity = Field(default="critical", description="rows that lack or abound")
+    coverage: Severity = Field(default="warning", description="labels that stay away")
+    freshness: Severity = Field(default="critical", description="rows that stop coming")
+    important: Part = Field(default=0.02, description="drift of a column of less importance is only worth `info`")
+
+
 class Alarms(_Section):
     """When verdicts become alarms. All have defaults; a threshold pinned under ``thresholds`` is taken as it is."""
 
@@ -84,3 +101,8 @@ class Alarms(_Section):
     )
     shares: BudgetShares = Field(default=BudgetShares(), description="how the budget is divided")
     drift: DriftAlarms = Field(default=DriftAlarms(), description="alarms of columns")
+    severity: Severities = Field(default=Severities(), description="how severe incidents are")
+    importance: dict[str, Part] = Field(
+        default_factory=dict,
+        description="column -> its importance for the model in [0, 1]; others are important",
+    )

@@ -93,6 +93,11 @@ STAGES: tuple[Stage, ...] = (
         "Which metrics drifted, violate their threshold or are degraded, under the declared thresholds.",
         _POSTGRES, policy_version,
     ),
+    Stage(
+        "incidents", "incidents", ("verdicts",), ("stage", "config"), "incidents:update",
+        "Alarms that share time and cause, opened, amended, resolved or retracted (`monitoring.incident_current`).",
+        _POSTGRES, policy_version,
+    ),
 )  # fmt: skip
 
 BY_NAME = {stage.name: stage for stage in STAGES}

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring_pipeline.metrics.drift.measure import PRIMARY_METHOD
+from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS
 from monitoring_pipeline.profiles.column import ColumnProfile
@@ -16,7 +17,6 @@ from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
-HEADLINE = {"binary": "roc_auc", "multiclass": "f1_macro", "regression": "mae"}
 """The figure a task is drawn and reported by."""
 
 

@@ -24,7 +24,7 @@ from monitoring_pipeline.warehouse.ledger.labels import (
     record_batch,
     unread_label_files,
 )
-from monitoring_pipeline.warehouse.ledger.monitors import declare_monitor, know_stages, lock_monitor
+from monitoring_pipeline.warehouse.ledger.monitors import declare_monitor, know_stages, lock_monitor, monitor_names
 from monitoring_pipeline.warehouse.ledger.stages import complete_stage, fail_stage, stage_states
 from monitoring_pipeline.warehouse.ledger.windows import ingested, lock_verdicts, lock_window, record_ingested
 
@@ -42,6 +42,7 @@ __all__ = [
     "lock_verdicts",
     "lock_window",
     "mark_unreadable",
+    "monitor_names",
     "never_read_files",
     "next_batch",
     "pending_label_files",

@@ -34,6 +34,7 @@ KEEP_DECLARATION = text("""
 insert into monitoring.monitor_declaration (monitor, config_version, declaration)
 values (:monitor, :config_version, cast(:declaration as jsonb)) on conflict do nothing
 """)
+MONITOR_NAMES = text("select monitor from monitoring.monitor order by monitor")
 LOCK_MONITOR = text("select 1 from monitoring.monitor where monitor = :monitor for no key update")
 
 
@@ -72,6 +73,11 @@ def declare_monitor(conn: Connection, monitor: Monitor, stage_configs: Mapping[s
     declaration = json.dumps(monitor.canonical())
     named = {"monitor": monitor.name, "config_version": monitor.config_version}
     conn.execute(KEEP_DECLARATION, named | {"declaration": declaration})
+
+
+def monitor_names(conn: Connection) -> list[str]:
+    """Names of all monitors that were ever declared here, in order."""
+    return list(conn.execute(MONITOR_NAMES).scalars())
 
 
 def lock_monitor(conn: Connection, monitor: str) -> None:

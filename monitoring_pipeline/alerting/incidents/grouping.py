@@ -1,0 +1,61 @@
+"""The fold: which alarms are one incident.
+
+An alarm joins an incident whose last alarm is at most ``GAP`` windows before it when it is about the same column, when
+the incident itself has begun at most ``GAP`` windows before (what begins together has one cause), or when its column
+is correlated with one of the incident's in the reference. Otherwise it opens another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+
+from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Group
+
+GAP = 2  # windows; alarms farther apart are separate incidents, and as many quiet windows resolve one
+CORRELATED = 0.5  # |r| of two features in the reference from which they move together
+
+Correlation = Callable[[str, str], float]
+
+
+def unrelated(_a: str, _b: str) -> float:
+    """No two columns are known to move together."""
+    return 0.0
+
+
+def grouped(alarms: Iterable[Alarm], correlation: Correlation = unrelated) -> list[Group]:
+    """The incidents of these alarms, in the order they begin. The order of the alarms does not matter.
+
+    >>> day = lambda n, column: Alarm(n, "drift", column, "feature", "*", "1", "location", 1.0)
+    >>> [g.columns for g in grouped([day(1, "a"), day(2, "b"), day(9, "a")])]
+    [('a', 'b'), ('a',)]
+    """
+    ordered = sorted(alarms, key=lambda a: (a.number, a.kind, a.column, a.moved, a.segment, a.model_version))
+    found: list[Group] = []
+    for number, at_once in groupby(ordered, key=lambda alarm: alarm.number):
+        recent = [group for group in found if number - group.last <= GAP]
+        for alarm in at_once:
+            group = _home(alarm, recent, correlation)
+            if group is None:
+                group = Group()
+                found.append(group)
+                recent.append(group)
+            group.alarms.append(alarm)
+    return found
+
+
+def _home(alarm: Alarm, recent: list[Group], correlation: Correlation) -> Group | None:
+    """The incident that an alarm belongs to: by its subject before by its time before by correlation."""
+    for group in recent:
+        if any(alarm.subject == other.subject for other in group.alarms):
+            return group
+    for group in recent:
+        if alarm.number - group.first <= GAP:
+            return group
+    if alarm.column != WHOLE_ROWS:
+        for group in recent:
+            if any(abs(correlation(alarm.column, column)) >= CORRELATED for column in group.columns):
+                return group
+    if alarm.kind == "performance" and recent:
+        return recent[0]  # what makes the model worse is most likely what has already drifted
+    return None

@@ -1,0 +1,129 @@
+"""The sentence of an incident: what moved, how much, since when, in how many columns, what it does to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Group
+from monitoring_pipeline.alerting.incidents.kinds import Change
+
+NAMED = 3  # columns that are described; the others are counted
+
+
+@dataclass(frozen=True)
+class Described:
+    """Numbers behind one alarm: of the window and of the reference. None where there is none.
+
+    ``mean`` and ``sd`` of numerical columns; ``share`` in [0, 1] of what moved (missing, outside, unseen, a category);
+    ``unseen``: new categories with counts.
+    """
+
+    mean: float | None = None
+    mean_before: float | None = None
+    sd: float | None = None
+    sd_before: float | None = None
+    share: float | None = None
+    share_before: float | None = None
+    unseen: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Harm:
+    """The headline metric in the incident's windows and in the reference."""
+
+    metric: str
+    value: float
+    reference: float
+
+
+def strongest(group: Group) -> list[Alarm]:
+    """The largest alarm of each subject; drift of ``*`` before segments of the same size. The largest first."""
+    best: dict[str, Alarm] = {}
+    for alarm in group.alarms:
+        known = best.get(alarm.subject)
+        if known is None or _rank(alarm) > _rank(known):
+            best[alarm.subject] = alarm
+    return sorted(best.values(), key=lambda alarm: (_KINDS.index(alarm.kind), -abs(alarm.effect), alarm.subject))
+
+
+_KINDS = ("performance", "volume", "freshness", "coverage", "quality", "drift")
+
+
+def _rank(alarm: Alarm) -> tuple[float, bool, int]:
+    return abs(alarm.effect), alarm.segment == WHOLE_ROWS, -alarm.number
+
+
+def sentence(
+    group: Group, change: Change, first: datetime, last: datetime, described: Mapping[Alarm, Described],
+    harm: Harm | None, *, is_open: bool, others: Sequence[str] = (),
+) -> str:  # fmt: skip
+    """``first`` and ``last``: starts of the first and last window with an alarm. ``others``: columns correlated with
+    the first one that did not move.
+    """
+    largest = strongest(group)
+    told = [told_of(alarm, described.get(alarm, Described())) for alarm in largest[:NAMED]]
+    more = len(largest) - len(told)
+    if more:
+        told.append(f"and {more} more")
+    when = _when(first, last, group.n_windows, is_open=is_open)
+    text = f"{change.name[0].upper()}{change.name[1:]} {when}: {'; '.join(told)}."
+    if harm is not None:
+        text += f" {harm.metric} is {harm.value:.3f} in these windows, {harm.reference:.3f} in the reference."
+    if others:
+        text += f" Correlated columns that did not move: {', '.join(others)}."
+    return f"{text} To do: {'; '.join(change.actions)}."
+
+
+def told_of(alarm: Alarm, d: Described) -> str:
+    """One clause about one alarm.
+
+    >>> alarm = Alarm(1, "drift", "age", "feature", "*", "1", "location", 0.6)
+    >>> told_of(alarm, Described(mean=41.2, mean_before=38.5))
+    'the mean of age is 41.2 instead of 38.5 (+0.60 sd)'
+    """
+    where = "" if alarm.segment == WHOLE_ROWS else f" in {alarm.segment}"
+    if alarm.kind != "drift":
+        return _told_of_metric(alarm) + where
+    clause = _SHARES.get(alarm.moved)
+    if alarm.moved == "location" and d.mean is not None and d.mean_before is not None:
+        text = f"the mean of {alarm.column} is {d.mean:.4g} instead of {d.mean_before:.4g} ({alarm.effect:+.2f} sd)"
+    elif alarm.moved == "spread" and d.sd is not None and d.sd_before is not None:
+        text = f"the standard deviation of {alarm.column} is {d.sd:.4g} instead of {d.sd_before:.4g}"
+    elif clause is not None and d.share is not None:
+        text = clause.format(column=alarm.column, share=d.share, before=d.share_before or 0.0) + _named(d.unseen)
+    elif alarm.moved.startswith("category ") and d.share is not None:
+        name = alarm.moved.removeprefix("category ")
+        text = f"{name} is {d.share:.1%} of {alarm.column} instead of {d.share_before or 0.0:.1%}"
+    else:
+        text = f"the distribution of {alarm.column} has another {alarm.moved} ({abs(alarm.effect):.2f} sd)"
+    return text + where
+
+
+_SHARES = {
+    "missing": "{share:.1%} of {column} is missing instead of {before:.1%}",
+    "outside": "{share:.1%} of {column} lies outside the reference's range instead of {before:.1%}",
+    "unseen": "{share:.1%} of {column} are categories the reference lacks instead of {before:.1%}",
+}
+
+
+def _told_of_metric(alarm: Alarm) -> str:
+    of = "" if alarm.column == WHOLE_ROWS else f" of {alarm.column}"
+    value = "" if alarm.value is None else f" is {alarm.value:.4g}"
+    usual = "" if alarm.usual is None else f" instead of {alarm.usual:.4g}"
+    detail = f" ({alarm.detail})" if alarm.detail else ""
+    return f"{alarm.moved}{of}{value}{usual}{detail}"
+
+
+def _named(unseen: Sequence[tuple[str, int]]) -> str:
+    return f" ({', '.join(f'{name}: {count:,}' for name, count in unseen[:5])})" if unseen else ""
+
+
+def _when(first: datetime, last: datetime, n_windows: int, *, is_open: bool) -> str:
+    form = "%Y-%m-%d" if first.hour == last.hour == 0 else "%Y-%m-%d %H:%M"
+    if first == last:
+        return f"on {first:{form}}" if not is_open else f"since {first:{form}}"
+    if is_open:
+        return f"since {first:{form}} ({n_windows} windows)"
+    return f"from {first:{form}} to {last:{form}} ({n_windows} windows)"

@@ -1,0 +1,124 @@
+"""The numbers behind alarms, and which columns move together: read from stored profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from monitoring_pipeline.alerting.incidents.alarm import Alarm
+from monitoring_pipeline.alerting.incidents.grouping import CORRELATED
+from monitoring_pipeline.alerting.incidents.sentence import Described
+from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.profiles.column import ColumnProfile
+from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
+from monitoring_pipeline.stages.drift_batches import start_of
+from monitoring_pipeline.stages.versions import reference_version
+from monitoring_pipeline.warehouse import profile_store
+from monitoring_pipeline.windows import LENGTH, Window
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """|r| of numerical features in the reference: ``position`` of each name in ``r`` (p, p), by model version."""
+
+    position: Mapping[str, Mapping[str, int]]
+    r: Mapping[str, NDArray[np.float64]]
+
+    def between(self, a: str, b: str) -> float:
+        """The largest correlation in size over the model versions; 0 where none is known."""
+        found = [
+            abs(float(self.r[version][at[a], at[b]])) for version, at in self.position.items() if a in at and b in at
+        ]
+        return max(found, default=0.0)
+
+    def quiet_peers(self, columns: Sequence[str]) -> list[str]:
+        """Columns that are correlated with the first of these, and are not among them; three at most."""
+        if not columns:
+            return []
+        names = {name for at in self.position.values() for name in at} - set(columns)
+        peers = sorted(((self.between(columns[0], name), name) for name in names), key=lambda p: (-p[0], p[1]))
+        return [name for r, name in peers[:3] if r >= CORRELATED]
+
+
+def correlations(conn: Connection, monitor: Monitor) -> Correlations:
+    """Of every reference of the monitor that holds comoments."""
+    position, r = {}, {}
+    for profile, _ in profile_store.load_reference_rows(conn, monitor.name):
+        part = profile.parts.get("comoments")
+        if profile.segment != EVERYTHING or part is None or part.n < 2:
+            continue
+        layout = profile_store.load_layout(conn, profile.layout_id)
+        mean = part.z / part.n
+        covariance = part.zz / part.n - np.outer(mean, mean)
+        sd = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+        position[profile.model_version] = {name: i for i, (name, _, _) in enumerate(layout.scales[: len(mean)])}
+        r[profile.model_version] = covariance / np.outer(sd, sd)
+    return Correlations(position, r)
+
+
+def describe(conn: Connection, monitor: Monitor, alarms: Iterable[Alarm]) -> dict[Alarm, Described]:
+    """The numbers of the alarms of drift; what cannot be found any more is left out."""
+    wanted = [alarm for alarm in alarms if alarm.kind == "drift"]
+    if not wanted:
+        return {}
+    windows = {alarm.number: _window(monitor, alarm.number) for alarm in wanted}
+    profiles = _by_key(profile_store.load_profiles(conn, monitor.name, windows.values()))
+    references = {
+        (p.model_version, p.segment): p for p, _ in profile_store.load_reference_rows(conn, monitor.name)
+    }  # fmt: skip
+    known = {version for version, _ in references}
+    found = {}
+    for alarm in wanted:
+        now = profiles.get((windows[alarm.number], alarm.model_version, alarm.segment))
+        if now is None or not known:
+            continue
+        was = references.get((reference_version(monitor, alarm.model_version, known), alarm.segment))
+        if was is not None:
+            found[alarm] = _described(alarm, now, was)
+    return found
+
+
+def _by_key(profiles: Iterable[Profile]) -> dict[tuple[Window, str, str], Profile]:
+    return {(p.window, p.model_version, p.segment): p for p in profiles}
+
+
+def _window(monitor: Monitor, number: int) -> Window:
+    start = start_of(number, monitor.window)
+    return Window(start, start + LENGTH[monitor.window])
+
+
+def _described(alarm: Alarm, now: Profile, was: Profile) -> Described:
+    try:
+        a, b = now.column(alarm.column, alarm.role), was.column(alarm.column, alarm.role)
+    except KeyError:
+        return Described()
+    if alarm.moved == "missing":
+        return Described(share=_missing(a), share_before=_missing(b))
+    if a.layout.kind == "categorical":
+        names = (*a.layout.categories, None)
+        name = alarm.moved.removeprefix("category ") if alarm.moved != "unseen" else None
+        if name not in names:
+            return Described()
+        at = names.index(name)
+        return Described(share=_share(a, [at]), share_before=_share(b, [at]))
+    if alarm.moved == "outside":
+        ends = [0, a.layout.n_bins - 1]
+        return Described(share=_share(a, ends), share_before=_share(b, ends))
+    return Described(mean=a.mean, mean_before=b.mean, sd=_sd(a), sd_before=_sd(b))
+
+
+def _missing(column: ColumnProfile) -> float:
+    return 1 - column.n_values / column.n if column.n else 0.0
+
+
+def _share(column: ColumnProfile, bins: Sequence[int]) -> float:
+    return float(column.counts[list(bins)].sum()) / max(column.n_values, 1)
+
+
+def _sd(column: ColumnProfile) -> float:
+    return sqrt(column.m2 / (column.n_values - 1)) if column.n_values > 1 else 0.0

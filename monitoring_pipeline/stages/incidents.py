@@ -1,0 +1,192 @@
+"""Incidents: a fold over all alarms of a monitor, compared with what is stored. Every step is a revision."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group
+from monitoring_pipeline.alerting.incidents.grouping import GAP, grouped
+from monitoring_pipeline.alerting.incidents.kinds import change_of
+from monitoring_pipeline.alerting.incidents.sentence import Described, Harm, sentence, strongest
+from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
+from monitoring_pipeline.errors import WindowError
+from monitoring_pipeline.metrics.performance.headline import HEADLINE
+from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.stages.alarm_rows import alarms_of
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.describing import Correlations, correlations, describe
+from monitoring_pipeline.stages.drift_batches import number_of, start_of
+from monitoring_pipeline.stages.inputs import Inputs
+from monitoring_pipeline.warehouse import incident_store, ledger
+from monitoring_pipeline.warehouse.incident_store import Incident
+from monitoring_pipeline.windows import LENGTH
+
+KEPT_ALARMS = 50  # columns whose alarms are kept as evidence
+WINDOWS_A_READ = 64
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What the fold did. ``open_ids`` are open now; the others changed in this run."""
+
+    open_ids: tuple[str, ...]
+    opened: int
+    changed: int
+    retracted: int
+
+
+def update(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
+    """Folds the alarms of all windows into incidents, and notes for these windows that it was done."""
+    folded: list[Folded] = []
+
+    def work(window: Window) -> Facts:
+        states = stages.warehouse.run(lambda conn: ledger.stage_states(conn, stages.monitor.name, [window]))
+        judged = states.get((window.start, "verdicts"))
+        if judged is None or judged.completed_at is None:
+            raise WindowError(f"{window} is not judged yet; materialize its verdicts first")
+        if not folded:
+            folded.append(fold(stages))
+        made = stages.provenance(judged.data_version or "none")
+        inputs: Inputs = {"stage:verdicts": judged.output_version}
+        stages.warehouse.run(lambda conn: complete(stages, conn, "incidents", window, made, inputs, None))
+        done = folded[0]
+        return {"open": len(done.open_ids), "opened": done.opened, "changed": done.changed, "retracted": done.retracted}
+
+    return each_window(stages, "incidents", windows, work)
+
+
+def fold(stages: StageContext) -> Folded:
+    """All incidents of the monitor from the alarms that stand, in one transaction. Equal incidents are not touched."""
+    return stages.warehouse.run(lambda conn: _fold(conn, stages.monitor, stages.run_id), can_be_recomputed=True)
+
+
+def incidents_now(conn: Connection, monitor: Monitor) -> list[Incident]:
+    """The incidents that the alarms that stand make, in the order they begin."""
+    span = incident_store.judged_span(conn, monitor.name)
+    if span is None:
+        return []
+    first, last = (number_of(start, monitor.window) for start in span)
+    alarms = alarms_of(monitor, *incident_store.alarm_rows(conn, monitor.name))
+    known = correlations(conn, monitor) if alarms else Correlations({}, {})
+    importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
+    groups = grouped(alarms, known.between)
+    described = describe(conn, monitor, [alarm for group in groups for alarm in strongest(group)[:3]])
+    return [_incident(conn, monitor, group, (first, last), described, known, importance) for group in groups]
+
+
+def _fold(conn: Connection, monitor: Monitor, run_id: str) -> Folded:
+    ledger.lock_verdicts(conn, monitor.name)
+    now = {one.incident_id: one for one in incidents_now(conn, monitor)}
+    was = incident_store.current(conn, monitor.name)
+    revised = [
+        replace(one, reason=_reason(was.get(key), one)) for key, one in now.items() if _differs(was.get(key), one)
+    ]
+    lost = [one for key, one in was.items() if key not in now and one.state != "retracted"]
+    renamed = [one for one in lost if any(_overlap(one, other) for other in now.values())]
+    retracted = [_retracted(one) for one in lost if one not in renamed]
+    incident_store.revise(conn, monitor.name, run_id, [one.incident_id for one in renamed], [*revised, *retracted])
+    return Folded(
+        tuple(key for key, one in now.items() if one.state == "open"),
+        sum(one.incident_id not in was for one in revised),
+        sum(one.incident_id in was for one in revised),
+        len(retracted),
+    )
+
+
+def _incident(
+    conn: Connection, monitor: Monitor, group: Group, span: tuple[int, int], described: Mapping[Alarm, Described],
+    known: Correlations, importance: Mapping[str, float],
+) -> Incident:  # fmt: skip
+    length = LENGTH[monitor.window]
+    first, last = start_of(group.first, monitor.window), start_of(group.last, monitor.window)
+    is_open = span[1] < group.last + GAP
+    change = change_of(group, first_judged=span[0])
+    metric = HEADLINE[monitor.task]
+    found = incident_store.harm(conn, monitor.name, metric, first, last)
+    harm = None if found is None else Harm(metric, *found)
+    others = known.quiet_peers(group.columns)
+    return Incident(
+        incident_id=_id(monitor, group, first),
+        kind=worst_kind(group, monitor.alarms.severity),
+        severity=severity_of(group, monitor.alarms.severity, importance),
+        state="open" if is_open else "resolved",
+        opened_at=first + length,
+        first_window=first,
+        last_window=last,
+        columns=_ranked(group, importance),
+        segments=group.segments,
+        summary=sentence(group, change, first, last, described, harm, is_open=is_open, others=others),
+        evidence=_evidence(group),
+        resolved_at=None if is_open else last + length * (GAP + 1),
+        change=change.name,
+        actions=change.actions,
+        n_windows=group.n_windows,
+    )  # fmt: skip
+
+
+def _id(monitor: Monitor, group: Group, first: datetime) -> str:
+    """Named after its first window and what was seen in it: equal alarms, equal id."""
+    began = sorted({a.subject for a in group.alarms if a.number == group.first})
+    digest = hashlib.sha256("\0".join((monitor.name, first.isoformat(), *began)).encode()).hexdigest()[:6]
+    return f"{first:%Y-%m-%dT%H}-{digest}" if monitor.window == "hour" else f"{first:%Y-%m-%d}-{digest}"
+
+
+def _ranked(group: Group, importance: Mapping[str, float]) -> tuple[str, ...]:
+    """Columns by importance × effect, the largest first."""
+    largest = {alarm.column: abs(alarm.effect) for alarm in reversed(strongest(group))}
+    return tuple(sorted(group.columns, key=lambda c: (-importance.get(c, 1.0) * largest.get(c, 0.0), c)))
+
+
+def _evidence(group: Group) -> dict[str, object]:
+    kept = [
+        {
+            "kind": a.kind, "column": a.column, "segment": a.segment, "model_version": a.model_version,
+            "moved": a.moved, "effect": round(a.effect, 6), "p_value": a.p_value, "cause": a.cause,
+            "windows": len({other.number for other in group.alarms if other.subject == a.subject}),
+        }
+        for a in strongest(group)[:KEPT_ALARMS]
+    ]  # fmt: skip
+    return {"alarms": kept, "model_versions": sorted({a.model_version for a in group.alarms})}
+
+
+def _differs(was: Incident | None, now: Incident) -> bool:
+    return was is None or replace(was, reason="") != now
+
+
+def _overlap(a: Incident, b: Incident) -> bool:
+    """Whether one continues the other: it was seen in common windows and columns."""
+    together = a.first_window <= b.last_window and b.first_window <= a.last_window
+    return together and (not a.columns or bool(set(a.columns) & set(b.columns)))
+
+
+def _retracted(one: Incident) -> Incident:
+    why = "retracted: late rows or labels, or another policy, changed the verdicts it rested on"
+    return replace(one, state="retracted", resolved_at=max(datetime.now(UTC), one.opened_at), reason=why)
+
+
+def _revised(was: Incident | None, now: Incident) -> Incident:
+    return replace(now, reason=_reason(was, now))
+
+
+def _reason(was: Incident | None, now: Incident) -> str:
+    if was is None or was.state == "retracted":
+        return "opened"
+    if was.state == "open" and now.state == "resolved":
+        return f"resolved after {GAP} quiet windows"
+    steps = []
+    if was.state == "resolved" and now.state == "open":
+        steps.append("open again")
+    if was.last_window != now.last_window:
+        steps.append(f"last window is now {now.last_window:%Y-%m-%d %H:%M}")
+    if new := [c for c in now.columns if c not in was.columns]:
+        steps.append(f"also in {', '.join(new[:5])}")
+    if gone := [c for c in was.columns if c not in now.columns]:
+        steps.append(f"no longer in {', '.join(gone[:5])}")
+    if was.severity != now.severity:
+        steps.append(f"{now.severity} instead of {was.severity}")
+    return "amended: " + ("; ".join(steps) or "its numbers changed")

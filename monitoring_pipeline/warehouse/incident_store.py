@@ -1,0 +1,143 @@
+"""Alarms as they stand, and the incidents made of them, every revision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+DRIFT_ALARMS = text("""
+select v.window_start, v.model_version, v.segment, v.column_name, v.role, v.moved, v.effect, v.q_value,
+       v.threshold_source
+from monitoring.column_verdict_current v
+where v.monitor = :monitor and v.status = 'alarm'
+  and v.window_start in (
+    select c.window_start from monitoring.column_verdict c
+    where c.monitor = :monitor and (2 = any (c.status) or 2 = any (c.pinned)))
+""")
+# Shares of missing, unseen and outside values are judged as drift; here they count where somebody pinned a threshold.
+QUALITY_ALARMS = text("""
+select q.window_start, q.model_version, q.segment, q.column_name, q.metric, q.value, q.threshold, q.threshold_source,
+       q.detail
+from monitoring.quality_current q
+where q.monitor = :monitor and q.violated and q.segment = '*'
+  and (q.metric in ('duplicate_share', 'quarantined_share', 'type_violation_share', 'column_missing', 'column_extra',
+                    'retyped')
+       or q.threshold_source = 'declared')
+""")
+PERFORMANCE_ALARMS = text("""
+select p.window_start, p.model_version, p.segment, p.metric, p.value, p.threshold, p.threshold_source
+from monitoring.performance_current p
+where p.monitor = :monitor and p.degraded and p.mature and p.kind = 'realized' and p.threshold_source = 'declared'
+""")
+JUDGED = text("""
+select min(window_start) as first, max(window_start) as last from monitoring.judged_window where monitor = :monitor
+""")
+CURRENT = text("""
+select incident_id, kind, severity, state, opened_at, first_window, last_window, columns, segments, summary, evidence,
+       resolved_at, change, actions, n_windows, reason
+from monitoring.incident where monitor = :monitor and superseded_at is null
+""")
+SUPERSEDE = text("""
+update monitoring.incident set superseded_at = greatest(as_known_at, clock_timestamp())
+where monitor = :monitor and superseded_at is null and incident_id = any (cast(:ids as text[]))
+""")
+ADD = text("""
+insert into monitoring.incident (monitor, incident_id, kind, severity, state, opened_at, first_window, last_window,
+  columns, segments, summary, evidence, resolved_at, run_id, change, actions, n_windows, reason, as_known_at)
+values (:monitor, :incident_id, :kind, :severity, :state, :opened_at, :first_window, :last_window,
+  cast(:columns as text[]), cast(:segments as text[]), :summary, cast(:evidence as jsonb), :resolved_at, :run_id,
+  :change, cast(:actions as text[]), :n_windows, :reason, clock_timestamp())
+""")
+HARM = text("""
+select sum(p.value * p.n_labelled) / nullif(sum(p.n_labelled), 0) as value,
+       sum(p.reference_value * p.n_labelled) / nullif(sum(p.n_labelled), 0) as reference
+from monitoring.performance_current p
+where p.monitor = :monitor and p.metric = :metric and p.segment = '*' and p.kind = 'realized'
+  and p.window_start >= :first and p.window_start <= :last and p.value is not null and p.reference_value is not null
+""")
+IMPORTANCE = text("""
+select column_name, max(importance) as importance from monitoring.column_importance
+where monitor = :monitor group by column_name
+""")
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One incident as it is stored. Times in UTC; ``evidence`` is JSON."""
+
+    incident_id: str
+    kind: str
+    severity: str
+    state: str
+    opened_at: datetime
+    first_window: datetime
+    last_window: datetime
+    columns: tuple[str, ...]
+    segments: tuple[str, ...]
+    summary: str
+    evidence: dict[str, Any]
+    resolved_at: datetime | None
+    change: str
+    actions: tuple[str, ...]
+    n_windows: int
+    reason: str = ""
+
+
+def alarm_rows(conn: Connection, monitor: str) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """Rows of the alarms of drift, quality and performance that stand."""
+    wanted = {"monitor": monitor}
+    drift, quality, performance = (
+        conn.execute(statement, wanted).all() for statement in (DRIFT_ALARMS, QUALITY_ALARMS, PERFORMANCE_ALARMS)
+    )
+    return drift, quality, performance
+
+
+def judged_span(conn: Connection, monitor: str) -> tuple[datetime, datetime] | None:
+    """Starts of the first and last window whose columns are judged."""
+    row = conn.execute(JUDGED, {"monitor": monitor}).one()
+    return None if row.first is None else (row.first, row.last)
+
+
+def current(conn: Connection, monitor: str) -> dict[str, Incident]:
+    """The current revision of each incident, by id."""
+    return {
+        row.incident_id: Incident(
+            **{**row._mapping, "columns": tuple(row.columns), "segments": tuple(row.segments),
+               "actions": tuple(row.actions)}
+        )
+        for row in conn.execute(CURRENT, {"monitor": monitor})
+    }  # fmt: skip
+
+
+def revise(
+    conn: Connection, monitor: str, run_id: str | None, gone: Sequence[str], revised: Sequence[Incident]
+) -> None:
+    """Supersedes the incidents with the ids ``gone`` and the revised ones, and adds these."""
+    ids = [*gone, *(one.incident_id for one in revised)]
+    if ids:
+        conn.execute(SUPERSEDE, {"monitor": monitor, "ids": ids})
+    for one in revised:
+        values = vars(one) | {
+            "columns": list(one.columns),
+            "segments": list(one.segments),
+            "actions": list(one.actions),
+        }
+        conn.execute(ADD, values | {"monitor": monitor, "run_id": run_id, "evidence": json.dumps(one.evidence)})
+
+
+def harm(
+    conn: Connection, monitor: str, metric: str, first: datetime, last: datetime
+) -> tuple[float, float] | None:  # fmt: skip
+    """The realized metric of the windows that start in [first, last], by labelled rows, and the reference's."""
+    row = conn.execute(HARM, {"monitor": monitor, "metric": metric, "first": first, "last": last}).one()
+    return None if row.value is None or row.reference is None else (row.value, row.reference)
+
+
+def importance(conn: Connection, monitor: str) -> dict[str, float]:
+    """Importance of columns in [0, 1], as far as known."""
+    return {row.column_name: row.importance for row in conn.execute(IMPORTANCE, {"monitor": monitor})}

@@ -14,7 +14,15 @@ import numpy as np
 from benchmarks import detection_streams as streams
 from benchmarks.detection_streams import Change, Floats, incidents
 from monitoring_pipeline.alerting.budget import BudgetSettings
-from monitoring_pipeline.alerting.performance import PerformanceSettings, calibrate, decide, errors, judge, scores, stacked
+from monitoring_pipeline.alerting.performance import (
+    PerformanceSettings,
+    calibrate,
+    decide,
+    errors,
+    judge,
+    scores,
+    stacked,
+)
 
 DAY = 86_400.0
 REFERENCE = 30
@@ -57,7 +65,9 @@ def _row(tests, s):  # noqa: ANN001, ANN202
 
 def null_scores(seed: int, repeat: int) -> None:
     """False incidents a month by kind of null and base rate, for each number of labelled rows a window."""
-    print(f"\nfalse incidents a month, n = {SIZES}; reference {REFERENCE} windows as large; {repeat} x 90 windows a cell")
+    print(
+        f"\nfalse incidents a month, n = {SIZES}; reference {REFERENCE} windows as large; {repeat} x 90 windows a cell"
+    )
     cells = []
     for kind in streams.NULLS:
         for base in BASES:
@@ -90,7 +100,9 @@ def power_scores(seed: int, repeat: int, bases: Sequence[float] = (0.1,)) -> Non
             for base in bases:
                 row = []
                 for n in SIZES[2:]:
-                    random = np.random.default_rng([seed, n, int(base * 1000), len(change.kind), int(change.size * 100)])
+                    random = np.random.default_rng(
+                        [seed, n, int(base * 1000), len(change.kind), int(change.size * 100)]
+                    )
                     drawn = [
                         streams.labelled_scores(base, n, kind, REFERENCE + 50, random, change, REFERENCE + 40)
                         for _ in range(repeat)
@@ -105,14 +117,17 @@ def power_scores(seed: int, repeat: int, bases: Sequence[float] = (0.1,)) -> Non
 
 def hourly_scores(seed: int, repeat: int) -> None:
     """Hourly windows, 21 days of reference: false incidents a month, and power within 1/24/168 windows."""
-    print(f"\nhourly: false incidents a month; power within 1/24/168 windows of concept .05 and .1; {repeat} runs a cell")
+    print(
+        f"\nhourly: false incidents a month; power within 1/24/168 windows of concept .05 and .1; {repeat} runs a cell"
+    )
     for name, kind, each in (("iid", "iid", 1), ("effects by hour", "all", 1), ("effects by day", "all", 24)):
         for n in (20, 100, 1000):
             random = np.random.default_rng([seed, n, each])
             texts = []
             for change, length in ((None, 720), (Change("concept", 0.05), 400), (Change("concept", 0.1), 400)):
                 drawn = [
-                    streams.labelled_scores(0.2, n, kind, 504 + length, random, change, 724, each) for _ in range(repeat)
+                    streams.labelled_scores(0.2, n, kind, 504 + length, random, change, 724, each)
+                    for _ in range(repeat)
                 ]
                 found = alarms_of_scores(
                     drawn[0][0], [e[:504] for _, e in drawn], [e[504:] for _, e in drawn], DAY / 24
@@ -133,7 +148,9 @@ def regression(seed: int, repeat: int) -> None:
         row = []
         for n in sizes:
             random = np.random.default_rng([seed, n])
-            drawn = [streams.errors(kind, n, REFERENCE + 90, random) for _ in range(repeat if n < 5000 else repeat // 2)]
+            drawn = [
+                streams.errors(kind, n, REFERENCE + 90, random) for _ in range(repeat if n < 5000 else repeat // 2)
+            ]
             found = alarms_of_errors([e[:REFERENCE] for e in drawn], [e[REFERENCE:] for e in drawn])
             row.append(sum(incidents(f) for f in found) / (3 * len(drawn)))
         cells.append(row)
@@ -145,7 +162,9 @@ def regression(seed: int, repeat: int) -> None:
             row = []
             for n in sizes:
                 random = np.random.default_rng([seed + 1, n])
-                drawn = [streams.errors(kind, n, REFERENCE + 47, random, bias, scale, REFERENCE + 40) for _ in range(repeat)]
+                drawn = [
+                    streams.errors(kind, n, REFERENCE + 47, random, bias, scale, REFERENCE + 40) for _ in range(repeat)
+                ]
                 found = alarms_of_errors([e[:REFERENCE] for e in drawn], [e[REFERENCE:] for e in drawn])
                 row.append("/".join(f"{found[:, 40 : 40 + k].any(1).mean():.2f}" for k in (1, 2, 7)))
             print(f"{kind:6s} bias {bias} scale {scale} | " + "  ".join(row), flush=True)

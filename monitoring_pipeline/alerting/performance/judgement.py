@@ -153,7 +153,7 @@ def _fold(
         null = _null(c, merges[0], accepted[:, : chunk.start], allowed, settings)
         p[:, chunk] = _p_values(c, null, merges, chunk, settings)
         source[:, chunk] = np.array(null.source)[:, None]
-        whole = np.asarray(merges[0].judged[:, chunk] | ~allowed[:, None]).all(-1) & allowed.any(1)[:, None]
+        whole = np.all(merges[0].judged[:, chunk] | ~allowed[:, None], axis=-1) & allowed.any(axis=1, keepdims=True)
         least = np.where(np.isnan(p[:, chunk]), 1.0, p[:, chunk]).min((2, 3))
         accepted[:, chunk] = whole & (least * tried[:, None] > settings.accept_above)
     return p, source

@@ -185,9 +185,10 @@ def against_reference(x: Floats, evidence: Floats, settings: PerformanceSettings
     )  # fmt: skip
     variance = blank.contrasts(evidence[None, None], settings).variance[0]
     rarer = min(positive.sum(), (labelled - positive).sum())
-    able = np.asarray(rarer) >= np.array([s.least_reference for s in (settings.auc, settings.level, settings.slope)])
-    able[0] &= np.count_nonzero(labelled) > 1
-    able[2] &= line.slope > 0 and bool(variance[0, 2] < SURE_OF_SLOPE**-2)
+    enough = [bool(rarer >= s.least_reference) for s in (settings.auc, settings.level, settings.slope)]
+    ranks = np.count_nonzero(labelled) > 1
+    steep = line.slope > 0 and bool(variance[0, 2] < SURE_OF_SLOPE**-2)
+    able = np.array([enough[0] and ranks, enough[1], enough[2] and steep])
     return Scores(blank.x, blank.auc, blank.placements, blank.line, blank.expected_auc, able[None], variance)
 
 
@@ -196,7 +197,7 @@ def macro(classes: Sequence[Scores], evidence: Floats, settings: PerformanceSett
     counted = np.array([[one.able[0, 0] for one in classes]])
     blank = MacroAuc(
         np.array([[one.auc[0] for one in classes]]), np.array([[one.placements[0] for one in classes]]),
-        counted, counted.any(1)[:, None], np.zeros((1, 1)),
+        counted, np.array([[bool(counted.any())]]), np.zeros((1, 1)),
     )  # fmt: skip
     variance = blank.contrasts(evidence[None, None], settings).variance[0]
     return MacroAuc(blank.auc, blank.placements, blank.counted, blank.able, variance)

@@ -50,7 +50,7 @@ def plan_of(monitor: Monitor) -> Plan:
     """By what the monitor's columns are judged."""
     alarms = monitor.alarms
     windows = budget.windows_a_month(LENGTH[monitor.window].total_seconds())
-    return Plan(alarms.drift, monitor.window, budget.level(alarms.budget, alarms.shares.drift, windows))
+    return Plan(alarms.drift, monitor.window, budget.levels(alarms.budget, alarms.shares.drift, windows))
 
 
 def null_version(monitor: Monitor, references: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -102,6 +103,9 @@ class Alarms(_Section):
     shares: BudgetShares = Field(default=BudgetShares(), description="how the budget is divided")
     drift: DriftAlarms = Field(default=DriftAlarms(), description="alarms of columns")
     severity: Severities = Field(default=Severities(), description="how severe incidents are")
+    holidays: tuple[date, ...] = Field(
+        default=(), description="days whose volume is compared with that of earlier holidays; UTC"
+    )
     importance: dict[str, Part] = Field(
         default_factory=dict,
         description="column -> its importance for the model in [0, 1]; others are important",

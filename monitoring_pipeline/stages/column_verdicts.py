@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -59,7 +59,7 @@ def null_version(monitor: Monitor, references: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 
-def judge_again(conn: Connection, monitor: Monitor, judgement_id: int) -> list[Window]:
+def judge_again(conn: Connection, monitor: Monitor, judgement_id: Callable[[], int]) -> list[Window]:
     """Judges the columns of all windows whose verdicts do not stand. Returns these windows."""
     ledger.lock_verdicts(conn, monitor.name)
     references = profile_store.reference_versions(conn, monitor.name)
@@ -71,7 +71,7 @@ def judge_again(conn: Connection, monitor: Monitor, judgement_id: int) -> list[W
         judged = judge_windows(conn, monitor, plan, some, references)
         rows = [] if judged is None else column_rows(judged, some, monitor)
         counted = [_counted(one, version, plan, judged, monitor) for one in some]
-        store.replace(conn, monitor.name, judgement_id, counted, rows)
+        store.replace(conn, monitor.name, judgement_id(), counted, rows)
         if judged is not None:
             store.replace_nulls(conn, monitor.name, some[-1].window.start, stored_nulls(judged))
     return [one.window for one in waiting]

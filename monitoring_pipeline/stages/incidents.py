@@ -71,7 +71,7 @@ def incidents_now(conn: Connection, monitor: Monitor) -> list[Incident]:
     if span is None:
         return []
     first, last = (number_of(start, monitor.window) for start in span)
-    alarms = alarms_of(monitor, *incident_store.alarm_rows(conn, monitor.name))
+    alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name))
     known = correlations(conn, monitor) if alarms else Correlations({}, {})
     importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
     groups = grouped(alarms, known.between)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -15,6 +15,7 @@ from monitoring_pipeline import __version__
 from monitoring_pipeline.alerting import judge_drift, judge_performance, judge_quality
 from monitoring_pipeline.alerting.drift.methods import ColumnStatus, pinned_status
 from monitoring_pipeline.alerting.maturity import is_mature
+from monitoring_pipeline.alerting.performance.bounds import Judged as SubjectVerdict
 from monitoring_pipeline.alerting.policy import policy_version
 from monitoring_pipeline.alerting.verdict import ThresholdSource, Verdict
 from monitoring_pipeline.errors import WindowError
@@ -22,13 +23,20 @@ from monitoring_pipeline.measurements import WHOLE_ROWS, Measurement
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.records import StageState
-from monitoring_pipeline.stages import column_verdicts
+from monitoring_pipeline.stages import column_verdicts, window_verdicts
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
 from monitoring_pipeline.stages.inputs import Inputs
-from monitoring_pipeline.warehouse import column_verdict_store, ledger, measurement_store, verdict_store
+from monitoring_pipeline.warehouse import (
+    column_verdict_store,
+    ledger,
+    measurement_store,
+    verdict_store,
+    window_verdict_store,
+)
 from monitoring_pipeline.warehouse.column_verdict_store import Standing
 from monitoring_pipeline.warehouse.measurement_store import Kept
 from monitoring_pipeline.warehouse.verdict_store import Judged, Judgement
+from monitoring_pipeline.warehouse.window_verdict_store import Place
 
 FAMILIES = ("drift", "quality", "realized", "estimated")
 MEASURED_BY = ("quality", "drift", "performance")
@@ -42,12 +50,18 @@ class Read:
     kept: Mapping[Window, Sequence[Kept]]
     states: Mapping[tuple[datetime, str], StageState]
     columns: Mapping[tuple[datetime, str, str], Standing]
+    performance: Mapping[Place, Mapping[str, SubjectVerdict]]
 
     def columns_of(self, kept: Kept) -> dict[str, ColumnStatus]:
         """The calibrated verdict on each column of a measurement's window, version and segment."""
         m = kept.measurement
         found = self.columns.get((kept.window.start, m.model_version, m.segment))
         return {} if found is None else status_by_column(found)
+
+    def subjects_of(self, kept: Kept) -> Mapping[str, SubjectVerdict]:
+        """The calibrated verdicts on the performance of a measurement's window, version and segment."""
+        m = kept.measurement
+        return self.performance.get((kept.window.start, m.model_version, m.segment), {})
 
 
 def status_by_column(found: Standing) -> dict[str, ColumnStatus]:
@@ -73,18 +87,11 @@ def _pin(conn: Connection, monitor: Monitor, of: Read, verdicts: Iterable[tuple[
 def judge(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
     """Judges these windows; an equal verdict changes nothing, and no measurement is touched.
 
-    Verdicts on columns rest on earlier windows: later windows whose verdicts change thereby are judged again as well.
+    Calibrated verdicts rest on other windows: those whose verdicts change thereby are judged again as well.
     """
-    monitor, now = stages.monitor, datetime.now(UTC)
-    judgement: list[int] = []
+    run = _Run(stages, datetime.now(UTC))
+    affected = stages.warehouse.run(run.fold, can_be_recomputed=True)
     ahead: dict[Window, Read] = {}
-
-    def judgement_id() -> int:
-        if not judgement:
-            judgement.append(stages.warehouse.run(lambda conn: _open(conn, stages)))
-        return judgement[0]
-
-    later = stages.warehouse.run(lambda conn: column_verdicts.judge_again(conn, monitor, judgement_id()))
 
     def work(window: Window) -> Facts:
         if window not in ahead:
@@ -92,49 +99,73 @@ def judge(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome
             some = windows[at : at + WINDOWS_A_READ]
             ahead.clear()
             ahead.update(dict.fromkeys(some, read(stages, some)))
-        of = ahead[window]
-        inputs = _inputs(monitor, window, of.states, now)
-        judged = [
-            Judged(k.measurement_id, k.window, verdict_on(monitor, k, of.columns_of(k), now)) for k in of.kept[window]
-        ]
-        number = judgement_id()
-
-        def write(conn: Connection) -> int:
-            ledger.lock_window(conn, monitor.name, window)
-            changed = verdict_store.write_verdicts(conn, monitor.name, number, judged)
-            _pin(conn, monitor, of, zip(of.kept[window], (one.verdict for one in judged), strict=True))
-            made = stages.provenance(_data_version(window, of.states))
-            complete(stages, conn, "verdicts", window, made, inputs, f"{number}" if changed else None)
-            return changed
-
-        changed = stages.warehouse.run(write, can_be_recomputed=True)
-        return _facts(of.kept[window], judged) | {"changed": changed}
+        return run.judge_window(window, ahead[window])
 
     outcomes = each_window(stages, "verdicts", windows, work)
-    _judge_drift_again(stages, sorted(set(later) - set(windows)), judgement_id, now)
+    others = sorted(set(affected) - set(windows))
+    for at in range(0, len(others), WINDOWS_A_READ):
+        run.judge_measured(read(stages, others[at : at + WINDOWS_A_READ]))
     return outcomes
 
 
-def _judge_drift_again(
-    stages: StageContext, windows: Sequence[Window], judgement_id: Callable[[], int], now: datetime
-) -> None:
-    """Repeats the new verdicts on columns beside the measurements of windows that were not asked for."""
-    monitor = stages.monitor
-    for at in range(0, len(windows), WINDOWS_A_READ):
-        of = read(stages, windows[at : at + WINDOWS_A_READ])
-        drift = [k for kept in of.kept.values() for k in kept if k.measurement.family == "drift"]
-        verdicts = [verdict_on(monitor, k, of.columns_of(k), now) for k in drift]
-        judged = [Judged(k.measurement_id, k.window, v) for k, v in zip(drift, verdicts, strict=True)]
-        number = judgement_id()
+class _Run:
+    """One run of the stage at the moment ``now``. The judgement is opened when the first verdict needs it."""
 
-        def write(conn: Connection, of: Read = of, judged: list[Judged] = judged, number: int = number) -> None:
-            verdict_store.write_verdicts(conn, monitor.name, number, judged)
+    def __init__(self, stages: StageContext, now: datetime) -> None:
+        self._stages, self._monitor, self._now = stages, stages.monitor, now
+        self._judgement_id: int | None = None
 
-        stages.warehouse.run(write, can_be_recomputed=True)
+    def judgement_id(self) -> int:
+        """Number of the judgement that this run's verdicts belong to."""
+        if self._judgement_id is None:
+            self._judgement_id = self._stages.warehouse.run(lambda conn: _open(conn, self._stages))
+        return self._judgement_id
+
+    def fold(self, conn: Connection) -> list[Window]:
+        """Brings the calibrated verdicts up to date. Returns the windows in which one may have changed."""
+        changed = window_verdicts.judge_again(conn, self._monitor, self.judgement_id, self._now)
+        return [*changed, *column_verdicts.judge_again(conn, self._monitor, self.judgement_id)]
+
+    def judge_window(self, window: Window, of: Read) -> Facts:
+        """Judges what was measured in a window and notes what that rests on. Raises WindowError when nothing was."""
+        inputs = _inputs(self._monitor, window, of.states, self._now)
+        judged, number = self._judged(of, of.kept[window]), self.judgement_id()
+
+        def write(conn: Connection) -> int:
+            ledger.lock_window(conn, self._monitor.name, window)
+            changed = self._write(conn, of, of.kept[window], judged)
+            made = self._stages.provenance(_data_version(window, of.states))
+            complete(self._stages, conn, "verdicts", window, made, inputs, f"{number}" if changed else None)
+            return changed
+
+        changed = self._stages.warehouse.run(write, can_be_recomputed=True)
+        return _facts(of.kept[window], judged) | {"changed": changed}
+
+    def judge_measured(self, of: Read) -> None:
+        """Repeats changed verdicts on columns and performance beside the measurements of windows not asked for."""
+        kept = [one for some in of.kept.values() for one in some]
+        judged = self._judged(of, kept)
+        self.judgement_id()
+        self._stages.warehouse.run(lambda conn: self._write(conn, of, kept, judged), can_be_recomputed=True)
+
+    def _judged(self, of: Read, kept: Sequence[Kept]) -> list[Judged]:
+        return [
+            Judged(
+                one.measurement_id,
+                one.window,
+                verdict_on(self._monitor, one, of.columns_of(one), of.subjects_of(one), self._now),
+            )
+            for one in kept
+        ]
+
+    def _write(self, conn: Connection, of: Read, kept: Sequence[Kept], judged: Sequence[Judged]) -> int:
+        changed = verdict_store.write_verdicts(conn, self._monitor.name, self.judgement_id(), judged)
+        _pin(conn, self._monitor, of, zip(kept, (one.verdict for one in judged), strict=True))
+        return changed
 
 
 def read(stages: StageContext, windows: Sequence[Window]) -> Read:
-    """What these windows' verdicts rest on, in two statements."""
+    """What these windows' verdicts rest on."""
     name = stages.monitor.name
 
     def of(conn: Connection) -> tuple:
@@ -142,18 +173,26 @@ def read(stages: StageContext, windows: Sequence[Window]) -> Read:
             measurement_store.current(conn, name, windows, FAMILIES),
             ledger.stage_states(conn, name, windows),
             column_verdict_store.standing(conn, name, windows),
+            window_verdict_store.performance_of(conn, name, windows),
         )
 
-    found, states, columns = stages.warehouse.run(of)
+    found, states, columns, performance = stages.warehouse.run(of)
     kept: dict[Window, list[Kept]] = {window: [] for window in windows}
     for one in found:
         if one.window in kept:
             kept[one.window].append(one)
-    return Read(kept, states, columns)
+    return Read(kept, states, columns, performance)
 
 
-def verdict_on(monitor: Monitor, kept: Kept, columns: Mapping[str, ColumnStatus], now: datetime) -> Verdict:
-    """How one measurement is judged: by the monitor's thresholds, or as the verdicts on ``columns`` say.
+def verdict_on(
+    monitor: Monitor,
+    kept: Kept,
+    columns: Mapping[str, ColumnStatus],
+    subjects: Mapping[str, SubjectVerdict],
+    now: datetime,
+) -> Verdict:
+    """How one measurement is judged: by the monitor's thresholds, or as the calibrated verdicts on ``columns`` (drift)
+    and ``subjects`` (performance) say.
 
     ``now`` decides whether its window has come of age.
     """
@@ -163,7 +202,7 @@ def verdict_on(monitor: Monitor, kept: Kept, columns: Mapping[str, ColumnStatus]
     mature = is_mature(monitor.labels, kept.window, _coverage(m), now)
     if m.family == "quality":
         return judge_quality(m, monitor.thresholds, mature=mature)
-    return judge_performance(m, monitor.thresholds, mature=mature)
+    return judge_performance(m, monitor.thresholds, mature=mature, subjects=subjects)
 
 
 def _coverage(m: Measurement) -> float | None:

@@ -50,7 +50,10 @@ def differences(stages: StageContext, windows: Sequence[Window], policy: Monitor
             for one in kept:
                 m = one.measurement
                 found = columns.get((window.start, m.model_version, m.segment), {})
-                was, would = standing.get(one.measurement_id), verdict_on(policy, one, found, moment)
+                was, would = (
+                    standing.get(one.measurement_id),
+                    verdict_on(policy, one, found, of.subjects_of(one), moment),
+                )
                 for key, now, then in _flags(one, was, would):
                     flags[key].append((window, now, then))
     changed = [_difference(key, seen) for key, seen in flags.items() if any(now != then for _, now, then in seen)]

@@ -34,6 +34,10 @@ select p.window_start, p.model_version, p.segment, p.metric, p.value, p.threshol
 from monitoring.performance_current p
 where p.monitor = :monitor and p.degraded and p.mature and p.kind = 'realized' and p.threshold_source = 'declared'
 """)
+WINDOW_ALARMS = text("""
+select window_start, kind, model_version, segment, subject, contrast, effect, q_value, value, expected, source, cause
+from monitoring.window_verdict where monitor = :monitor and status = 'alarm'
+""")
 JUDGED = text("""
 select min(window_start) as first, max(window_start) as last from monitoring.judged_window where monitor = :monitor
 """)
@@ -88,13 +92,20 @@ class Incident:
     reason: str = ""
 
 
-def alarm_rows(conn: Connection, monitor: str) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
-    """Rows of the alarms of drift, quality and performance that stand."""
-    wanted = {"monitor": monitor}
-    drift, quality, performance = (
-        conn.execute(statement, wanted).all() for statement in (DRIFT_ALARMS, QUALITY_ALARMS, PERFORMANCE_ALARMS)
-    )
-    return drift, quality, performance
+@dataclass(frozen=True)
+class AlarmRows:
+    """Rows of the alarms that stand: of columns, of quality and performance by thresholds, of whole windows."""
+
+    drift: Sequence[Any]
+    quality: Sequence[Any]
+    performance: Sequence[Any]
+    windows: Sequence[Any]
+
+
+def alarm_rows(conn: Connection, monitor: str) -> AlarmRows:
+    """The alarms that stand."""
+    statements = (DRIFT_ALARMS, QUALITY_ALARMS, PERFORMANCE_ALARMS, WINDOW_ALARMS)
+    return AlarmRows(*(conn.execute(statement, {"monitor": monitor}).all() for statement in statements))
 
 
 def judged_span(conn: Connection, monitor: str) -> tuple[datetime, datetime] | None:

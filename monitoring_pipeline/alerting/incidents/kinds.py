@@ -62,7 +62,9 @@ LOSS = Change(
     ("look at the segments and columns of the same windows", "retrain if it lasts"),
 )
 CHANGES = (OUTAGE, DATA_FAULT, CONCEPT, LABEL, HARDER, PREDICTION, FEATURE, SKEW, LOSS)
-BY_CAUSE = {"concept": CONCEPT, "base rate or calibration": LABEL, "harder mix": HARDER}
+BY_CAUSE = {
+    "concept": CONCEPT, "concept and level": CONCEPT, "base rate or calibration": LABEL, "harder mix": HARDER,
+}  # fmt: skip
 FAULTS = ("missing", "unseen", "outside")
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import exp
 
 from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Group
 from monitoring_pipeline.alerting.incidents.kinds import Change
 
+CONTRASTS = {
+    "auc": "the AUC changed by {change:+.3f}",
+    "macro_auc": "the mean AUC of the classes changed by {change:+.3f}",
+    "level": "the odds of the outcome are {change:.2f} times what the scores said in the reference",
+    "slope": "the log odds of the outcome change {change:+.2f} more with the score than in the reference",
+    "bias": "the mean error moved by {change:+.2f} of the reference's RMSE",
+    "scale": "the mean absolute error is {change:.2f} times the reference's",
+    "error": "the odds of a wrong prediction are {change:.2f} times the reference's",
+}
+RATIOS = ("level", "scale", "error")  # contrasts that are logarithms
 NAMED = 3  # columns that are described; the others are counted
 
 
@@ -109,6 +120,11 @@ _SHARES = {
 
 
 def _told_of_metric(alarm: Alarm) -> str:
+    contrast, _, subject = alarm.moved.partition(" of ")
+    if alarm.source != "declared" and contrast in CONTRASTS:
+        change = exp(alarm.effect) if contrast in RATIOS else alarm.effect
+        text = CONTRASTS[contrast].format(change=change)
+        return f"{text} ({subject})" if subject else text
     of = "" if alarm.column == WHOLE_ROWS else f" of {alarm.column}"
     value = "" if alarm.value is None else f" is {alarm.value:.4g}"
     usual = "" if alarm.usual is None else f" instead of {alarm.usual:.4g}"

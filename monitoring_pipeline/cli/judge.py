@@ -17,9 +17,12 @@ from monitoring_pipeline.settings import Settings
 if TYPE_CHECKING:
     from monitoring_pipeline.monitors import Monitor, Window
     from monitoring_pipeline.stages.context import StageContext
+    from monitoring_pipeline.stages.incidents_under import Comparison
     from monitoring_pipeline.stages.what_if import Difference
+    from monitoring_pipeline.warehouse.incident_store import Incident
 
 MOST_ROWS = 40
+WIDTH = 90  # characters of a picture
 
 
 def judge(
@@ -34,7 +37,9 @@ def judge(
     ] = None,
     policy: Annotated[
         Path | None,
-        typer.Option(help="YAML file with other `thresholds` and `labels`: show what would change, write nothing."),
+        typer.Option(
+            help="YAML file with other `thresholds`, `alarms`, `labels`: show what would change, write nothing."
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -103,21 +108,59 @@ def _judge(stages: StageContext, windows: list[Window], as_json: bool) -> None:
 
 def _try(stages: StageContext, windows: list[Window], policy: Path, as_json: bool) -> None:
     from monitoring_pipeline.monitors.policy import with_policy
+    from monitoring_pipeline.stages.incidents_under import compared
     from monitoring_pipeline.stages.what_if import differences
 
     other: Monitor = with_policy(stages.monitor, policy)
-    found = differences(stages, windows, other)
-    rows = [_row(one, stages.monitor) for one in found]
+    rows = [_row(one, stages.monitor) for one in differences(stages, windows, other)]
+    found = compared(stages, windows[-_ninety_days(stages.monitor) :], other)
     if as_json:
-        print_json({"windows": len(windows), "differences": rows})
+        print_json({"windows": len(windows), "differences": rows, "incidents": _incidents(found)})
         return
     print_table(f"{stages.monitor.name}, {len(windows)} windows: what {policy} would change", rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
         typer.echo(f"… and {len(rows) - MOST_ROWS} more; --json prints all")
-    now, then = sum(one.now for one in found), sum(one.then for one in found)
-    typer.echo(
-        f"{len(rows)} metrics would be judged differently: flagged {now} times now, {then} then. Nothing was written."
-    )
+    now, then = sum(row["now"] for row in rows), sum(row["then"] for row in rows)
+    typer.echo(f"{len(rows)} metrics would be judged differently: flagged {now} times now, {then} then.")
+    typer.echo("\n".join(_picture(found, windows[-_ninety_days(stages.monitor) :])))
+    print_table("Incidents that would come", [_incident(one) for one in found.come])
+    print_table("Incidents that would go", [_incident(one) for one in found.go])
+    typer.echo(f"Incidents in the last 90 days: {len(found.now)} now, {len(found.then)} then. Nothing was written.")
+
+
+def _ninety_days(monitor: Monitor) -> int:
+    return 90 if monitor.window == "day" else 90 * 24
+
+
+def _incidents(found: Comparison) -> dict[str, Any]:
+    return {
+        name: [_incident(one) for one in getattr(found, name)] for name in ("now", "then", "go", "come")
+    }  # fmt: skip
+
+
+def _incident(one: Incident) -> dict[str, Any]:
+    return {
+        "first": f"{one.first_window:%Y-%m-%d %H:%M}",
+        "last": f"{one.last_window:%Y-%m-%d %H:%M}",
+        "severity": one.severity,
+        "change": one.change,
+        "columns": ", ".join(one.columns[:3]) + (" …" if len(one.columns) > 3 else ""),
+        "windows": one.n_windows,
+    }
+
+
+def _picture(found: Comparison, windows: list[Window]) -> list[str]:
+    """Both sets of incidents on a line of at most ``WIDTH`` characters: letters are severities, dots quiet time."""
+    start, end = windows[0].start, windows[-1].end
+    lines = [f"  {start:%Y-%m-%d}{'':{max(WIDTH - 20, 0)}}{windows[-1].start:%Y-%m-%d}"]
+    for name, incidents in (("now", found.now), ("then", found.then)):
+        line = ["·"] * WIDTH
+        for one in sorted(incidents, key=lambda o: ("info", "warning", "critical").index(o.severity)):
+            low = max(int((one.first_window - start) / (end - start) * WIDTH), 0)
+            high = min(int((one.last_window - start) / (end - start) * WIDTH), WIDTH - 1)
+            line[low : high + 1] = one.severity[0].upper() * (high + 1 - low)
+        lines.append(f"  {''.join(line)}  {name}")
+    return [*lines, "  C critical, W warning, I info"]
 
 
 def _row(one: Difference, monitor: Monitor) -> dict[str, Any]:

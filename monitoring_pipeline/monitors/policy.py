@@ -13,7 +13,7 @@ from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.monitors.loading import line_of
 
-PARTS = ("thresholds", "labels")
+PARTS = ("thresholds", "alarms", "labels")
 """What of a declaration verdicts depend on, and a policy file may hold."""
 
 

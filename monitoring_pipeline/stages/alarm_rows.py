@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm
+from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Kind
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.stages.drift_batches import number_of
 from monitoring_pipeline.warehouse.incident_store import AlarmRows
+from monitoring_pipeline.warehouse.window_verdict_store import WindowVerdict
+
+KINDS: dict[str, Kind] = {"volume_ratio": "volume", "label_coverage": "coverage"}
+# Violations that need no pinned threshold; shares of missing, unseen and outside values are judged as drift.
+ALWAYS_ALARM = (
+    "duplicate_share", "quarantined_share", "type_violation_share", "column_missing", "column_extra", "retyped",
+)  # fmt: skip
 
 
 def alarms_of(monitor: Monitor, rows: AlarmRows) -> list[Alarm]:
@@ -20,9 +28,9 @@ def alarms_of(monitor: Monitor, rows: AlarmRows) -> list[Alarm]:
             for r in rows.drift
         ),
         *(
-            Alarm(number_of(r.window_start, size), _kind(r.metric), r.column_name, "", r.segment, r.model_version,
-                  r.metric, _size(r.value, r.threshold), None, r.value, r.threshold, detail=r.detail or "",
-                  source=r.threshold_source)
+            Alarm(number_of(r.window_start, size), kind_of_metric(r.metric), r.column_name, "", r.segment,
+                  r.model_version, r.metric, _size(r.value, r.threshold), None, r.value, r.threshold,
+                  detail=r.detail or "", source=r.threshold_source)
             for r in rows.quality
         ),
         *(
@@ -30,17 +38,26 @@ def alarms_of(monitor: Monitor, rows: AlarmRows) -> list[Alarm]:
                   _size(r.value, r.threshold), None, r.value, r.threshold, source=r.threshold_source)
             for r in rows.performance
         ),
-        *(
-            Alarm(number_of(r.window_start, size), r.kind, WHOLE_ROWS, "", r.segment, r.model_version,
-                  f"{r.contrast} of {r.subject}" if r.subject else r.contrast, r.effect or 0.0, r.q_value, r.value,
-                  r.expected, r.cause, source=r.source)
-            for r in rows.windows
-        ),
+        *(_of_window(monitor, r.window_start, r) for r in rows.windows),
     ]  # fmt: skip
 
 
-def _kind(metric: str) -> Any:
-    return {"volume_ratio": "volume", "label_coverage": "coverage"}.get(metric, "quality")
+def alarm_of_window(monitor: Monitor, verdict: WindowVerdict) -> Alarm:
+    """A calibrated verdict on performance, volume or coverage as an alarm."""
+    return _of_window(monitor, verdict.window.start, verdict)
+
+
+def kind_of_metric(metric: str) -> Kind:
+    """The kind of an alarm of a quality metric."""
+    return KINDS.get(metric, "quality")
+
+
+def _of_window(monitor: Monitor, start: datetime, v: Any) -> Alarm:
+    moved = f"{v.contrast} of {v.subject}" if v.subject else v.contrast
+    return Alarm(
+        number_of(start, monitor.window), v.kind, WHOLE_ROWS, "", v.segment, v.model_version, moved, v.effect or 0.0,
+        v.q_value, v.value, v.expected, v.cause, source=v.source,
+    )  # fmt: skip
 
 
 def _size(value: float | None, threshold: float | None) -> float:

@@ -11,7 +11,6 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import cast
 
 import numpy as np
@@ -77,28 +76,21 @@ def judge_again(conn: Connection, monitor: Monitor, judgement_id: Callable[[], i
     return [one.window for one in waiting]
 
 
-def imagined(
-    conn: Connection, policy: Monitor, windows: Sequence[Window]
-) -> dict[tuple[datetime, str, str], dict[str, ColumnStatus]]:
-    """The status of each column, by (window start, version, segment), if ``policy`` had held from the first window on.
-
-    Writes nothing.
-    """
+def imagined(conn: Connection, policy: Monitor, windows: Sequence[Window]) -> list[ColumnRow]:
+    """The verdicts on the columns of these windows if ``policy`` had held from the first window on. Writes nothing."""
     references = profile_store.reference_versions(conn, policy.name)
     wanted = {window.start for window in windows}
     until = max(wanted, default=None)
     profiled = [one for one in store.to_judge(conn, policy.name, "") if until and one.window.start <= until]
     judged = judge_windows(conn, policy, plan_of(policy), profiled, references) if profiled else None
-    if judged is None:
-        return {}
-    rows = column_rows(judged, [one for one in profiled if one.window.start in wanted], policy)
-    return {
-        (row.window.start, row.model_version, row.segment): {
-            name: ColumnStatus(status, cast("ThresholdSource", source))
-            for name, status, source in zip(row.keys.columns, row.status.tolist(), row.sources, strict=True)
-        }
-        for row in rows
-    }
+    return [] if judged is None else column_rows(judged, [p for p in profiled if p.window.start in wanted], policy)
+
+
+def status_by_name(row: ColumnRow) -> dict[str, ColumnStatus]:
+    """The status of each column; a name that is a feature and the score has the verdict of the feature."""
+    named = zip(row.keys.columns, row.keys.roles, row.status.tolist(), row.sources, strict=True)
+    by_role = sorted(named, key=lambda each: each[1] == "feature")
+    return {name: ColumnStatus(status, cast("ThresholdSource", source)) for name, _, status, source in by_role}
 
 
 def judge_windows(

@@ -67,11 +67,15 @@ def fold(stages: StageContext) -> Folded:
 
 def incidents_now(conn: Connection, monitor: Monitor) -> list[Incident]:
     """The incidents that the alarms that stand make, in the order they begin."""
+    return incidents_of(conn, monitor, alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name)))
+
+
+def incidents_of(conn: Connection, monitor: Monitor, alarms: Sequence[Alarm]) -> list[Incident]:
+    """The incidents that these alarms make, in the order they begin."""
     span = incident_store.judged_span(conn, monitor.name)
     if span is None:
         return []
     first, last = (number_of(start, monitor.window) for start in span)
-    alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name))
     known = correlations(conn, monitor) if alarms else Correlations({}, {})
     importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
     groups = grouped(alarms, known.between)

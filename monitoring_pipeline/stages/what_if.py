@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from monitoring_pipeline.alerting.verdict import FLAGGED, Verdict
 from monitoring_pipeline.measurements import WHOLE_ROWS
 from monitoring_pipeline.monitors import Monitor, Window
-from monitoring_pipeline.stages import column_verdicts
 from monitoring_pipeline.stages.context import StageContext
+from monitoring_pipeline.stages.incidents_under import imagined, statuses, subjects
 from monitoring_pipeline.stages.judging import WINDOWS_A_READ, read, verdict_on
 from monitoring_pipeline.warehouse import verdict_store
 from monitoring_pipeline.warehouse.measurement_store import Kept
@@ -40,7 +40,8 @@ class Difference:
 def differences(stages: StageContext, windows: Sequence[Window], policy: Monitor) -> list[Difference]:
     """What ``policy`` would judge otherwise than the verdicts that stand, the most changed first."""
     moment = datetime.now(UTC)
-    columns = stages.warehouse.run(lambda conn: column_verdicts.imagined(conn, policy, windows))
+    found = stages.warehouse.run(lambda conn: imagined(conn, policy, windows, moment))
+    columns, performance = statuses(found.columns), subjects(found.windows)
     flags: dict[tuple, list[tuple[Window, bool, bool]]] = defaultdict(list)
     for at in range(0, len(windows), WINDOWS_A_READ):
         some = windows[at : at + WINDOWS_A_READ]
@@ -49,10 +50,10 @@ def differences(stages: StageContext, windows: Sequence[Window], policy: Monitor
         for window, kept in of.kept.items():
             for one in kept:
                 m = one.measurement
-                found = columns.get((window.start, m.model_version, m.segment), {})
+                place = (window.start, m.model_version, m.segment)
                 was, would = (
                     standing.get(one.measurement_id),
-                    verdict_on(policy, one, found, of.subjects_of(one), moment),
+                    verdict_on(policy, one, columns.get(place, {}), performance.get(place, {}), moment),
                 )
                 for key, now, then in _flags(one, was, would):
                     flags[key].append((window, now, then))

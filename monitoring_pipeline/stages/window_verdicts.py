@@ -45,6 +45,12 @@ def judge_again(
     return [Window(start, start + LENGTH[monitor.window]) for start in starts]
 
 
+def imagined(conn: Connection, policy: Monitor, now: datetime) -> list[WindowVerdict]:
+    """The verdicts on all windows if ``policy`` had held from the first one on. Writes nothing."""
+    windows, rows = _calendar(store.taken_in(conn, policy.name), policy)
+    return judged(conn, policy, windows, rows, now)
+
+
 def judged(
     conn: Connection, monitor: Monitor, windows: Sequence[Window], rows: Sequence[int | None], now: datetime
 ) -> list[WindowVerdict]:

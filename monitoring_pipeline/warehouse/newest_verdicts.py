@@ -1,4 +1,4 @@
-"""What is violated, drifted or degraded in the newest window of a monitor, by check."""
+"""What stands against the newest window of a monitor, by check: its contract, and the incidents seen in it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,10 @@ with newest as (
   where q.monitor = :monitor and q.violated and metric in
     ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
   union all
-  select 'data_quality', format('%s of %s is %s in %s (threshold %s)', metric, column_name, round(value::numeric, 4),
-                                segment, threshold)
-  from monitoring.quality_current q join newest n using (window_start)
-  where q.monitor = :monitor and q.violated and segment = '*' and metric not in
-    ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
-  union all
-  select 'drifted_columns', format('%s of the features drifted against %s (threshold %s)', round(value::numeric, 3),
-                                   baseline, threshold)
-  from monitoring.drift_current d join newest n using (window_start)
-  where d.monitor = :monitor and d.drifted and segment = '*' and method = 'drifted_columns_share'
-  union all
-  select 'model_performance', format('%s is %s (threshold %s, %s labelled)', metric, round(value::numeric, 4),
-                                     round(threshold::numeric, 4), n_labelled)
-  from monitoring.performance_current p join newest n using (window_start)
-  where p.monitor = :monitor and p.degraded and p.mature and segment = '*'
+  select case i.kind when 'drift' then 'drifted_columns' when 'performance' then 'model_performance' else 'data_quality' end,
+         i.severity || ': ' || i.summary
+  from monitoring.incident_current i join newest n on i.last_window >= n.window_start
+  where i.monitor = :monitor and i.state = 'open'
 )
 select n.window_start, f.check_name, f.problem from newest n left join problem f on true order by 2, 3
 """)
@@ -47,7 +36,7 @@ class NewestVerdicts:
 
 
 def newest_verdicts(conn: Connection, monitor: str) -> NewestVerdicts:
-    """What is violated, drifted or degraded in the newest window that has measurements."""
+    """Violations of the contract in the newest window that has measurements, and the open incidents seen in it."""
     by_check: dict[str, list[str]] = defaultdict(list)
     start = None
     for window_start, check, problem in conn.execute(NEWEST_VERDICTS, {"monitor": monitor}):

@@ -18,7 +18,8 @@ with newest as (
   where q.monitor = :monitor and q.violated and metric in
     ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
   union all
-  select case i.kind when 'drift' then 'drifted_columns' when 'performance' then 'model_performance' else 'data_quality' end,
+  select case i.kind when 'drift' then 'drifted_columns' when 'performance' then 'model_performance'
+                     else 'data_quality' end,
          i.severity || ': ' || i.summary
   from monitoring.incident_current i join newest n on i.last_window >= n.window_start
   where i.monitor = :monitor and i.state = 'open'

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from textwrap import wrap
 
 N_DRIFTED = 5
-N_INCIDENTS = 5
+N_UNCOVERED = 5
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,18 @@ class UncoveredDay:
 
 
 @dataclass(frozen=True)
+class ReportedIncident:
+    """One incident of the replay: its first day, severity and sentence."""
+
+    first: date
+    severity: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class MonitorReport:
-    """What was found about one monitor. ``reference_value`` is ``metric`` on the reference."""
+    """What was found about one monitor. ``reference_value`` is ``metric`` on the reference; ``n_notices``
+    columns and windows that differ from training as earlier weeks led to expect."""
 
     monitor: str
     n_windows: int
@@ -58,7 +69,9 @@ class MonitorReport:
     reference_value: float | None
     drifted: Sequence[DriftedColumn]
     months: Sequence[MonthPerformance]
-    incidents: Sequence[UncoveredDay]
+    uncovered: Sequence[UncoveredDay]
+    incidents: Sequence[ReportedIncident]
+    n_notices: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +100,8 @@ def _monitor(report: MonitorReport) -> str:
     ]
     lines += ["  columns that drifted most from training", *_drift_lines(report)]
     lines += [f"  {report.metric} by month" + _on_reference(report.reference_value), *_month_lines(report)]
-    lines += ["  days with missing outcomes (cancellations)", *_incident_lines(report)]
+    lines += ["  days with missing outcomes (cancellations)", *_uncovered_lines(report)]
+    lines += [f"  incidents ({report.n_notices:,} differences are season or trend)", *_incident_lines(report)]
     return "\n".join(lines)
 
 
@@ -119,9 +133,19 @@ def _on_reference(value: float | None) -> str:
 
 
 def _incident_lines(report: MonitorReport) -> list[str]:
-    least_first = sorted(report.incidents, key=lambda d: (d.coverage, d.day))
+    return [
+        line
+        for one in sorted(report.incidents, key=lambda one: one.first)
+        for line in wrap(
+            f"{one.severity}: {one.sentence}", width=100, initial_indent="    ", subsequent_indent="      "
+        )
+    ] or ["    none"]
+
+
+def _uncovered_lines(report: MonitorReport) -> list[str]:
+    least_first = sorted(report.uncovered, key=lambda d: (d.coverage, d.day))
     lines = [
         f"    {d.day}  {d.coverage:.0%} of {d.n_predictions:,} predictions (typically {d.usual:.0%})"
-        for d in least_first[:N_INCIDENTS]
+        for d in least_first[:N_UNCOVERED]
     ]
     return lines or ["    none"]

@@ -10,13 +10,19 @@ from functools import reduce
 
 from sqlalchemy import Connection
 
-from monitoring_pipeline.demo.report import DriftedColumn, MonitorReport, MonthPerformance, UncoveredDay
+from monitoring_pipeline.demo.report import (
+    DriftedColumn,
+    MonitorReport,
+    MonthPerformance,
+    ReportedIncident,
+    UncoveredDay,
+)
 from monitoring_pipeline.metrics.performance import measure_outcome
 from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING
-from monitoring_pipeline.warehouse import period_summary, profile_store, reference_store
+from monitoring_pipeline.warehouse import incident_store, period_summary, profile_store, reference_store
 from monitoring_pipeline.windows import partition_range
 
 
@@ -40,10 +46,16 @@ def monitor_report(conn: Connection, monitor: Monitor) -> MonitorReport:
             for d in period_summary.drifted_columns(conn, monitor.name)
         ],
         months=_months(conn, monitor, metric),
-        incidents=[
+        uncovered=[
             UncoveredDay(u.day, u.n_predictions, u.coverage, u.usual)
             for u in period_summary.uncovered_windows(conn, monitor.name)
         ],
+        incidents=[
+            ReportedIncident(one.first_window.date(), one.severity, one.summary)
+            for one in incident_store.current(conn, monitor.name).values()
+            if one.state != "retracted"
+        ],
+        n_notices=period_summary.notices(conn, monitor.name),
     )
 
 

@@ -32,6 +32,8 @@ select window_start, value as coverage, n as n_predictions,
 from coverage where violated order by value, window_start
 """)
 
+NOTICES = text("select coalesce(sum(n_notices), 0) from monitoring.judged_window where monitor = :monitor")
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -84,3 +86,8 @@ def drifted_columns(conn: Connection, monitor: str) -> list[Drifted]:
 def uncovered_windows(conn: Connection, monitor: str) -> list[Uncovered]:
     """Mature windows most of whose outcomes never came, the least covered first."""
     return [Uncovered(**row) for row in conn.execute(UNCOVERED_WINDOWS, {"monitor": monitor}).mappings()]
+
+
+def notices(conn: Connection, monitor: str) -> int:
+    """Columns and windows, over all segments, whose difference from the reference earlier weeks led to expect."""
+    return int(conn.execute(NOTICES, {"monitor": monitor}).scalar_one())

@@ -2,7 +2,15 @@
 
 from datetime import date
 
-from monitoring_pipeline.demo.report import DriftedColumn, MonitorReport, MonthPerformance, Place, UncoveredDay, render
+from monitoring_pipeline.demo.report import (
+    DriftedColumn,
+    MonitorReport,
+    MonthPerformance,
+    Place,
+    ReportedIncident,
+    UncoveredDay,
+    render,
+)
 
 REPORT = MonitorReport(
     monitor="late15",
@@ -22,10 +30,19 @@ REPORT = MonitorReport(
         MonthPerformance(date(2013, 5, 1), 0.7551, None, None, 28_000, 0.9751),
         MonthPerformance(date(2013, 4, 1), 0.7081, 0.7, 0.7162, 27_500, 0.9712),
     ],
-    incidents=[
+    uncovered=[
         UncoveredDay(date(2013, 12, 10), 950, 0.7811, 0.98),
         UncoveredDay(date(2013, 5, 23), 960, 0.7744, 0.98),
     ],
+    incidents=[
+        ReportedIncident(date(2013, 12, 24), "warning", "Feature drift since 2013-12-24: a sentence that is short."),
+        ReportedIncident(
+            date(2013, 2, 8),
+            "critical",
+            "Concept drift from 2013-02-08 to 2013-02-11 (4 windows): the AUC changed by -0.080 and more is said here.",
+        ),
+    ],
+    n_notices=1_234,
 )
 
 TEXT = """\
@@ -39,6 +56,10 @@ late15: 275 windows, 1 failed, 255,998 predictions (253 duplicates removed, 5 ro
   days with missing outcomes (cancellations)
     2013-05-23  77% of 960 predictions (typically 98%)
     2013-12-10  78% of 950 predictions (typically 98%)
+  incidents (1,234 differences are season or trend)
+    critical: Concept drift from 2013-02-08 to 2013-02-11 (4 windows): the AUC changed by -0.080 and
+      more is said here.
+    warning: Feature drift since 2013-12-24: a sentence that is short.
 
 Next steps
   figures in SQL  monitoring-pipeline db psql
@@ -53,7 +74,7 @@ def test_the_report_says_what_was_found_worst_first() -> None:
 
 
 def test_a_report_of_nothing() -> None:
-    empty = MonitorReport("m", 0, 0, 0, 0, 0, "mae", None, [], [], [])
+    empty = MonitorReport("m", 0, 0, 0, 0, 0, "mae", None, [], [], [], [], 0)
     text = render([empty], [], 0.0)
     assert "    nothing\n" in text
     assert "  mae by month\n    no outcomes yet\n" in text

@@ -117,7 +117,9 @@ class LayoutCounter:
         }
         target = [c for c in layout.columns if c.role == "target"]
         self._target = reader_of(target[0], "__outcome", statement) if target and "target" in wanted else None
-        self._whole = WholeCounter(statement, layout, len(versions), wanted, lambda c: relation_column(layout, c, statement))
+        self._whole = WholeCounter(
+            statement, layout, len(versions), wanted, lambda c: relation_column(layout, c, statement)
+        )
         self._outcome = outcome_reader(layout.outcome, statement) if "outcomes" in wanted else None
 
     def add(self, batch: Batch, windows: NDArray[np.int64], versions: NDArray[np.integer]) -> None:

@@ -63,13 +63,7 @@ def parquet_scans(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -
             except duckdb.Error as error:
                 broken[path] = unreadable(path, error)
         groups = _by_schema(connection, readable)
-    scans = []
-    for files in groups:
-        try:
-            scans.append(Scan(tuple(files), _describe(connection, files[0])))
-        except SourceError as error:
-            broken |= dict.fromkeys(files, str(error))
-    return scans, broken
+    return [Scan(tuple(files), _describe(connection, files[0])) for files in groups], broken
 
 
 def unreadable(path: str, error: Exception) -> str:
@@ -121,12 +115,12 @@ def _describe(connection: duckdb.DuckDBPyConnection, path: str) -> dict[str, str
     rows = connection.execute(
         f"DESCRIBE SELECT * FROM read_parquet({file_list([path])}, hive_partitioning=false)"  # noqa: S608
     ).fetchall()
-    names = _top_level_names(connection, path)
-    if len(names) != len(rows):
-        names = [name for name, *_ in rows]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SourceError(f"{path}: names column {twice[0]!r} twice; give every column a name of its own")
-    return {name: kind for name, (_, kind, *_) in zip(names, rows, strict=True)}
+    columns: dict[str, str] = {}
+    for name, (unique, kind, *_) in zip(_top_level_names(connection, path), rows, strict=True):
+        while name in columns:  # twice the same: the first is meant
+            name = unique = f"{unique}_"
+        columns[name] = kind
+    return columns
 
 
 def _top_level_names(connection: duckdb.DuckDBPyConnection, path: str) -> list[str]:

@@ -93,8 +93,9 @@ def canonical_columns(monitor: Monitor, outcome: str | None = None) -> dict[str,
 
 @dataclass(frozen=True)
 class Cleaning:
-    """``sql`` yields canonical columns, __file, __row, __reason (null: good) and one flag per column in ``flags``, which
-    go by the names of the source.
+    """``sql`` yields canonical columns, __file, __row, __reason (null: good) and one flag per column in ``flags``.
+
+    ``flags`` go by the names of the source's columns.
     """
 
     sql: str

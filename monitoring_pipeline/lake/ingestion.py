@@ -268,7 +268,8 @@ class _Cut:
             "CREATE OR REPLACE TEMP TABLE __duplicated AS SELECT __window AS __of, hash(__id) AS __hash"  # noqa: S608
             f" FROM {self.rows} WHERE __reason IS NULL GROUP BY __of, __hash HAVING count(*) > 1"
         )
-        return {aware(w) for (w,) in self.connection.execute("SELECT DISTINCT __of FROM __duplicated").fetchall()}
+        met = self.connection.execute("SELECT DISTINCT __of FROM __duplicated").fetchall()
+        return {aware(w) for (w,) in met}
 
     def _good(self, window: Window) -> str:
         one = f" AND __window = TIMESTAMP '{timestamp(window.start)}'" if len(self.group) > 1 else ""

@@ -237,6 +237,8 @@ class _Check:
             return []
         said = f"{n} of {total} times in {column!r} of the {_source_name(self.field)} cannot be read"
         said += f" (such as {example!r})"
+        if len(self.sample.columns[column]) > 1:
+            said += f": its files disagree on the type, it is {self.sample.types_met(column)}"
         return [SourceFinding(place, f"{said}; write ISO 8601 (2024-03-31T02:30:00+02:00) or seconds since 1970")]
 
     def _unique(self, column: str) -> list[SourceFinding]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 OURS = "__"
 _ESCAPED = "_column_"
+_OF_DUCKDB = ("filename", "file_row_number", "file_index", "rowid")  # columns that it adds to any file
 
 
 def escaped(name: str) -> str:
@@ -22,9 +23,9 @@ def escaped(name: str) -> str:
 
 def stored_name(name: str) -> str:
     """The stored name of a column that has no namesake in another case."""
-    if not name or name.startswith(OURS) or name.casefold().startswith(_ESCAPED) or not _writable(name):
-        return escaped(name)
-    return name
+    folded = name.casefold()
+    taken = folded.startswith((OURS, _ESCAPED)) or folded in _OF_DUCKDB
+    return escaped(name) if not name or taken or not _writable(name) else name
 
 
 def stored_names(names: Iterable[str]) -> dict[str, str]:

@@ -52,12 +52,11 @@ def _common(
         return None
     if any(is_time(kind) for kind in kinds):
         time = sample.each(name, lambda column, kind: utc_sql(column, kind, "UTC"))
-        present = sample.present(name)
-        row = connection.execute(
-            f"SELECT count(*) FILTER ({present}), count({time}) FROM {sample.table}"  # noqa: S608
-        ).fetchone()
-        # Times that no one can read may be among them, as in a file of their own.
-        return Reconciled("TIMESTAMP", time, text) if row and row[1] >= 0.5 * row[0] else None
+        counts = ", ".join(f"count({v.sql}), count({utc_sql(v.sql, v.kind, 'UTC')})" for v in sample.columns[name])
+        found = connection.execute(f"SELECT {counts} FROM {sample.table}").fetchone() or ()  # noqa: S608
+        # Some that no one can read may be among them, as in a file of their own.
+        readable = all(n_read >= 0.5 * n for n, n_read in zip(found[::2], found[1::2], strict=True))
+        return Reconciled("TIMESTAMP", time, text) if readable else None
     same = set(kinds)
     if all(kind in _WHOLE for kind in kinds):
         same = {"BIGINT"}

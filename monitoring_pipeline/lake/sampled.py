@@ -88,7 +88,7 @@ def sample_of(
     bound = most(sum(len(columns[name]) for name in asked))
     draw = f" USING SAMPLE reservoir({bound} ROWS) REPEATABLE (1)" if row and row[0] > bound else ""
     table = f"__sample_{len(connection.execute('SHOW TABLES').fetchall())}"
-    connection.execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM ({rows}){draw}")
+    connection.execute(f"CREATE TEMP TABLE {table} AS SELECT * FROM ({rows}){draw}")  # noqa: S608
     return Sample(table, columns)
 
 

@@ -1,7 +1,8 @@
 """Reading the files of one source: Parquet in place; text, tables and much-shared files through staged copies.
 
 A staged copy is Parquet in a scratch directory with the source's columns under ``names.source_alias``, ``__file``,
-``__row`` (from 0) and ``__utc``. It is made once however many windows are cut from it, and it is gone when the reader is closed.
+``__row`` (from 0) and ``__utc``. It is made once however many windows are cut from it, and it is gone when the reader
+is closed.
 """
 
 from __future__ import annotations
@@ -53,8 +54,11 @@ def reading(
 
 @dataclass
 class Reader:
-    """Scans over paths of one source. Broken rows of text files are in the temporary table ``__rejected``, each with the
-    time of the good row before it (or of the first), so that it belongs to exactly one window."""
+    """Scans over paths of one source.
+
+    Broken rows of text files are in the temporary table ``__rejected``, each with the time of the good row before it
+    (or of the first), so that it belongs to exactly one window.
+    """
 
     connection: duckdb.DuckDBPyConnection
     monitor: Monitor
@@ -207,7 +211,8 @@ class Reader:
         self.connection.execute(
             f"INSERT INTO __rejected SELECT {literal(path)}, __r.__line, __r.__why, __r.__text,"  # noqa: S608
             f" coalesce(__t.__utc, (SELECT arg_min(__utc, __row) FROM ({times})))"
-            f" FROM (SELECT *, {position} AS __p FROM ({rejects})) __r ASOF LEFT JOIN ({times}) __t ON __r.__p >= __t.__row"
+            f" FROM (SELECT *, {position} AS __p FROM ({rejects})) __r"
+            f" ASOF LEFT JOIN ({times}) __t ON __r.__p >= __t.__row"
         )
         row = self.connection.execute("SELECT count(*) FROM __rejected").fetchone()
         self.has_rejected = bool(row and row[0])

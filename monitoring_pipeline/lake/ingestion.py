@@ -263,7 +263,7 @@ class _Cut:
         return found
 
     def _duplicated(self) -> set[datetime]:
-        """Windows with ids met twice; fills ``__duplicated`` with their hashes. A collision costs time, nothing else."""
+        """Windows with ids met twice; their hashes go to ``__duplicated``. A collision costs time, nothing else."""
         self.connection.execute(
             "CREATE OR REPLACE TEMP TABLE __duplicated AS SELECT __window AS __of, hash(__id) AS __hash"  # noqa: S608
             f" FROM {self.rows} WHERE __reason IS NULL GROUP BY __of, __hash HAVING count(*) > 1"

@@ -188,7 +188,10 @@ def command(*arguments: str) -> Any:
 def compared(door: FrontDoor, names: Sequence[str], suffix: str, turn: int) -> None:
     with front_door.fresh_door(door) as other:
         expected = ran(other, Frames(door.base / "harmless", harmless(names), suffix, turn))
-    got = ran(door, Frames(door.base / "odd", names, suffix, turn))
+    frames = Frames(door.base / "odd", names, suffix, turn)
+    got = ran(door, frames)
+    checked(frames)
+    drafted(frames)
     assert [view for view in expected if not expected[view]] == []
     for view, rows in expected.items():
         assert got[view] == rows, view
@@ -203,9 +206,18 @@ def ours(door: FrontDoor, tmp_path: Path) -> list[str]:
         with front_door.fresh_door(door) as other, statements() as heard:
             ran(other, frames)
             drafted(frames)
-            assert command("validate", str(frames.base / "monitors/names.yaml")).exit_code == 0
+            checked(frames)
         words |= set(identifiers(heard))
     return sorted(words - set(ROLES))
+
+
+def checked(frames: Frames) -> str:
+    """What ``validate`` finds: the row without a probability, and nothing else."""
+    answer = command("validate", str(frames.base / "monitors/names.yaml"))
+    assert isinstance(answer.exception, SystemExit), answer.exception
+    (line,) = answer.output.splitlines()
+    assert "'score' runs from" in line
+    return line
 
 
 def drafted(frames: Frames) -> dict[str, Any]:

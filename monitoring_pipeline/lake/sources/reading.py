@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -20,8 +20,9 @@ from monitoring_pipeline.errors import SourceError, UserError
 from monitoring_pipeline.lake.duck import file_list, literal, protocol_of, register, scratch
 from monitoring_pipeline.lake.names import source_alias
 from monitoring_pipeline.lake.sources import sql, text
+from monitoring_pipeline.lake.sources.far_times import calmed, has_far_times
 from monitoring_pipeline.lake.sources.files import file_format
-from monitoring_pipeline.lake.sources.scan import Scan, parquet_scans, unreadable
+from monitoring_pipeline.lake.sources.scan import Scan, counts_millis, parquet_scans, unreadable
 from monitoring_pipeline.lake.times import utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.settings import Settings
@@ -86,7 +87,16 @@ class Reader:
             except UserError as error:
                 broken[path] = str(error)
         found, unreadable_files = parquet_scans(self.connection, parquet)
-        return found + scans, broken | unreadable_files
+        in_place = [one for scan in found for one in self._without_far_times(scan)]
+        return in_place + scans, broken | unreadable_files
+
+    def _without_far_times(self, scan: Scan) -> list[Scan]:
+        """The scan, and staged copies of those of its files that DuckDB would fail on."""
+        if not counts_millis(self.connection, scan.files[0]):
+            return [scan]
+        far = [path for path in scan.files if has_far_times(path)]
+        near = tuple(path for path in scan.files if path not in far)
+        return ([replace(scan, files=near)] if near else []) + [self._staged(path, False) for path in far]
 
     def drop(self, path: str) -> None:
         """Remove the staged copy of ``path``; harmless when there is none."""
@@ -120,8 +130,21 @@ class Reader:
         if broken:
             raise SourceError(broken[path])
         columns = scans[0].columns
+        if counts_millis(self.connection, path) and has_far_times(path):
+            return self._stage_calmed(path, list(columns), copy, shared)
         rows = scans[0].from_sql(list(columns))
         self._copy(f"SELECT * REPLACE ({literal(path)} AS __file) FROM ({rows})", columns, copy, shared)  # noqa: S608
+        return Scan((copy,), columns, staged=True, origin=path)
+
+    def _stage_calmed(self, path: str, names: Sequence[str], copy: str, shared: bool) -> Scan:
+        with calmed(path) as reader:
+            columns = sql.duck_types(self.connection, reader, names)
+            self.connection.register("__batches", reader)
+            try:
+                numbered = "SELECT *, row_number() OVER () - 1 AS __row FROM __batches"
+                self._copy(self._named(numbered, path), columns, copy, shared)
+            finally:
+                self.connection.unregister("__batches")
         return Scan((copy,), columns, staged=True, origin=path)
 
     def _stage_csv(self, path: str, copy: str, shared: bool) -> Scan:

@@ -66,6 +66,15 @@ def parquet_scans(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -
     return [Scan(tuple(files), _describe(connection, files[0])) for files in groups], broken
 
 
+def counts_millis(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
+    """Whether a Parquet file has a time in milliseconds."""
+    found = connection.execute(
+        f"SELECT 1 FROM parquet_schema({file_list([path])})"  # noqa: S608
+        " WHERE concat(converted_type, logical_type) LIKE '%MILLIS%' AND type = 'INT64'"
+    ).fetchall()
+    return bool(found)
+
+
 def unreadable(path: str, error: Exception) -> str:
     """One line for the user: which file, what DuckDB says of it, what to do."""
     said = str(error).splitlines()[0].removeprefix("Invalid Input Error: ").removeprefix("IO Error: ")

@@ -1,4 +1,4 @@
-"""Files that disagree on the type of a column are read each by its own type, by ``init`` and ``validate`` as by ``run``."""
+"""Files that disagree on a column's type are read each by its own, by ``init`` and ``validate`` as by ``run``."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ def test_all_findings_at_once_those_across_keys_too(write) -> None:
 
 
 def test_several_mistakes_of_one_section_are_told_together(write) -> None:
-    text = GOOD.replace("    - country\n    - plan", "    - id\n    - age\n    - __x")
+    text = GOOD.replace("    - country\n    - plan", "    - id\n    - age\n    - '*'")
     assert [line.split(":")[0] for line in findings_of(write(text))] == ["9", "10", "11"]
 
 

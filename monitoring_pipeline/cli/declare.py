@@ -31,6 +31,8 @@ def init(
     if path.exists() and not force:
         raise UserError(f"{path} already exists; --force replaces it, --out writes to another file")
     summaries = [summarize(source, settings) if source else None for source in (predictions, ground_truth, reference)]
+    for conflict in (said for summary in summaries if summary for said in summary.conflicts):
+        typer.secho(f"warning: {conflict}", fg="yellow", err=True)
     assert summaries[0] is not None
     text = draft(name, summaries[0], summaries[1], summaries[2])
     path.parent.mkdir(parents=True, exist_ok=True)

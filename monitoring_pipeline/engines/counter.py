@@ -44,10 +44,10 @@ Wanted = frozenset[str]
 """Names of the parts to count; see ``profiles.parts``."""
 
 
-def relation_column(layout: Layout, column: ColumnLayout) -> str:
+def relation_column(layout: Layout, column: ColumnLayout, statement: Statement) -> str:
     """The relation's name of a column of the layout."""
     if column.role in ("feature", "segment"):
-        return column.name
+        return statement.column_of(column.name)
     if column.role == "score":
         if layout.outcome.task == "binary":
             return "__score"
@@ -107,17 +107,19 @@ class LayoutCounter:
     ) -> None:
         self._versions, self._keys, self._wanted = versions, keys, wanted
         counted = profiled_columns(layout) if "columns" in wanted else ()
-        self._readers = [reader_of(c, relation_column(layout, c), statement) for c in counted]
+        self._readers = [reader_of(c, relation_column(layout, c, statement), statement) for c in counted]
         self._groupings = [_Grouping(layout, key, counted, wanted) for key in finest(keys)]
         segments = {s.layout.name: s.layout for g in self._groupings for s in g.segments}
         self._segment_readers = {
             # A segment column that is counted too is read, and binned, once.
-            name: counted.index(c) if c in counted else reader_of(c, relation_column(layout, c), statement)
+            name: counted.index(c) if c in counted else reader_of(c, relation_column(layout, c, statement), statement)
             for name, c in segments.items()
         }
         target = [c for c in layout.columns if c.role == "target"]
         self._target = reader_of(target[0], "__outcome", statement) if target and "target" in wanted else None
-        self._whole = WholeCounter(statement, layout, len(versions), wanted, lambda c: relation_column(layout, c))
+        self._whole = WholeCounter(
+            statement, layout, len(versions), wanted, lambda c: relation_column(layout, c, statement)
+        )
         self._outcome = outcome_reader(layout.outcome, statement) if "outcomes" in wanted else None
 
     def add(self, batch: Batch, windows: NDArray[np.int64], versions: NDArray[np.integer]) -> None:

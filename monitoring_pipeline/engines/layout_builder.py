@@ -62,7 +62,8 @@ class ReferenceReader:
         """Reads the relation and fixes bins, categories and edges of every column the monitor declares."""
         s, task = self._monitor.schema_, self._monitor.task
         numerical = dict.fromkeys(s.numerical)
-        wanted = [(c, c, "feature") for c in s.features]
+        named = self._relation.column_of
+        wanted = [(c, named(c), "feature") for c in s.features]
         if s.prediction:
             wanted.append((s.prediction, "__prediction", "prediction"))
         wanted += [(name, column, "score") for name, column in self._scores()]
@@ -70,21 +71,22 @@ class ReferenceReader:
         if truth:
             wanted.append((truth, "__outcome", "target"))
 
-        def is_numerical(column: str, role: str) -> bool:
+        def is_numerical(name: str, role: str) -> bool:
             if role in ("score", "segment"):
                 return role == "score"
-            return column in numerical if role == "feature" else task == "regression"
+            return name in numerical if role == "feature" else task == "regression"
 
-        wanted += [(c, c, "segment") for c in self._monitor.segment_columns]
-        values = self._edges([column for _, column, role in wanted if is_numerical(column, role)])
+        wanted += [(c, named(c), "segment") for c in self._monitor.segment_columns]
+        values = self._edges([column for name, column, role in wanted if is_numerical(name, role)])
         columns: list[ColumnLayout] = []
         for name, column, role in wanted:
-            if is_numerical(column, role):
+            if is_numerical(name, role):
                 columns.append(ColumnLayout(name, _role(role), "numerical", edges=values[column]))
             else:
-                categories = BOOLEANS if role == "feature" and column in s.boolean else self._categories(column)
+                categories = BOOLEANS if role == "feature" and name in s.boolean else self._categories(column)
                 columns.append(ColumnLayout(name, _role(role), "categorical", categories=categories))
-        scales = [(c, *self._scales[c]) for c in s.features if c in self._scales and is_numerical(c, "feature")]
+        scaled = [c for c in s.features if named(c) in self._scales and is_numerical(c, "feature")]
+        scales = [(c, *self._scales[named(c)]) for c in scaled]
         return Layout(tuple(columns), self._outcome(), tuple(scales[:MAX_SCALED]))
 
     def _scores(self) -> list[tuple[str, str]]:
@@ -100,11 +102,11 @@ class ReferenceReader:
         return column in self._relation.columns
 
     def _sql(self, template: str, **parts: str) -> str:
-        return template.format(relation=f"({self._relation.sql}) AS relation", **parts)
+        return template.format(relation=f"({self._relation.sql}) AS __relation", **parts)
 
     def _finite(self, expressions: list[str]) -> list[NDArray[np.float64]]:
         """The finite values of each expression, sorted."""
-        listed = ", ".join(f"{e} AS c{i}" for i, e in enumerate(expressions))
+        listed = ", ".join(f"{e} AS __c{i}" for i, e in enumerate(expressions))
         table = self._connection.sql(self._sql("SELECT {listed} FROM {relation}", listed=listed)).to_arrow_table()
         found = []
         for i in range(len(expressions)):
@@ -135,8 +137,8 @@ class ReferenceReader:
         name = identifier(column)
         rows = self._connection.execute(
             self._sql(
-                "SELECT CAST({name} AS VARCHAR) AS category FROM {relation} WHERE {name} IS NOT NULL "
-                "GROUP BY category ORDER BY count(*) DESC, category LIMIT ?",
+                "SELECT CAST({name} AS VARCHAR) AS __category FROM {relation} WHERE {name} IS NOT NULL "
+                "GROUP BY __category ORDER BY count(*) DESC, __category LIMIT ?",
                 name=name,
             ),
             [self._monitor.max_categories if limit is None else limit],

@@ -57,6 +57,7 @@ class Statement:
     def __init__(self, relation: Relation) -> None:
         self._relation = relation
         self._known = frozenset(relation.columns)
+        self.column_of = relation.column_of
         self._expressions: dict[str, int] = {}
 
     def _add(self, expression: str) -> int:
@@ -85,9 +86,9 @@ class Statement:
 
     @property
     def sql(self) -> str:
-        """The SELECT of the expressions collected so far, as columns ``c0``, ``c1``, …"""
-        listed = ", ".join(f"{expression} AS c{i}" for expression, i in self._expressions.items()) or "0 AS c0"
-        return f"SELECT {listed} FROM ({self._relation.sql}) AS relation"  # noqa: S608 - names and texts are quoted above
+        """The SELECT of the expressions collected so far, as columns ``__c0``, ``__c1``, …"""
+        listed = ", ".join(f"{expression} AS __c{i}" for expression, i in self._expressions.items()) or "0 AS __c0"
+        return f"SELECT {listed} FROM ({self._relation.sql}) AS __relation"  # noqa: S608 - names and texts are quoted above
 
     def batches(self, connection: DuckDBPyConnection) -> Generator[Batch, None, None]:
         """The rows, in batches and in no particular order. Only a few batches are in memory at a time."""

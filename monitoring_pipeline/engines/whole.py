@@ -141,7 +141,7 @@ class _Products:
     """``comoments``."""
 
     def __init__(self, statement: Statement, layout: Layout) -> None:
-        self._columns = [(statement.numerical(name), mean, sd) for name, mean, sd in layout.scales]
+        self._columns = [(statement.numerical(statement.column_of(name)), mean, sd) for name, mean, sd in layout.scales]
         p = len(self._columns)
         self._n = _Totals((), np.int64)
         self._z, self._zz = _Totals((p,), np.float64), _Totals((p, p), np.float64)

@@ -13,6 +13,7 @@ from datetime import datetime
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake import values
 from monitoring_pipeline.lake.duck import identifier, literal
+from monitoring_pipeline.lake.names import OURS, renamed, stored_names
 from monitoring_pipeline.lake.sources.scan import Scan
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, coarse_filter, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor
@@ -32,11 +33,19 @@ _UNFIT = ("type", "range")
 
 @dataclass(frozen=True)
 class Field:
-    """A canonical column: what it is called, how it is typed, the source column it comes from (None: not declared)."""
+    """A canonical column: what it is called, how it is typed, the source column it comes from (None: not declared).
+
+    Features and segment columns go by their stored names (``lake.names``), all others by ours, which begin with ``__``.
+    """
 
     name: str
     kind: str
     source: str | None
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is an output or the outcome rather than a feature or a segment column."""
+        return self.name.startswith(OURS)
 
 
 def fields_of(monitor: Monitor, outcome: str | None = None) -> tuple[Field, ...]:
@@ -49,13 +58,22 @@ def fields_of(monitor: Monitor, outcome: str | None = None) -> tuple[Field, ...]
     if monitor.task == "multiclass":
         scores = [schema.class_scores[c] for c in sorted(schema.class_scores)]
         fields += [Field(f"__score_{i}", "number", column) for i, column in enumerate(scores)]
-    fields += [Field(c, "number", c) for c in schema.numerical]
-    fields += [Field(c, "category", c) for c in schema.categorical]
-    fields += [Field(c, "flag", c) for c in schema.boolean]
-    fields += [Field(c, "category", c) for c in monitor.segment_columns]
+    stored = _stored(monitor)
+    for kind, columns in (("number", schema.numerical), ("category", schema.categorical), ("flag", schema.boolean)):
+        fields += [Field(stored[c], kind, c) for c in columns]
+    fields += [Field(stored[c], "category", c) for c in monitor.segment_columns]
     if outcome:
         fields.append(Field("__outcome", label, outcome))
     return tuple(fields)
+
+
+def _stored(monitor: Monitor) -> dict[str, str]:
+    return stored_names((*monitor.schema_.features, *monitor.segment_columns))
+
+
+def renamed_columns(monitor: Monitor) -> dict[str, str]:
+    """What a relation of the monitor's has to say of stored names (``Relation.renamed``)."""
+    return renamed(_stored(monitor))
 
 
 def source_columns(monitor: Monitor, outcome: str | None = None) -> list[str]:
@@ -63,7 +81,7 @@ def source_columns(monitor: Monitor, outcome: str | None = None) -> list[str]:
     schema = monitor.schema_
     names = [schema.prediction_id, schema.event_time, schema.model_version]
     names += [*(field.source for field in fields_of(monitor, outcome)), INPUT_ERRORS]
-    return [name for name in dict.fromkeys(names) if name]
+    return [name for name in dict.fromkeys(names) if name is not None]
 
 
 def canonical_columns(monitor: Monitor, outcome: str | None = None) -> dict[str, str]:
@@ -75,7 +93,10 @@ def canonical_columns(monitor: Monitor, outcome: str | None = None) -> dict[str,
 
 @dataclass(frozen=True)
 class Cleaning:
-    """``sql`` yields canonical columns, __file, __row, __reason (null: good) and one flag per column in ``flags``."""
+    """``sql`` yields canonical columns, __file, __row, __reason (null: good) and one flag per column in ``flags``.
+
+    ``flags`` go by the names of the source's columns.
+    """
 
     sql: str
     columns: tuple[str, ...]
@@ -116,28 +137,28 @@ def _clean(
     bounds: list[datetime],
     outcome: str | None,
 ) -> Cleaning:
-    flagged = _flags(fields, scans)
+    flagged = _flags(monitor, fields, scans)
     rows = " UNION ALL ".join(_part(monitor, fields, flagged, scan, bounds) for scan in scans)
     sql = f"SELECT *, {_reason(fields, flagged, cases)} AS __reason FROM ({rows})"  # noqa: S608
-    return Cleaning(sql, tuple(canonical_columns(monitor, outcome)), flagged, contract_of(monitor, scans, outcome))
+    flags = {f.source: flagged[f.name] for f in fields if f.source is not None and f.name in flagged and not f.ours}
+    return Cleaning(sql, tuple(canonical_columns(monitor, outcome)), flags, contract_of(monitor, scans, outcome))
 
 
 def contract_of(monitor: Monitor, scans: Sequence[Scan], outcome: str | None = None) -> Contract:
     """What differs from the declaration in any of the scans. ``invalid`` is counted elsewhere, from the rows."""
-    schema = monitor.schema_
     fields = fields_of(monitor, outcome)
-    known = {f.source for f in fields} | {schema.prediction_id, schema.event_time, schema.model_version}
+    known = {f.source for f in fields} | _declared(monitor)
     met: set[str] = set().union(*(scan.columns for scan in scans))
-    missing = {f.source for f in fields if f.source and any(f.source not in scan.columns for scan in scans)}
+    missing = {f.source for f in fields if f.source is not None and any(f.source not in scan.columns for scan in scans)}
     retyped = {
         f.source: scan.columns[f.source]
         for scan in scans
         if not scan.text
         for f in fields
-        if f.source and f.source in scan.columns and not _typed(f, scan).fits
+        if f.source is not None and f.source in scan.columns and not _typed(monitor, f, scan).fits
     }
     extra = met - known - {INPUT_ERRORS}
-    return Contract(tuple(sorted(missing)), tuple(sorted(c for c in extra if c)), retyped)
+    return Contract(tuple(sorted(missing)), tuple(sorted(extra)), retyped)
 
 
 def _require(monitor: Monitor, scan: Scan, places: dict[str, str], prefix: str = "schema.") -> None:
@@ -152,39 +173,46 @@ def _require(monitor: Monitor, scan: Scan, places: dict[str, str], prefix: str =
 
 def missing_column(path: str, column: str, field: str, met: Iterable[str]) -> str:
     """Message for a required column that a file does not have."""
-    some = ", ".join(sorted(c for c in met if not c.startswith("__"))[:20])
+    some = ", ".join(sorted(met)[:20])
     return f"{path}: has no column {column!r} ({field}); it has: {some}. Mend the file or correct {field}"
 
 
-def _typed(field: Field, scan: Scan) -> values.Value:
+def _typed(monitor: Monitor, field: Field, scan: Scan) -> values.Value:
     assert field.source is not None
-    quoted, kind = identifier(field.source), scan.columns[field.source]
+    column, kind = scan.column(field.source), scan.columns[field.source]
     convert = {
         "number": values.numerical, "category": values.categorical, "flag": values.boolean, "class": values.class_label,
     }[field.kind]  # fmt: skip
-    value = convert(quoted, kind)
-    return _as_logged(field, value) if _tells_errors(scan) and not field.name.startswith("__") else value
+    value = convert(column, kind)
+    return _as_logged(field, scan, value) if _tells_errors(monitor, scan) and not field.ours else value
 
 
-def _tells_errors(scan: Scan) -> bool:
-    return scan.columns.get(INPUT_ERRORS) == "VARCHAR"
+def _tells_errors(monitor: Monitor, scan: Scan) -> bool:
+    """A column that the monitor declares under this name is one of its own."""
+    return scan.columns.get(INPUT_ERRORS) == "VARCHAR" and INPUT_ERRORS not in _declared(monitor)
 
 
-def _as_logged(field: Field, value: values.Value) -> values.Value:
+def _declared(monitor: Monitor) -> set[str]:
+    schema = monitor.schema_
+    names = {f.source for f in fields_of(monitor)} | {schema.prediction_id, schema.event_time, schema.model_version}
+    return {name for name in names if name is not None}
+
+
+def _as_logged(field: Field, scan: Scan, value: values.Value) -> values.Value:
     """A column of the services' own log: flags are texts there, and a value that did not fit is null, said beside."""
     name = json.dumps(field.source, ensure_ascii=False)
     said = [name + ': {"reason": "' + why + '"' for why in _UNFIT]  # a quote within a value is escaped
-    told = [f"contains({INPUT_ERRORS}, {literal(text)})" for text in said]
+    told = [f"contains({scan.column(INPUT_ERRORS)}, {literal(text)})" for text in said]
     invalid = " OR ".join([*([f"({value.invalid})"] if value.invalid else []), *told])
     return replace(value, invalid=invalid, fits=value.fits or field.kind == "flag")
 
 
-def _flags(fields: Sequence[Field], scans: Sequence[Scan]) -> dict[str, str]:
+def _flags(monitor: Monitor, fields: Sequence[Field], scans: Sequence[Scan]) -> dict[str, str]:
     """Canonical column -> name of its flag, for columns where some scan's values may not fit."""
     able = [
         f.name
         for f in fields
-        if any(f.source in scan.columns and _typed(f, scan).invalid is not None for scan in scans)
+        if any(f.source in scan.columns and _typed(monitor, f, scan).invalid is not None for scan in scans)
     ]
     return {name: f"__bad_{i}" for i, name in enumerate(able)}
 
@@ -193,11 +221,13 @@ def _part(
     monitor: Monitor, fields: Sequence[Field], flagged: dict[str, str], scan: Scan, bounds: list[datetime]
 ) -> str:
     schema = monitor.schema_
-    time_column, time_kind = identifier(schema.event_time), scan.columns.get(schema.event_time, "")
+    time_kind = scan.columns.get(schema.event_time, "")
+    time_column = scan.column(schema.event_time) if time_kind else "NULL"
     time = "__utc" if scan.staged else utc_sql(time_column, time_kind, schema.timezone)
     id_kind = scan.columns.get(schema.prediction_id)
+    key = values.key(scan.column(schema.prediction_id), id_kind) if id_kind else "CAST(NULL AS VARCHAR)"
     selected = [
-        f"{values.key(identifier(schema.prediction_id), id_kind) if id_kind else 'CAST(NULL AS VARCHAR)'} AS __id",
+        f"{key} AS __id",
         f"{time} AS __time",
         f"date_trunc('{monitor.window}', {time}) AS __window",
         f"{_version(monitor, scan)} AS __version",
@@ -205,13 +235,15 @@ def _part(
     empty = {"number": "DOUBLE", "class": "VARCHAR", "category": "VARCHAR", "flag": "VARCHAR"}
     for field in fields:
         value = (
-            _typed(field, scan) if field.source in scan.columns else values.Value(f"CAST(NULL AS {empty[field.kind]})")
+            _typed(monitor, field, scan)
+            if field.source in scan.columns
+            else values.Value(f"CAST(NULL AS {empty[field.kind]})")
         )
         selected.append(f"{value.sql} AS {identifier(field.name)}")
         if field.name in flagged:
             selected.append(f"coalesce({value.invalid or 'false'}, false) AS {flagged[field.name]}")
-    sources = [schema.prediction_id, schema.event_time, schema.model_version or "", *(f.source or "" for f in fields)]
-    sources += [INPUT_ERRORS] if _tells_errors(scan) else []
+    sources = [name for name in source_columns(monitor) if name != INPUT_ERRORS or _tells_errors(monitor, scan)]
+    sources += [f.source for f in fields if f.source is not None]
     where = []
     if bounds:
         start, end = bounds
@@ -225,7 +257,7 @@ def _version(monitor: Monitor, scan: Scan) -> str:
     default, column = literal(monitor.reference.model_version), monitor.schema_.model_version
     if column is None or column not in scan.columns:
         return default
-    return values.version(identifier(column), scan.columns[column], default)
+    return values.version(scan.column(column), scan.columns[column], default)
 
 
 def _reason(fields: Sequence[Field], flagged: dict[str, str], first: Sequence[tuple[str, str]]) -> str:

@@ -25,8 +25,9 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A quoted string literal; any text without NUL is safe."""
-    return "'" + text.replace("'", "''") + "'"
+    """A string literal; any text is safe. A NUL would end the statement, so it is written as ``chr(0)``."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return "(" + quoted.replace("\0", "' || chr(0) || '") + ")" if "\0" in text else quoted
 
 
 def file_list(paths: Iterable[str]) -> str:

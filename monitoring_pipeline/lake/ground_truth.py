@@ -13,7 +13,7 @@ import duckdb
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake import store, values
 from monitoring_pipeline.lake.cleaning import BROKEN_ROW, NO_ID, missing_column
-from monitoring_pipeline.lake.duck import connected, identifier, literal, protocol_of
+from monitoring_pipeline.lake.duck import connected, literal, protocol_of
 from monitoring_pipeline.lake.sources.files import version_of
 from monitoring_pipeline.lake.sources.reading import Reader, reading
 from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable
@@ -83,8 +83,8 @@ def _joined(
     return LabelBatch(
         batch=batch,
         n_rows=n_rows,
-        n_matched=_number(connection, "SELECT count(DISTINCT __id) FROM matched"),
-        n_unknown=_number(connection, "SELECT count(*) FROM unmatched"),
+        n_matched=_number(connection, "SELECT count(DISTINCT __id) FROM __matched"),
+        n_unknown=_number(connection, "SELECT count(*) FROM __unmatched"),
         n_duplicates=n_duplicates,
         n_quarantined=sum(quarantine.values()),
         quarantine=quarantine,
@@ -94,7 +94,7 @@ def _joined(
 
 
 def _read_labels(reader: Reader, monitor: Monitor, batch: int, files: Sequence[str]) -> tuple[int, dict[str, int]]:
-    """Fill ``labels`` from the files. Returns rows read, and refused rows by reason."""
+    """Fill ``__labels`` from the files. Returns rows read, and refused rows by reason."""
     connection = reader.connection
     scans, broken = reader.scans(files)
     if broken:
@@ -107,14 +107,14 @@ def _read_labels(reader: Reader, monitor: Monitor, batch: int, files: Sequence[s
         "'' AS __file, CAST(0 AS BIGINT) AS __row, CAST(NULL AS VARCHAR) AS __reason WHERE false"
     )
     connection.execute(
-        f"CREATE TEMP TABLE labels AS SELECT *, CAST({batch} AS BIGINT) AS __batch FROM ({' UNION ALL '.join(parts)})"  # noqa: S608
+        f"CREATE TEMP TABLE __labels AS SELECT *, CAST({batch} AS BIGINT) AS __batch FROM ({' UNION ALL '.join(parts)})"  # noqa: S608
     )
     connection.execute(
-        "INSERT INTO labels BY NAME SELECT __file, __line - 1 AS __row, $why || __reason AS __reason, 0 AS __batch"
-        " FROM rejected",
+        "INSERT INTO __labels BY NAME SELECT __file, __line - 1 AS __row, $why || __reason AS __reason, 0 AS __batch"
+        " FROM __rejected",
         {"why": f"{BROKEN_ROW}: "},
     )
-    rows = connection.execute("SELECT __reason, count(*) FROM labels GROUP BY __reason ORDER BY __reason").fetchall()
+    rows = connection.execute("SELECT __reason, count(*) FROM __labels GROUP BY __reason ORDER BY __reason").fetchall()
     refused: Counter[str] = Counter()
     for reason, n in rows:
         if reason is not None:
@@ -140,13 +140,13 @@ def _clean_labels(monitor: Monitor, scan: Scan) -> str:
             raise SourceError(missing_column(scan.source, column, field, scan.columns))
     id_column, outcome_column = names["ground_truth.prediction_id"], names["ground_truth.outcome"]
     time_column = names.get("ground_truth.label_time")
-    key = values.key(identifier(id_column), scan.columns[id_column])
-    raw, kind = identifier(outcome_column), scan.columns[outcome_column]
+    key = values.key(scan.column(id_column), scan.columns[id_column])
+    raw, kind = scan.column(outcome_column), scan.columns[outcome_column]
     numeric = monitor.task == "regression"
     outcome = values.numerical(raw, kind) if numeric else values.class_label(raw, kind)
     time = "CAST(NULL AS TIMESTAMP)"
     if time_column:
-        time = utc_sql(identifier(time_column), scan.columns[time_column], monitor.schema_.timezone)
+        time = utc_sql(scan.column(time_column), scan.columns[time_column], monitor.schema_.timezone)
     cases = [("__id IS NULL", NO_ID), (f"{outcome.invalid or 'false'}", NOT_NUMERIC), ("__outcome IS NULL", NO_OUTCOME)]
     cases += [("NOT isfinite(__outcome)", NOT_NUMERIC)] if numeric else []
     reason = "CASE " + " ".join(f"WHEN {test} THEN {literal(why)}" for test, why in cases) + " END"
@@ -159,51 +159,53 @@ def _put_aside(connection: duckdb.DuckDBPyConnection, quarantine: Mapping[str, i
     if quarantine:
         sql = (
             "SELECT __reason AS reason, __file AS source_file, __row + 1 AS source_row, __id, __outcome, __label_time "
-            "FROM labels WHERE __reason IS NOT NULL ORDER BY __file, __row"
+            "FROM __labels WHERE __reason IS NOT NULL ORDER BY __file, __row"
         )
         store.write_parquet(connection, sql, path)
 
 
 def _keep_last(connection: duckdb.DuckDBPyConnection, monitor: Monitor, pending: Sequence[str]) -> int:
-    """Fill ``winning``: one label an id. Returns how many good rows of the new files gave way to another of them."""
+    """Fill ``__winning``: one label an id. Returns how many good rows of the new files gave way to another of them."""
     counts = connection.execute(
-        "SELECT count(*), count(DISTINCT __id) FROM labels WHERE __reason IS NULL"
+        "SELECT count(*), count(DISTINCT __id) FROM __labels WHERE __reason IS NULL"
     ).fetchone() or (0, 0)
-    connection.execute("ALTER TABLE labels ADD COLUMN __as_declared BOOLEAN DEFAULT true")
+    connection.execute("ALTER TABLE __labels ADD COLUMN __as_declared BOOLEAN DEFAULT true")
     if pending:
         connection.execute(
-            "INSERT INTO labels BY NAME SELECT __id, __outcome, __label_time, __batch, '' AS __file, 0 AS __row,"  # noqa: S608
+            "INSERT INTO __labels BY NAME SELECT __id, __outcome, __label_time, __batch, '' AS __file, 0 AS __row,"  # noqa: S608
             f" __as_declared FROM ({labels_sql(monitor, pending)})"
         )
     connection.execute(
-        "CREATE TEMP TABLE winning AS SELECT __id, unnest(arg_max("  # noqa: S608
+        "CREATE TEMP TABLE __winning AS SELECT __id, unnest(arg_max("  # noqa: S608
         "struct_pack(__outcome := __outcome, __label_time := __label_time, __batch := __batch), "
-        f"({LATER}, __batch, __file, __row))) FROM labels WHERE __reason IS NULL GROUP BY __id"
+        f"({LATER}, __batch, __file, __row))) FROM __labels WHERE __reason IS NULL GROUP BY __id"
     )
     return int(counts[0] - counts[1])
 
 
 def _drop_unchanged(connection: duckdb.DuckDBPyConnection, monitor: Monitor, known_labels: Sequence[str]) -> int:
-    """Take out of ``winning`` what the lake holds already, read as now declared. Returns how many."""
+    """Take out of ``__winning`` what the lake holds already, read as now declared. Returns how many."""
     now = as_declared(monitor, known_labels)
     if not now:
         return 0
-    known = winning_sql(monitor, now, "l.__outcome AS __outcome, l.__label_time AS __label_time")
+    known = winning_sql(monitor, now, "__last.__outcome AS __outcome, __last.__label_time AS __label_time")
     row = connection.execute(
-        f"DELETE FROM winning w USING ({known}) k WHERE w.__id = k.__id"  # noqa: S608
-        " AND w.__outcome IS NOT DISTINCT FROM k.__outcome AND w.__label_time IS NOT DISTINCT FROM k.__label_time"
+        f"DELETE FROM __winning __w USING ({known}) __k WHERE __w.__id = __k.__id"  # noqa: S608
+        " AND __w.__outcome IS NOT DISTINCT FROM __k.__outcome"
+        " AND __w.__label_time IS NOT DISTINCT FROM __k.__label_time"
     ).fetchone()
     return int(row[0]) if row else 0
 
 
 def _match(connection: duckdb.DuckDBPyConnection, monitor: Monitor, windows: Sequence[IngestedWindow]) -> None:
-    """Split ``winning`` into ``matched`` (with the window) and ``unmatched``."""
+    """Split ``__winning`` into ``__matched`` (with the window) and ``__unmatched``."""
     connection.execute(
-        "CREATE TEMP TABLE matched AS SELECT p.__window, w.* "  # noqa: S608
-        f"FROM winning w JOIN ({ids_sql(monitor, windows)}) p ON p.__id = w.__id ORDER BY p.__window"
+        "CREATE TEMP TABLE __matched AS SELECT __p.__window, __w.* "  # noqa: S608
+        f"FROM __winning __w JOIN ({ids_sql(monitor, windows)}) __p ON __p.__id = __w.__id ORDER BY __p.__window"
     )
     connection.execute(
-        "CREATE TEMP TABLE unmatched AS SELECT * FROM winning w WHERE NOT EXISTS (FROM matched m WHERE m.__id = w.__id)"
+        "CREATE TEMP TABLE __unmatched AS SELECT * FROM __winning __w"
+        " WHERE NOT EXISTS (FROM __matched __m WHERE __m.__id = __w.__id)"
     )
 
 
@@ -212,21 +214,21 @@ def _write(
 ) -> dict[str, Any]:
     counts: dict[datetime, int] = {}
     files: dict[datetime, str] = {}
-    found = connection.execute("SELECT __window, count(*) FROM matched GROUP BY 1 ORDER BY 1").fetchall()
+    found = connection.execute("SELECT __window, count(*) FROM __matched GROUP BY 1 ORDER BY 1").fetchall()
     for start, n in found:
         window = aware(start)
         path = store.join(lake_root, monitor.name, "labels", store.window_directory(window), stem)
         # Later labels win by batch: a label that waited belongs to the batch that brought it to its prediction.
         sql = (
-            f"SELECT __id, __outcome, __label_time, CAST({batch} AS BIGINT) AS __batch FROM matched "  # noqa: S608
+            f"SELECT __id, __outcome, __label_time, CAST({batch} AS BIGINT) AS __batch FROM __matched "  # noqa: S608
             f"WHERE __window = TIMESTAMP '{start}'"
         )
         store.write_parquet(connection, sql, path)
         counts[window], files[window] = n, path
     pending = None
-    if _number(connection, "SELECT count(*) FROM unmatched"):
+    if _number(connection, "SELECT count(*) FROM __unmatched"):
         pending = store.join(lake_root, monitor.name, "labels", "pending", stem)
-        store.write_parquet(connection, "SELECT * FROM unmatched", pending)
+        store.write_parquet(connection, "SELECT * FROM __unmatched", pending)
     return {"windows": counts, "files": files, "pending_file": pending}
 
 

@@ -16,6 +16,7 @@ from monitoring_pipeline.errors import SourceError, UserError
 from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.cleaning import BROKEN_ROW, clean_predictions, contract_of, source_columns
 from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of
+from monitoring_pipeline.lake.names import escaped
 from monitoring_pipeline.lake.sources.files import version_of
 from monitoring_pipeline.lake.sources.reading import Reader, reading
 from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable
@@ -32,6 +33,8 @@ _KEEP_ROWS = 300_000
 _AT_ONCE = 64
 # Grows when cleaning changes its mind about the same bytes, so that windows are written anew.
 _CLEANING = 1
+
+_QUARANTINE = ("reason", "source_file", "source_row", "text")  # what its files say of each row
 
 Paths = Mapping[Window, Sequence[str]]
 
@@ -238,8 +241,8 @@ class _Cut:
             rows = f"SELECT * FROM ({rows}) WHERE (__file, __window) IN (VALUES {listed}) ORDER BY __window"  # noqa: S608
         elif sum(_rows_in_footers(self.connection, scan.files) for scan in self.scans) > _KEEP_ROWS:
             return f"({rows})"
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE kept AS {rows}")
-        return "kept"
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE __kept AS {rows}")
+        return "__kept"
 
     def _count(self) -> dict[datetime, _Counts]:
         cleaning = self.cleaning
@@ -260,12 +263,13 @@ class _Cut:
         return found
 
     def _duplicated(self) -> set[datetime]:
-        """Windows with ids met twice; fills ``duplicated`` with their hashes. A collision costs time, nothing else."""
+        """Windows with ids met twice; their hashes go to ``__duplicated``. A collision costs time, nothing else."""
         self.connection.execute(
-            "CREATE OR REPLACE TEMP TABLE duplicated AS SELECT __window AS w, hash(__id) AS h"  # noqa: S608
-            f" FROM {self.rows} WHERE __reason IS NULL GROUP BY w, h HAVING count(*) > 1"
+            "CREATE OR REPLACE TEMP TABLE __duplicated AS SELECT __window AS __of, hash(__id) AS __hash"  # noqa: S608
+            f" FROM {self.rows} WHERE __reason IS NULL GROUP BY __of, __hash HAVING count(*) > 1"
         )
-        return {aware(w) for (w,) in self.connection.execute("SELECT DISTINCT w FROM duplicated").fetchall()}
+        met = self.connection.execute("SELECT DISTINCT __of FROM __duplicated").fetchall()
+        return {aware(w) for (w,) in met}
 
     def _good(self, window: Window) -> str:
         one = f" AND __window = TIMESTAMP '{timestamp(window.start)}'" if len(self.group) > 1 else ""
@@ -273,7 +277,8 @@ class _Cut:
 
     def _without_duplicates(self, window: Window) -> str:
         """Of each id the earliest (event time, then path, then row). Only ids met twice are sorted."""
-        good, twice = self._good(window), f"(SELECT h FROM duplicated WHERE w = TIMESTAMP '{timestamp(window.start)}')"  # noqa: S608
+        good = self._good(window)
+        twice = f"(SELECT __hash FROM __duplicated WHERE __of = TIMESTAMP '{timestamp(window.start)}')"  # noqa: S608
         return (
             f"SELECT * FROM ({good}) WHERE hash(__id) NOT IN {twice}"  # noqa: S608
             f" UNION ALL SELECT * FROM ({good}) WHERE hash(__id) IN {twice}"
@@ -290,8 +295,8 @@ class _Cut:
         """A table has no size and time: the number of its rows in the window, and a digest of them for the time."""
         copy = self.ingestion.reader.staged[path].files[0]
         row = self.connection.execute(
-            "SELECT count(*), coalesce(bit_xor(hash(t)), 0) % 1000000000000 FROM"  # noqa: S608
-            f" (SELECT * EXCLUDE (__row) FROM read_parquet({file_list([copy])}) WHERE {_within(window)}) t"
+            "SELECT count(*), coalesce(bit_xor(hash(__t)), 0) % 1000000000000 FROM"  # noqa: S608
+            f" (SELECT * EXCLUDE (__row) FROM read_parquet({file_list([copy])}) WHERE {_within(window)}) __t"
         ).fetchone()
         n, digest = row or (0, 0)
         return FileVersion(n, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(digest)))
@@ -308,13 +313,18 @@ class _Cut:
         origins = ", ".join(literal(path) for path in self.group[window]) or "NULL"
         return (
             f"SELECT {literal(BROKEN_ROW + ': ')} || __reason AS reason, __file AS source_file, __line AS source_row,"  # noqa: S608
-            f" __text AS text FROM rejected WHERE __file IN ({origins}) AND {_within(window)}"
+            f" __text AS text FROM __rejected WHERE __file IN ({origins}) AND {_within(window)}"
         )
+
+    def _beside_ours(self) -> str:
+        """The columns of a row put aside; one that is called as one of the quarantine's own is escaped there."""
+        taken = {c: escaped(c) for c in self.cleaning.columns if c.casefold() in _QUARANTINE}
+        return ", ".join(f"{identifier(c)} AS {identifier(taken.get(c, c))}" for c in self.cleaning.columns)
 
     def _put_aside(self, window: Window, version: str) -> None:
         sql = (
             "SELECT __reason AS reason, __file AS source_file, __row + 1 AS source_row, CAST(NULL AS VARCHAR) AS text,"  # noqa: S608
-            f" {self.columns} FROM {self.rows}"
+            f" {self._beside_ours()} FROM {self.rows}"
             f" WHERE __reason IS NOT NULL AND __window = TIMESTAMP '{timestamp(window.start)}'"
         )
         if self.ingestion.reader.has_rejected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ import duckdb
 from monitoring_pipeline.errors import SourceError, UserError
 from monitoring_pipeline.lake import values
 from monitoring_pipeline.lake.cleaning import Field, fields_of, source_columns
-from monitoring_pipeline.lake.duck import connected, identifier, protocol_of
+from monitoring_pipeline.lake.duck import connected, protocol_of
+from monitoring_pipeline.lake.reconciling import Reconciled, reconcile
+from monitoring_pipeline.lake.sampled import Sample, sample_of
 from monitoring_pipeline.lake.sources import sql
 from monitoring_pipeline.lake.sources.files import file_format, list_files
 from monitoring_pipeline.lake.sources.reading import reading
-from monitoring_pipeline.lake.times import OFFSET, utc_sql
+from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable
+from monitoring_pipeline.lake.times import is_time, on_the_calendar, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.monitors.roles import UNIQUE_SHARE
 from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, SourceSummary
@@ -47,10 +50,12 @@ def summarize(written: str, settings: Settings) -> SourceSummary:
     source = _source_of(written)
     monitor = _undeclared(source)
     with connected(settings) as connection:
-        columns, rows = _sample(connection, monitor, source, settings, None)
-        found = tuple(_summarize_column(connection, rows, name, kind) for name, kind in columns.items())
-        (n,) = _first(connection, f"SELECT count(*) FROM {rows}")  # noqa: S608
-    return SourceSummary(int(n), found, source.path, source.url, source.table)
+        sample = _sample(connection, monitor, source, settings, None)
+        reconciled = {name: reconcile(connection, sample, name) for name in sample.columns}
+        found = tuple(_summarize_column(connection, sample.table, name, one) for name, one in reconciled.items())
+        (n,) = _first(connection, f"SELECT count(*) FROM {sample.table}")  # noqa: S608
+    conflicts = tuple(one.conflict for one in reconciled.values() if one.conflict)
+    return SourceSummary(int(n), found, source.path, source.url, source.table, conflicts)
 
 
 def check_sources(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
@@ -66,7 +71,7 @@ def check_sources(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
         try:
             with connected(settings) as connection:
                 wanted = _declared_columns(monitor, field)
-                check = _Check(monitor, field, connection, *_sample(connection, monitor, source, settings, wanted))
+                check = _Check(monitor, field, connection, _sample(connection, monitor, source, settings, wanted))
                 findings += check.labels() if field == "ground_truth" else check.rows()
         except UserError as error:
             findings.append(SourceFinding((field, "url" if source.url else "path"), str(error)))
@@ -92,32 +97,47 @@ def check_positive_class(monitor: Monitor, settings: Settings) -> list[SourceFin
             scans, broken = reader.scans(_paths(monitor, source))
             if broken or any(column not in scan.columns for scan in scans):
                 return []
-            quoted = identifier(column)
-            labels = " UNION ALL ".join(
-                f"SELECT {values.class_label(quoted, scan.columns[column]).sql} AS v FROM ({scan.from_sql([column])})"  # noqa: S608
-                for scan in scans
-            )
-            found = connection.execute(
-                f"SELECT v, count(*) FROM ({labels}) WHERE v IS NOT NULL GROUP BY v ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"  # noqa: S608
-            ).fetchall()
+            found = _most_frequent(connection, f"({_labels_sql(scans, column)})")
     except (UserError, duckdb.Error):
         return []
-    met, positive = [str(v) for v, _ in found], monitor.schema_.positive_class
+    met, positive = found, monitor.schema_.positive_class
     if not met or positive in met:
         return []
     said = f"the outcome {column!r} of the reference is {_some(met)}, never {positive!r}"
     return [SourceFinding(("schema", "positive_class"), f"{said}; write the value that counts as positive")]
 
 
+def _labels_sql(scans: Sequence[Scan], column: str) -> str:
+    """Class labels ``__v`` of a column of these scans."""
+    return " UNION ALL ".join(
+        f"SELECT {values.class_label(scan.column(column), scan.columns[column]).sql} AS __v"  # noqa: S608
+        f" FROM ({scan.from_sql([column])})"
+        for scan in scans
+    )
+
+
+def _most_frequent(connection: duckdb.DuckDBPyConnection, labels: str) -> list[str]:
+    """The distinct ``__v`` of a FROM item, the most frequent first."""
+    rows = connection.execute(
+        f"SELECT __v, count(*) FROM {labels} WHERE __v IS NOT NULL"  # noqa: S608
+        f" GROUP BY __v ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"
+    ).fetchall()
+    return [str(v) for v, _ in rows]
+
+
 @dataclass
 class _Check:
-    """One source against the declaration; ``rows`` is a FROM item over the sample."""
+    """One source against the declaration, by a sample of it."""
 
     monitor: Monitor
     field: str
     connection: duckdb.DuckDBPyConnection
-    columns: dict[str, str]
-    sample: str
+    sample: Sample
+
+    @property
+    def columns(self) -> Collection[str]:
+        """Every column met."""
+        return self.sample.columns
 
     def rows(self) -> list[SourceFinding]:
         """Findings of predictions and reference."""
@@ -132,7 +152,7 @@ class _Check:
             needed["reference", "outcome"] = outcome
         findings = self._missing(needed)
         for one in fields_of(self.monitor, outcome):
-            if one.source and one.name != "__outcome":
+            if one.source is not None and one.name != "__outcome":
                 place = _place(self.monitor, one)
                 findings += self._fits(place, one) if one.source in self.columns else [self._absent(place, one.source)]
         if not reference:
@@ -168,35 +188,40 @@ class _Check:
     def _fits(self, place: Location, one: Field) -> list[SourceFinding]:
         """Values that do not fit the declared type, with an example; scores that are no probabilities."""
         assert one.source is not None
-        quoted, kind = identifier(one.source), self.columns[one.source]
         convert = {"number": values.numerical, "category": values.categorical, "flag": values.boolean}
-        value = convert.get(one.kind, values.class_label)(quoted, kind)
-        findings = []
-        if value.invalid:
-            bad = f"FILTER ({value.invalid})"
-            example = f"any_value(CAST({quoted} AS VARCHAR)) {bad}"
-            n, total, shown = self._row(f"count(*) {bad}, count({quoted}), {example}")
-            if n:
-                said = f"{n} of {total} values of {one.source!r} in the {_source_name(self.field)}"
-                said += f" are not {_TYPES[one.kind]} (such as {shown!r})"
-                write = "declare what it holds or mend the data"
-                if one.kind == "number" and DECIMAL_COMMA.fullmatch(shown):
-                    write = "write a decimal point, not a comma"
-                findings.append(SourceFinding(place, f"{said}; {write}"))
+        value = self.sample.value(one.source, convert.get(one.kind, values.class_label))
+        findings = self._invalid(place, one, value.invalid) if value.invalid else []
         if self.field == "reference":
             findings += self._empty(place, one, value.sql)
         if one.name.startswith("__score"):
-            rows = f"(SELECT {value.sql} AS v FROM {self.sample})"  # noqa: S608
-            n, least, greatest = self._row("count(*) FILTER (v < 0 OR v > 1), min(v), max(v)", rows)
+            rows = f"(SELECT {value.sql} AS __v FROM {self.sample.table})"  # noqa: S608
+            n, least, greatest = self._row("count(*) FILTER (__v < 0 OR __v > 1), min(__v), max(__v)", rows)
             if n:
                 said = f"{one.source!r} runs from {least:g} to {greatest:g}, but a score is a probability in [0, 1]"
                 findings.append(SourceFinding(place, f"{said}; name the column of the probability"))
         return findings
 
+    def _invalid(self, place: Location, one: Field, invalid: str) -> list[SourceFinding]:
+        assert one.source is not None
+        bad, text = f"FILTER ({invalid})", self.sample.text(one.source)
+        present = self.sample.present(one.source)
+        n, total, shown = self._row(f"count(*) {bad}, count(*) FILTER ({present}), any_value({text}) {bad}")
+        if not n:
+            return []
+        said = f"{n} of {total} values of {one.source!r} in the {_source_name(self.field)}"
+        said += f" are not {_TYPES[one.kind]} (such as {shown!r})"
+        write = "declare what it holds or mend the data"
+        if one.kind == "number" and DECIMAL_COMMA.fullmatch(shown):
+            write = "write a decimal point, not a comma"
+        if len(self.sample.columns[one.source]) > 1:
+            said += f": its files disagree on the type, it is {self.sample.types_met(one.source)}"
+            write = "write it in one type in all files, or drop the column from the declaration"
+        return [SourceFinding(place, f"{said}; {write}")]
+
     def _empty(self, place: Location, one: Field, value: str) -> list[SourceFinding]:
         """A reference without a value fixes no bins; nothing is computed from it."""
-        there = "count(v) FILTER (isfinite(v))" if one.kind == "number" else "count(v)"
-        n, n_values = self._row(f"count(*), {there}", f"(SELECT {value} AS v FROM {self.sample})")  # noqa: S608
+        there = "count(__v) FILTER (isfinite(__v))" if one.kind == "number" else "count(__v)"
+        n, n_values = self._row(f"count(*), {there}", f"(SELECT {value} AS __v FROM {self.sample.table})")  # noqa: S608
         if not n or n_values:
             return []
         said = f"the reference has no value in {one.source!r}, so windows have nothing to be held against"
@@ -205,20 +230,21 @@ class _Check:
     def _times(self, place: Location, column: str) -> list[SourceFinding]:
         if column not in self.columns:
             return []
-        quoted = identifier(column)
-        time = utc_sql(quoted, self.columns[column], self.monitor.schema_.timezone)
+        time = self.sample.each(column, lambda one, kind: utc_sql(one, kind, self.monitor.schema_.timezone))
         bad = f"FILTER ({time} IS NULL)"
-        n, total, example = self._row(f"count(*) {bad}, count(*), any_value(CAST({quoted} AS VARCHAR)) {bad}")
+        n, total, example = self._row(f"count(*) {bad}, count(*), any_value({self.sample.text(column)}) {bad}")
         if not n:
             return []
         said = f"{n} of {total} times in {column!r} of the {_source_name(self.field)} cannot be read"
         said += f" (such as {example!r})"
+        if len(self.sample.columns[column]) > 1:
+            said += f": its files disagree on the type, it is {self.sample.types_met(column)}"
         return [SourceFinding(place, f"{said}; write ISO 8601 (2024-03-31T02:30:00+02:00) or seconds since 1970")]
 
     def _unique(self, column: str) -> list[SourceFinding]:
         if column not in self.columns:
             return []
-        key = values.key(identifier(column), self.columns[column])
+        key = self.sample.each(column, values.key)
         total, distinct, absent = self._row(f"count({key}), count(DISTINCT {key}), count(*) - count({key})")
         findings, place = [], ("schema", "prediction_id")
         if absent:
@@ -238,7 +264,7 @@ class _Check:
         if not met:
             return []
         known = self.monitor.schema_.prediction if self.field == "reference" else None
-        predicted = self._classes(known) if known in self.columns else []
+        predicted = self._classes(known) if known is not None and known in self.columns else []
         findings = []
         if predicted and not set(predicted) & set(met):
             said = f"{_some(predicted)} are predicted in the reference, and none of them is ever the outcome {column!r}"
@@ -248,12 +274,8 @@ class _Check:
 
     def _classes(self, column: str) -> list[str]:
         """Class labels of a column as they are compared, the most frequent first."""
-        label = values.class_label(identifier(column), self.columns[column]).sql
-        rows = self.connection.execute(
-            f"SELECT v, count(*) FROM (SELECT {label} AS v FROM {self.sample}) WHERE v IS NOT NULL"  # noqa: S608
-            f" GROUP BY v ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"
-        ).fetchall()
-        return [str(v) for v, _ in rows]
+        label = self.sample.value(column, values.class_label).sql
+        return _most_frequent(self.connection, f"(SELECT {label} AS __v FROM {self.sample.table})")  # noqa: S608
 
     def _positive(self, column: str, met: list[str]) -> list[SourceFinding]:
         positive = self.monitor.schema_.positive_class
@@ -273,7 +295,7 @@ class _Check:
         return [SourceFinding(("schema", "class_scores"), f"{said}; write the classes as the outcome has them")]
 
     def _row(self, select: str, rows: str | None = None) -> tuple[Any, ...]:
-        return _first(self.connection, f"SELECT {select} FROM {rows or self.sample}")  # noqa: S608
+        return _first(self.connection, f"SELECT {select} FROM {rows or self.sample.table}")  # noqa: S608
 
 
 def _some(classes: Sequence[str]) -> str:
@@ -287,16 +309,16 @@ def _matching(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
     schema_id = monitor.schema_.prediction_id
     with connected(settings) as connection:
         for table, source, column in (
-            ("logged", monitor.predictions, schema_id),
-            ("labelled", truth, truth.prediction_id or schema_id),
+            ("__logged", monitor.predictions, schema_id),
+            ("__labelled", truth, truth.prediction_id or schema_id),
         ):
-            columns, rows = _sample(connection, monitor, source, settings, [column])
-            key = values.key(identifier(column), columns[column])
-            connection.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT {key} AS id FROM {rows}")  # noqa: S608
+            sample = _sample(connection, monitor, source, settings, [column])
+            key = sample.each(column, values.key)
+            connection.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT {key} AS __id FROM {sample.table}")  # noqa: S608
         n, total, label, prediction = _first(
             connection,
-            "SELECT count(*) FILTER (id IN (SELECT id FROM logged)), count(*), min(id), (SELECT min(id) FROM logged)"
-            " FROM labelled WHERE id IS NOT NULL",
+            "SELECT count(*) FILTER (__id IN (SELECT __id FROM __logged)), count(*), min(__id),"
+            " (SELECT min(__id) FROM __logged) FROM __labelled WHERE __id IS NOT NULL",
         )
     if n or not total:
         return []
@@ -313,7 +335,7 @@ def _place(monitor: Monitor, one: Field) -> Location:
         return ("schema", "class_scores", name)
     if one.name.startswith("__"):
         return ("schema", one.name.removeprefix("__"))
-    if one.name in monitor.segment_columns:
+    if one.source in monitor.segment_columns:
         return ("segments",)
     return ("schema", {"number": "numerical", "category": "categorical", "flag": "boolean"}[one.kind])
 
@@ -339,10 +361,10 @@ def _sample(
     source: Source,
     settings: Settings,
     wanted: Sequence[str] | None,
-) -> tuple[dict[str, str], str]:
-    """Columns met (name -> type) and a table with a sample of their rows; only the ``wanted`` ones hold values.
+) -> Sample:
+    """A repeatable sample over the first and last files, read as ingestion reads them.
 
-    A repeatable sample over the first and last files. Raises SourceError when there is no file or one cannot be read.
+    Only the ``wanted`` columns hold values. Raises SourceError when there is no file or one cannot be read.
     """
     paths, half = _paths(monitor, source), SAMPLE_FILES // 2
     some = paths if len(paths) <= SAMPLE_FILES else [*paths[:half], *paths[-half:]]
@@ -350,19 +372,12 @@ def _sample(
         scans, broken = reader.scans(some)
         if broken:
             raise SourceError("; ".join(broken.values()))
-        names = {name: None for scan in scans for name in scan.columns}
-        asked = [name for name in names if wanted is None or name in wanted]
-        drop = "__file, __row" + (", __utc" if any(scan.staged for scan in scans) else "")
-        rows = " UNION ALL BY NAME ".join(scan.from_sql(asked) for scan in scans)
-        (n,) = _first(connection, f"SELECT count(*) FROM ({rows})")  # noqa: S608
-        most = min(SAMPLE_ROWS, SAMPLE_VALUES // max(len(asked), 1))
-        draw = f" USING SAMPLE reservoir({most} ROWS) REPEATABLE (1)" if n > most else ""
-        table = f"sample_{len(connection.execute('SHOW TABLES').fetchall())}"
-        connection.execute(
-            f"CREATE TEMP TABLE {table} AS SELECT * EXCLUDE ({drop}), 0 AS __sampled FROM ({rows}){draw}"  # noqa: S608
-        )
-    kinds = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
-    return {name: kinds.get(name, "VARCHAR") for name in names}, table
+        try:
+            return sample_of(connection, scans, wanted, lambda n: min(SAMPLE_ROWS, SAMPLE_VALUES // max(n, 1)))
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise find_unreadable(connection, [p for scan in scans for p in scan.files], error) from error
 
 
 def _paths(monitor: Monitor, source: Source) -> list[str]:
@@ -417,51 +432,32 @@ def _undeclared(source: Source) -> Monitor:
     )
 
 
-def _summarize_column(connection: duckdb.DuckDBPyConnection, rows: str, name: str, kind: str) -> ColumnSummary:
-    quoted = identifier(name)
-    # Examples are what the source holds: an outcome `Yes` is compared as text, whatever else it could be read as.
-    typed = written = quoted if kind != "VARCHAR" else f"nullif({quoted}, '')"
-    if kind == "VARCHAR":
-        kind = _narrowest(connection, rows, typed)
-        typed = f"CAST({typed} AS {kind})"
+def _summarize_column(connection: duckdb.DuckDBPyConnection, rows: str, name: str, one: Reconciled) -> ColumnSummary:
+    typed, kind = one.typed, one.kind
     n_rows, n_distinct, n_null, least, greatest = _first(
         connection,
-        f"SELECT count(*), approx_count_distinct(v), count(*) - count(v),"  # noqa: S608
+        f"SELECT count(*), approx_count_distinct(__v), count(*) - count(__v),"  # noqa: S608
         f" {_extreme('min', kind)}, {_extreme('max', kind)}"
-        f" FROM (SELECT {typed} AS v FROM {rows})",
+        f" FROM (SELECT {typed} AS __v FROM {rows})",
     )
     # Approximate counts are off by 6 % at times: where uniqueness is in question they are made exact.
     if n_distinct < 10_000 or n_distinct > 0.8 * (n_rows - n_null):
         (n_distinct,) = _first(connection, f"SELECT count(DISTINCT {typed}) FROM {rows}")  # noqa: S608
     frequent = connection.execute(
-        f"SELECT CAST(v AS VARCHAR), count(*) FROM (SELECT {written} AS v FROM {rows}) WHERE v IS NOT NULL"  # noqa: S608
+        f"SELECT CAST(__v AS VARCHAR), count(*) FROM (SELECT {one.written} AS __v FROM {rows}) WHERE __v IS NOT NULL"  # noqa: S608
         f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_EXAMPLES}"
     ).fetchall()
     return ColumnSummary(name, kind, n_distinct, n_null, least, greatest, tuple(text for text, _ in frequent))
 
 
 def _extreme(function: str, kind: str) -> str:
-    """NaN is greater than every number; it is no extreme anyone asks for. Nested values have none."""
+    """NaN is greater than every number, and Python has no time beyond year 9999: no extreme anyone asks for. Nested
+    values have none."""
     if kind in values.FLOATS:
-        return f"{function}(v) FILTER (isfinite(v))"
-    nested = ("(" in kind and not kind.startswith("DECIMAL")) or "[" in kind
-    return "NULL" if nested or kind == "BLOB" else f"{function}(v)"
-
-
-def _narrowest(connection: duckdb.DuckDBPyConnection, rows: str, text: str) -> str:
-    """The type that every value of a text column has."""
-    has_zone = f"regexp_matches({text}, '{OFFSET}')"
-    words = "('true', 'false', 'yes', 'no', 't', 'f')"
-    tests = {
-        "BIGINT": f"TRY_CAST({text} AS BIGINT) IS NOT NULL AND NOT regexp_matches({text}, '[.eE]')",
-        "DOUBLE": f"TRY_CAST({text} AS DOUBLE) IS NOT NULL",
-        "BOOLEAN": f"lower({text}) IN {words}",
-        "TIMESTAMP WITH TIME ZONE": f"TRY_CAST({text} AS TIMESTAMPTZ) IS NOT NULL AND {has_zone}",
-        "TIMESTAMP": f"TRY_CAST({text} AS TIMESTAMP) IS NOT NULL AND NOT {has_zone}",
-    }
-    counts = ", ".join(f"count(*) FILTER (coalesce({test}, false))" for test in tests.values())
-    n, *fitting = _first(connection, f"SELECT count({text}), {counts} FROM {rows}")  # noqa: S608
-    return next((kind for kind, k in zip(tests, fitting, strict=True) if n and k == n), "VARCHAR")
+        return f"{function}(__v) FILTER (isfinite(__v))"
+    if is_time(kind):
+        return f"{function}(CASE WHEN {on_the_calendar('__v', kind)} THEN __v END)"
+    return "NULL" if values.is_nested(kind) or kind == "BLOB" else f"{function}(__v)"
 
 
 def _first(connection: duckdb.DuckDBPyConnection, statement: str) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake.duck import connected, literal
@@ -39,7 +39,7 @@ def in_slices(relation: Relation, size: WindowSize) -> Relation:
         f"CASE WHEN __time > {newest} - INTERVAL {MAX_SLICES} {size}"
         f" THEN date_trunc('{size}', __time) ELSE __window END AS __window"
     )
-    return Relation(f"SELECT * REPLACE ({sliced}) FROM ({relation.sql})", relation.columns, relation.protocols)  # noqa: S608
+    return replace(relation, sql=f"SELECT * REPLACE ({sliced}) FROM ({relation.sql})")  # noqa: S608
 
 
 def source_version(monitor: Monitor) -> str:
@@ -63,11 +63,7 @@ def reference_rows(monitor: Monitor, settings: Settings) -> ReferenceRows:
     if not found:
         raise SourceError(f"{monitor.name}: the reference holds no usable row; see `monitoring-pipeline validate`")
     by_version = {
-        version: Relation(
-            f"SELECT * FROM ({relation.sql}) WHERE __version = {literal(version)}",  # noqa: S608
-            relation.columns,
-            relation.protocols,
-        )
+        version: replace(relation, sql=f"SELECT * FROM ({relation.sql}) WHERE __version = {literal(version)}")  # noqa: S608
         for (version,) in found
     }
     return ReferenceRows(by_version, source_version(monitor))

@@ -46,6 +46,20 @@ def utc_sql(column: str, kind: str, timezone: str) -> str:
     return "CAST(NULL AS TIMESTAMP)"
 
 
+def is_time(kind: str) -> bool:
+    """Whether a DuckDB type is a moment or a day."""
+    return kind in _AWARE or kind in _NAIVE
+
+
+def on_the_calendar(column: str, kind: str) -> str:
+    """Condition: a time of DuckDB type ``kind`` lies between the years 1 and 9999, as Python's times do."""
+    if kind == _NANOSECONDS:
+        column, kind = f"CAST({column} AS TIMESTAMPTZ)", "TIMESTAMPTZ"
+    if kind == "TIMESTAMP_NS":
+        return f"isfinite({column})"
+    return f"{column} >= CAST('0001-01-03' AS {kind}) AND {column} < CAST('9999-12-30' AS {kind})"
+
+
 def coarse_filter(column: str, kind: str, start: datetime, end: datetime) -> str | None:
     """A condition on the bare column that no row of [start, end) fails, so that row groups can be skipped; or None."""
     margin = timedelta(hours=0 if kind in _AWARE else 26)
@@ -68,7 +82,7 @@ def aware(moment: datetime) -> datetime:
 
 def _on_the_calendar(raw: str, utc: str, kind: str) -> str:
     """``utc``, or null where ``raw`` lies before year 1, after 9999 or at infinity: Python has no such times."""
-    return f"CASE WHEN {raw} >= CAST('0001-01-03' AS {kind}) AND {raw} < CAST('9999-12-30' AS {kind}) THEN {utc} END"
+    return f"CASE WHEN {on_the_calendar(raw, kind)} THEN {utc} END"
 
 
 def _epoch_to_utc(number: str) -> str:

@@ -34,6 +34,11 @@ def is_text(kind: str) -> bool:
     return kind == "VARCHAR" or kind.startswith("ENUM")
 
 
+def is_nested(kind: str) -> bool:
+    """Whether a DuckDB type is a list, a struct or a map."""
+    return "[" in kind or ("(" in kind and not kind.startswith(("DECIMAL", "ENUM")))
+
+
 def numerical(column: str, kind: str) -> Value:
     """DOUBLE. NaN and ±inf stay what they are: they are counted, not hidden."""
     if is_number(kind):

@@ -9,7 +9,13 @@ import duckdb
 
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake import store
-from monitoring_pipeline.lake.cleaning import canonical_columns, clean_predictions, clean_reference, source_columns
+from monitoring_pipeline.lake.cleaning import (
+    canonical_columns,
+    clean_predictions,
+    clean_reference,
+    renamed_columns,
+    source_columns,
+)
 from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of, register
 from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.lake.sources.files import how_labels_are_read, list_files, version_of
@@ -32,7 +38,7 @@ def predictions_relation(monitor: Monitor, windows: Sequence[IngestedWindow]) ->
     parts = [_lake_sql(copied)] if copied else []
     parts += [_in_place_sql(monitor, in_place)] if in_place else []
     protocols = {protocol_of(path) for window in windows for path in window.files} - {""}
-    return Relation(_as_declared(columns, parts), tuple(columns), tuple(sorted(protocols)))
+    return Relation(_as_declared(columns, parts), tuple(columns), tuple(sorted(protocols)), renamed_columns(monitor))
 
 
 def labelled_relation(monitor: Monitor, windows: Sequence[IngestedWindow], label_files: Sequence[str]) -> Relation:
@@ -42,14 +48,14 @@ def labelled_relation(monitor: Monitor, windows: Sequence[IngestedWindow], label
     columns = (*predictions.columns, "__outcome")
     if not label_files:
         sql = f"SELECT *, CAST(NULL AS {kind}) AS __outcome FROM ({predictions.sql})"  # noqa: S608
-        return Relation(sql, columns, predictions.protocols)
-    labels = winning_sql(monitor, label_files, "l.__outcome AS __outcome")
-    picked = ", ".join(f"p.{identifier(c)}" for c in predictions.columns)
+        return Relation(sql, columns, predictions.protocols, predictions.renamed)
+    labels = winning_sql(monitor, label_files, "__last.__outcome AS __outcome")
+    picked = ", ".join(f"__p.{identifier(c)}" for c in predictions.columns)
     sql = (
-        f"SELECT {picked}, CAST(l.__outcome AS {kind}) AS __outcome "  # noqa: S608
-        f"FROM ({predictions.sql}) p LEFT JOIN ({labels}) l ON p.__id = l.__id"
+        f"SELECT {picked}, CAST(__l.__outcome AS {kind}) AS __outcome "  # noqa: S608
+        f"FROM ({predictions.sql}) __p LEFT JOIN ({labels}) __l ON __p.__id = __l.__id"
     )
-    return Relation(sql, columns, predictions.protocols)
+    return Relation(sql, columns, predictions.protocols, predictions.renamed)
 
 
 def reference_relation(monitor: Monitor, settings: Settings) -> Relation:
@@ -82,7 +88,7 @@ def reference_relation(monitor: Monitor, settings: Settings) -> Relation:
             path = store.join(settings.lake, monitor.name, "reference", f"{_reference_version(monitor, paths)}.parquet")
             store.write_parquet(connection, sql, path)
             sql = _lake_sql([path])
-    return Relation(sql, cleaning.columns, protocols)
+    return Relation(sql, cleaning.columns, protocols, renamed_columns(monitor))
 
 
 def _within_bounds(monitor: Monitor) -> str:
@@ -102,13 +108,13 @@ LATER = "__as_declared, coalesce(__label_time, TIMESTAMP '0001-01-01')"  # of tw
 
 
 def winning_sql(monitor: Monitor, label_files: Sequence[str], picked: str) -> str:
-    """Of each id in the lake's label files ``__id`` and what is ``picked`` from the winning row ``l``.
+    """Of each id in the lake's label files ``__id`` and what is ``picked`` from the winning row ``__last``.
 
     What was read as the monitor now declares it wins over what was read otherwise, when the declaration was mistaken.
     """
     read = labels_sql(monitor, label_files)
     last = f"arg_max(struct_pack(__outcome, __label_time), ({LATER}, __batch))"
-    return f"SELECT __id, {picked} FROM (SELECT __id, {last} AS l FROM ({read}) GROUP BY __id)"  # noqa: S608
+    return f"SELECT __id, {picked} FROM (SELECT __id, {last} AS __last FROM ({read}) GROUP BY __id)"  # noqa: S608
 
 
 def labels_sql(monitor: Monitor, label_files: Sequence[str]) -> str:
@@ -166,8 +172,8 @@ def _in_place_sql(monitor: Monitor, windows: Sequence[IngestedWindow]) -> str:
     )
     spelled = "regexp_replace(__file, '^([a-z0-9+]+)://+', '\\1://')"
     rows = (
-        f"SELECT r.* FROM ({cleaning.sql}) r JOIN (VALUES {listed}) l(f, w, last)"  # noqa: S608
-        f" ON {spelled} = l.f AND r.__window = l.w AND r.__time <= l.last WHERE r.__reason IS NULL"
+        f"SELECT __r.* FROM ({cleaning.sql}) __r JOIN (VALUES {listed}) __l(__f, __w, __until)"  # noqa: S608
+        f" ON {spelled} = __l.__f AND __r.__window = __l.__w AND __r.__time <= __l.__until WHERE __r.__reason IS NULL"
     )
     columns = ", ".join(identifier(c) for c in cleaning.columns)
     if any(window.n_duplicates for window in windows):

@@ -211,9 +211,9 @@ class Schema(Declared):
                     findings.append(
                         f"schema.{group}: column {column!r} is the output or the version and cannot be a feature too"
                     )
-                if column.startswith("__"):
+                if column == RESERVED_SEGMENT:
                     findings.append(
-                        f"schema.{group}: column {column!r}: names that begin with `__` are reserved; rename it"
+                        f"schema.{group}: column '*': in the results `*` is the window as a whole; rename the column"
                     )
                 seen.add(column)
         if findings:

@@ -14,6 +14,7 @@ from monitoring_pipeline.monitors.declaration import Task
 from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, SourceSummary
 
 Group = Literal["numerical", "categorical", "boolean"]
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 _FLAGS = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"}, {"0", "1"})
 _POSITIVE = (
@@ -152,7 +153,7 @@ def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles
 
     Raises DeclarationError when no id, no event time or neither a prediction nor a score can be found.
     """
-    columns = [column for column in log.columns if not column.name.startswith("__")]
+    columns = [column for column in log.columns if not _PANDAS_INDEX.fullmatch(column.name)]
     time = _required(find_time(columns, _TIME), log, "time", "the prediction was made at", "event_time")
     identifier = _required(_find_id(columns, log, truth), log, "id", "tells predictions apart", "prediction_id")
     rest = [column for column in columns if column not in (time, identifier)]
@@ -165,8 +166,7 @@ def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles
         prediction, score = prediction or score, None
     features, left_out = _features([c for c in rest if c is not version and not found.has(c)], log.n_rows)
     left_out |= {c.name: "the other class's score" for c in found.spare}
-    reserved = [column.name for column in log.columns if column.name.startswith("__")]
-    left_out |= dict.fromkeys(reserved, "names that begin with `__` are reserved")
+    left_out |= dict.fromkeys({c.name for c in log.columns} - {c.name for c in columns}, "an index that pandas wrote")
     if found.outcome is not None and truth is not None:
         left_out[found.outcome.name] = "looks like the outcome; a feature that knows it would hide everything else"
     return Roles(

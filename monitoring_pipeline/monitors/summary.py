@@ -34,6 +34,7 @@ class SourceSummary:
     path: str | tuple[str, ...] | None = None
     url: str | None = None
     table: str | None = None
+    conflicts: tuple[str, ...] = ()  # columns whose files disagree on the type so that values would be lost
 
     def column(self, name: str) -> ColumnSummary | None:
         """The column of this name, or None."""

@@ -60,8 +60,9 @@ def render(stages: StageContext, window: Window) -> Report:
 def _frame(stages: StageContext, relation: Relation) -> pd.DataFrame:
     """The features, prediction and score of a deterministic sample; a column without any value is left out."""
     schema = stages.monitor.schema_
-    names = {"__prediction": schema.prediction, "__score": schema.score}
-    columns = {c: names.get(c) or c for c in relation.columns if c in schema.features or names.get(c)}
+    names: dict[str, str | None] = {"__prediction": schema.prediction, "__score": schema.score}
+    names |= {relation.column_of(c): c for c in schema.features}
+    columns = {c: names[c] for c in relation.columns if names.get(c) is not None}
     with connected(stages.settings, relation.protocols) as duck:
         frame = sample(duck, relation, list(columns), MOST_ROWS).to_pandas()
     return frame.rename(columns=columns).dropna(axis="columns", how="all")

@@ -247,10 +247,12 @@ def test_names_from_hell_survive(tmp_path: Path) -> None:
     assert loaded(draft("m", summary), tmp_path).schema_.numerical == ("x", *hell)
 
 
-def test_reserved_names_are_left_out(tmp_path: Path) -> None:
-    text = draft("m", _log(n_rows=1000, extra=[ColumnSummary("__index", "BIGINT", 1000, 0, 0, 999, ("1",))]))
-    assert loaded(text, tmp_path).schema_.numerical == ("x",)
-    assert "  #   __index: names that begin with `__` are reserved" in text.splitlines()
+def test_an_index_that_pandas_wrote_is_left_out(tmp_path: Path) -> None:
+    index = ColumnSummary("__index_level_0__", "BIGINT", 1000, 0, 0, 999, ("1",))
+    other = ColumnSummary("__depth", "DOUBLE", 500, 0, 0.0, 9.0, ("1.5",))
+    text = draft("m", _log(n_rows=1000, extra=[index, other]))
+    assert loaded(text, tmp_path).schema_.numerical == ("x", "__depth")
+    assert "  #   __index_level_0__: an index that pandas wrote" in text.splitlines()
 
 
 def test_a_sql_source_is_written_as_one(tmp_path: Path) -> None:

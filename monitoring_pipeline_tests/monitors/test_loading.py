@@ -120,9 +120,9 @@ CASES = {
         GOOD.replace("    - plan", "    - score"),
         ["10: schema.categorical: column 'score' is the output or the version and cannot be a feature too"],
     ),
-    "a reserved name": (
-        GOOD.replace("    - plan", "    - __plan"),
-        ["10: schema.categorical: column '__plan': names that begin with `__` are reserved; rename it"],
+    "the name of the whole window": (
+        GOOD.replace("    - plan", "    - '*'"),
+        ["10: schema.categorical: column '*': in the results `*` is the window as a whole; rename the column"],
     ),
     "a number for a column": (
         GOOD.replace("    - plan", "    - 7"),
@@ -248,7 +248,7 @@ def test_all_findings_at_once_those_across_keys_too(write) -> None:
 
 
 def test_several_mistakes_of_one_section_are_told_together(write) -> None:
-    text = GOOD.replace("    - country\n    - plan", "    - id\n    - age\n    - __x")
+    text = GOOD.replace("    - country\n    - plan", "    - id\n    - age\n    - '*'")
     assert [line.split(":")[0] for line in findings_of(write(text))] == ["9", "10", "11"]
 
 

@@ -57,7 +57,7 @@ class Profiler:
 
     def _unknown_versions(self, relation: Relation, layouts: Mapping[str, Layout]) -> str:
         # Asked again only to name them: the counting pass knows codes alone.
-        sql = f"SELECT DISTINCT __version FROM ({relation.sql}) AS relation"  # noqa: S608 - our own SQL
+        sql = f"SELECT DISTINCT __version FROM ({relation.sql}) AS __relation"  # noqa: S608 - our own SQL
         met = {row[0] for row in self._connection.execute(sql).fetchall()}
         names = sorted("(none)" if v is None else str(v) for v in met - set(layouts))
         return (

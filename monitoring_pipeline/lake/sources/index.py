@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from monitoring_pipeline.lake.cleaning import missing_column
-from monitoring_pipeline.lake.duck import connected, identifier
+from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.sources import tables
 from monitoring_pipeline.lake.sources.files import list_labels, list_predictions
 from monitoring_pipeline.lake.sources.reading import Reader, reading
@@ -110,13 +110,14 @@ class _Index:
 
     def _count(self, scan: Scan, paths: Sequence[str]) -> list[IndexedFile]:
         schema = self.monitor.schema_
-        raw = identifier(schema.event_time)
+        raw = scan.column(schema.event_time)
         time = "__utc" if scan.staged else utc_sql(raw, scan.columns[schema.event_time], schema.timezone)
-        placed = f"t <= TIMESTAMP '{timestamp(self.now + FUTURE_TOLERANCE)}'"
+        placed = f"__at <= TIMESTAMP '{timestamp(self.now + FUTURE_TOLERANCE)}'"
         rows = self.reader.connection.execute(
-            f"SELECT __file, date_trunc('{self.monitor.window}', CASE WHEN {placed} THEN t END), count(*),"  # noqa: S608
-            f" any_value(CASE WHEN t IS NULL OR NOT {placed} THEN coalesce(CAST(raw AS VARCHAR), 'null') END)"
-            f" FROM (SELECT __file, {time} AS t, {raw} AS raw FROM ({scan.from_sql([schema.event_time])})) GROUP BY ALL"
+            f"SELECT __file, date_trunc('{self.monitor.window}', CASE WHEN {placed} THEN __at END), count(*),"  # noqa: S608
+            f" any_value(CASE WHEN __at IS NULL OR NOT {placed} THEN coalesce(CAST(__raw AS VARCHAR), 'null') END)"
+            f" FROM (SELECT __file, {time} AS __at, {raw} AS __raw FROM ({scan.from_sql([schema.event_time])}))"
+            " GROUP BY ALL"
         ).fetchall()
         ours = restored_path(paths)
         windows: dict[str, dict[datetime, int]] = {path: {} for path in paths}
@@ -137,7 +138,7 @@ class _Index:
 
     def _all_broken(self, path: str) -> str | None:
         row = self.reader.connection.execute(
-            "SELECT count(*), first(__line ORDER BY __line), first(__reason ORDER BY __line) FROM rejected"
+            "SELECT count(*), first(__line ORDER BY __line), first(__reason ORDER BY __line) FROM __rejected"
             " WHERE __file = $path",
             {"path": path},
         ).fetchone()

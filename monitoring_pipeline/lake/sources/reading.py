@@ -1,7 +1,8 @@
 """Reading the files of one source: Parquet in place; text, tables and much-shared files through staged copies.
 
-A staged copy is Parquet in a scratch directory with the source's columns, ``__file``, ``__row`` (from 0) and
-``__utc``. It is made once however many windows are cut from it, and it is gone when the reader is closed.
+A staged copy is Parquet in a scratch directory with the source's columns under ``names.source_alias``, ``__file``,
+``__row`` (from 0) and ``__utc``. It is made once however many windows are cut from it, and it is gone when the reader
+is closed.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 
 from monitoring_pipeline.errors import SourceError, UserError
-from monitoring_pipeline.lake.duck import file_list, identifier, literal, protocol_of, register, scratch
+from monitoring_pipeline.lake.duck import file_list, literal, protocol_of, register, scratch
+from monitoring_pipeline.lake.names import source_alias
 from monitoring_pipeline.lake.sources import sql, text
+from monitoring_pipeline.lake.sources.far_times import calmed, has_far_times
 from monitoring_pipeline.lake.sources.files import file_format
-from monitoring_pipeline.lake.sources.scan import Scan, parquet_scans, unreadable
+from monitoring_pipeline.lake.sources.scan import Scan, counts_millis, parquet_scans, unreadable
 from monitoring_pipeline.lake.times import utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.settings import Settings
@@ -41,7 +44,7 @@ def reading(
     """A Reader whose copies are removed at the end. ``wanted``: columns that will be asked for (None: all)."""
     directory = Path(tempfile.mkdtemp(dir=scratch(settings, "staging")))
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE rejected (__file VARCHAR, __line BIGINT, __reason VARCHAR, __text VARCHAR,"
+        "CREATE OR REPLACE TEMP TABLE __rejected (__file VARCHAR, __line BIGINT, __reason VARCHAR, __text VARCHAR,"
         " __utc TIMESTAMP)"
     )
     try:
@@ -52,8 +55,11 @@ def reading(
 
 @dataclass
 class Reader:
-    """Scans over paths of one source. Broken rows of text files are in the temporary table ``rejected``, each with the
-    time of the good row before it (or of the first), so that it belongs to exactly one window."""
+    """Scans over paths of one source.
+
+    Broken rows of text files are in the temporary table ``__rejected``, each with the time of the good row before it
+    (or of the first), so that it belongs to exactly one window.
+    """
 
     connection: duckdb.DuckDBPyConnection
     monitor: Monitor
@@ -81,7 +87,16 @@ class Reader:
             except UserError as error:
                 broken[path] = str(error)
         found, unreadable_files = parquet_scans(self.connection, parquet)
-        return found + scans, broken | unreadable_files
+        in_place = [one for scan in found for one in self._without_far_times(scan)]
+        return in_place + scans, broken | unreadable_files
+
+    def _without_far_times(self, scan: Scan) -> list[Scan]:
+        """The scan, and staged copies of those of its files that DuckDB would fail on."""
+        if not counts_millis(self.connection, scan.files[0]):
+            return [scan]
+        far = [path for path in scan.files if has_far_times(path)]
+        near = tuple(path for path in scan.files if path not in far)
+        return ([replace(scan, files=near)] if near else []) + [self._staged(path, False) for path in far]
 
     def drop(self, path: str) -> None:
         """Remove the staged copy of ``path``; harmless when there is none."""
@@ -115,24 +130,37 @@ class Reader:
         if broken:
             raise SourceError(broken[path])
         columns = scans[0].columns
+        if counts_millis(self.connection, path) and has_far_times(path):
+            return self._stage_calmed(path, list(columns), copy, shared)
         rows = scans[0].from_sql(list(columns))
-        self._copy(f"SELECT * EXCLUDE (__file), {literal(path)} AS __file FROM ({rows})", columns, copy, shared)  # noqa: S608
+        self._copy(f"SELECT * REPLACE ({literal(path)} AS __file) FROM ({rows})", columns, copy, shared)  # noqa: S608
+        return Scan((copy,), columns, staged=True, origin=path)
+
+    def _stage_calmed(self, path: str, names: Sequence[str], copy: str, shared: bool) -> Scan:
+        with calmed(path) as reader:
+            columns = sql.duck_types(self.connection, reader, names)
+            self.connection.register("__batches", reader)
+            try:
+                numbered = "SELECT *, row_number() OVER () - 1 AS __row FROM __batches"
+                self._copy(self._named(numbered, path), columns, copy, shared)
+            finally:
+                self.connection.unregister("__batches")
         return Scan((copy,), columns, staged=True, origin=path)
 
     def _stage_csv(self, path: str, copy: str, shared: bool) -> Scan:
         delimiter = self.source.delimiter or ("\t" if ".tsv" in Path(path).suffixes else None)
         names, separator = text.csv_header(path, delimiter)
         columns = dict.fromkeys(names, "VARCHAR")
-        for table in ("csv_rejects", "csv_scans"):
+        for table in ("__csv_rejects", "__csv_scans"):
             self.connection.execute(f"DROP TABLE IF EXISTS {table}")
-        numbered = f"SELECT *, row_number() OVER () - 1 AS __row FROM {text.read_csv_sql(path, names, separator)}"  # noqa: S608
+        numbered = f"SELECT *, row_number() OVER () - 1 AS __row FROM {text.read_csv_sql(path, len(names), separator)}"  # noqa: S608
         self._copy(self._named(numbered, path), columns, copy, shared)
         # One line may break several rules; the first is enough. The header is line 1: line n follows row n - 3.
         self._reject(
             path,
             copy,
-            "SELECT CAST(line AS BIGINT) AS __line, first(error_message ORDER BY column_idx) AS why,"
-            " first(csv_line) AS __text FROM csv_rejects GROUP BY line",
+            "SELECT CAST(line AS BIGINT) AS __line, first(error_message ORDER BY column_idx) AS __why,"
+            " first(csv_line) AS __text FROM __csv_rejects GROUP BY line",
             "__line - 3 - (row_number() OVER (ORDER BY __line) - 1)",
         )
         return Scan((copy,), columns, text=True, staged=True, origin=path)
@@ -140,26 +168,24 @@ class Reader:
     def _stage_json(self, path: str, copy: str, shared: bool) -> Scan:
         text.header_text(path)  # raises for UTF-16
         self.connection.execute(
-            "CREATE OR REPLACE TEMP TABLE lines AS SELECT row_number() OVER () - 1 AS __row, line,"  # noqa: S608
-            " coalesce(json_valid(line) AND json_type(TRY_CAST(line AS JSON)) = 'OBJECT', false) AS good"
+            "CREATE OR REPLACE TEMP TABLE __lines AS SELECT row_number() OVER () - 1 AS __row, __line,"  # noqa: S608
+            " coalesce(json_valid(__line) AND json_type(TRY_CAST(__line AS JSON)) = 'OBJECT', false) AS __good"
             f" FROM {text.read_lines_sql(path)}"
         )
         names = text.json_names(self.connection, self.wanted or ())
-        if names:
-            rows = f"SELECT __row, {text.json_struct_sql(names)} AS s FROM lines WHERE good"  # noqa: S608
-            rows = f"SELECT {text.select_struct(names)}, __row FROM ({rows})"  # noqa: S608
-        else:
-            rows = "SELECT __row FROM lines WHERE good"
+        rows = f"SELECT __row, {text.json_values_sql(names)} AS __values FROM __lines WHERE __good"  # noqa: S608
+        picked = "".join(f"__values[{i + 1}] AS {source_alias(i)}, " for i in range(len(names)))
+        rows = f"SELECT {picked}__row FROM ({rows})"  # noqa: S608
         columns = dict.fromkeys(names, "VARCHAR")
         self._copy(self._named(rows, path), columns, copy, shared)
         self._reject(
             path,
             copy,
-            "SELECT __row + 1 AS __line, 'not a JSON object' AS why, line AS __text FROM lines"
-            " WHERE NOT good AND trim(line) != ''",
+            "SELECT __row + 1 AS __line, 'not a JSON object' AS __why, __line AS __text FROM __lines"
+            " WHERE NOT __good AND trim(__lines.__line) != ''",
             "__line - 1",
         )
-        self.connection.execute("DROP TABLE lines")
+        self.connection.execute("DROP TABLE __lines")
         return Scan((copy,), columns, text=True, staged=True, origin=path)
 
     def _stage_table(self, path: str, copy: str) -> Scan:
@@ -167,15 +193,16 @@ class Reader:
         try:
             reader, failure = table.batches(path, self.monitor, self.time_column, self._increments_by(), self.wanted)
             # Columns nobody asks for are not read, but that they are there is part of the contract.
-            columns = dict.fromkeys(table.table.columns.keys(), "VARCHAR") | sql.duck_types(self.connection, reader)
-            self.connection.register("batches", reader)
-            numbered = "SELECT *, row_number() OVER () - 1 AS __row FROM batches"
+            columns = sql.duck_types(self.connection, reader, table.names(self.wanted))
+            columns |= {c: "VARCHAR" for c in table.names(None) if c not in columns}
+            self.connection.register("__batches", reader)
+            numbered = "SELECT *, row_number() OVER () - 1 AS __row FROM __batches"
             try:
                 self._copy(self._named(numbered, path), columns, copy, False)
             except duckdb.Error as error:
                 raise SourceError(f"{table.name}: cannot be read ({failure[0] if failure else error})") from error
             finally:
-                self.connection.unregister("batches")
+                self.connection.unregister("__batches")
         finally:
             table.close()
         return Scan((copy,), columns, text=table.untyped, staged=True, origin=path)
@@ -191,9 +218,10 @@ class Reader:
         if self.time_column in columns:
             assert self.time_column is not None
             zone = self.monitor.schema_.timezone
-            utc = utc_sql(identifier(self.time_column), columns[self.time_column], zone)
-        keep = [c for c in columns if self.wanted is None or c in self.wanted]
-        picked = "".join(f"{identifier(c)}, " for c in keep)
+            place = list(columns).index(self.time_column)
+            utc = utc_sql(source_alias(place), columns[self.time_column], zone)
+        keep = [i for i, c in enumerate(columns) if self.wanted is None or c in self.wanted]
+        picked = "".join(f"{source_alias(i)}, " for i in keep)
         order = " ORDER BY __utc" if shared else ""
         self.connection.execute(
             f"COPY (SELECT {picked}__file, __row, {utc} AS __utc FROM ({rows}){order})"  # noqa: S608
@@ -201,12 +229,13 @@ class Reader:
         )
 
     def _reject(self, path: str, copy: str, rejects: str, position: str) -> None:
-        """Fill ``rejected``; ``position`` is the number of the good row that the reject would follow."""
+        """Fill ``__rejected``; ``position`` is the number of the good row that the reject would follow."""
         times = f"SELECT __row, __utc FROM read_parquet({file_list([copy])}) WHERE __utc IS NOT NULL"  # noqa: S608
         self.connection.execute(
-            f"INSERT INTO rejected SELECT {literal(path)}, r.__line, r.why, r.__text,"  # noqa: S608
-            f" coalesce(t.__utc, (SELECT arg_min(__utc, __row) FROM ({times})))"
-            f" FROM (SELECT *, {position} AS p FROM ({rejects})) r ASOF LEFT JOIN ({times}) t ON r.p >= t.__row"
+            f"INSERT INTO __rejected SELECT {literal(path)}, __r.__line, __r.__why, __r.__text,"  # noqa: S608
+            f" coalesce(__t.__utc, (SELECT arg_min(__utc, __row) FROM ({times})))"
+            f" FROM (SELECT *, {position} AS __p FROM ({rejects})) __r"
+            f" ASOF LEFT JOIN ({times}) __t ON __r.__p >= __t.__row"
         )
-        row = self.connection.execute("SELECT count(*) FROM rejected").fetchone()
+        row = self.connection.execute("SELECT count(*) FROM __rejected").fetchone()
         self.has_rejected = bool(row and row[0])

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import duckdb
 
 from monitoring_pipeline.errors import SourceError
-from monitoring_pipeline.lake.duck import file_list, identifier
+from monitoring_pipeline.lake.duck import file_list
+from monitoring_pipeline.lake.names import source_alias
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Parquet files that agree in their columns (name -> DuckDB type).
+    """Parquet files that agree in their columns (name -> DuckDB type), in the files' order.
 
     ``text``: the values were written as text (CSV, JSON Lines), so no type met counts as a change of type.
     ``staged``: the files are copies of ``origin``; they carry its ``__file``, ``__row`` and ``__utc`` themselves.
@@ -30,13 +31,19 @@ class Scan:
         """The file to name to the user."""
         return self.origin or self.files[0]
 
+    def column(self, name: str) -> str:
+        """What ``from_sql`` calls the source's column ``name``."""
+        return source_alias(list(self.columns).index(name))
+
     def from_sql(self, columns: Sequence[str]) -> str:
-        """``SELECT`` of the quoted ``columns`` that exist, plus __file and __row."""
-        picked = "".join(f"{identifier(c)}, " for c in dict.fromkeys(columns) if c in self.columns and "\0" not in c)
+        """``SELECT`` of those of ``columns`` that exist, as ``column`` names them, plus __file and __row."""
+        picked = "".join(f"{self.column(c)}, " for c in dict.fromkeys(columns) if c in self.columns)
         if self.staged:
             return f"SELECT {picked}__file, __row, __utc FROM read_parquet({file_list(self.files)}, union_by_name=true)"  # noqa: S608
-        options = "filename='__file', file_row_number=true, hive_partitioning=false"
-        return f"SELECT {picked}__file, file_row_number AS __row FROM read_parquet({file_list(self.files)}, {options})"  # noqa: S608
+        # Named by position: no name in the file can then stand in the way of ours or of DuckDB's own two.
+        named = ", ".join(map(source_alias, range(len(self.columns))))
+        rows = f"read_parquet({file_list(self.files)}, hive_partitioning=false) AS __source({named})"
+        return f"SELECT {picked}filename AS __file, file_row_number AS __row FROM {rows}"  # noqa: S608
 
 
 def parquet_scans(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> tuple[list[Scan], dict[str, str]]:
@@ -57,6 +64,15 @@ def parquet_scans(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -
                 broken[path] = unreadable(path, error)
         groups = _by_schema(connection, readable)
     return [Scan(tuple(files), _describe(connection, files[0])) for files in groups], broken
+
+
+def counts_millis(connection: duckdb.DuckDBPyConnection, path: str) -> bool:
+    """Whether a Parquet file has a time in milliseconds."""
+    found = connection.execute(
+        f"SELECT 1 FROM parquet_schema({file_list([path])})"  # noqa: S608
+        " WHERE concat(converted_type, logical_type) LIKE '%MILLIS%' AND type = 'INT64'"
+    ).fetchall()
+    return bool(found)
 
 
 def unreadable(path: str, error: Exception) -> str:
@@ -104,7 +120,27 @@ def restored_path(paths: Sequence[str]) -> Mapping[str, str]:
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, path: str) -> dict[str, str]:
+    """Names as the file has them: DuckDB makes `age_1` of a second `Age`, and `C4` of a fifth without a name."""
     rows = connection.execute(
         f"DESCRIBE SELECT * FROM read_parquet({file_list([path])}, hive_partitioning=false)"  # noqa: S608
     ).fetchall()
-    return {name: kind for name, kind, *_ in rows}
+    columns: dict[str, str] = {}
+    for name, (unique, kind, *_) in zip(_top_level_names(connection, path), rows, strict=True):
+        while name in columns:  # twice the same: the first is meant
+            name = unique = f"{unique}_"
+        columns[name] = kind
+    return columns
+
+
+def _top_level_names(connection: duckdb.DuckDBPyConnection, path: str) -> list[str]:
+    """The footer lists a column, then what it is made of."""
+    elements = connection.execute(
+        f"SELECT name, coalesce(num_children, 0) FROM parquet_schema({file_list([path])})"  # noqa: S608
+    ).fetchall()
+    names: list[str] = []
+    inner = 0
+    for name, n_children in elements[1:]:
+        if not inner:
+            names.append(name)
+        inner += n_children - (1 if inner else 0)
+    return names

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchTableError, SQLAlchemyError
 
 from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake.names import source_alias
 from monitoring_pipeline.lake.sources.files import expand_environment
 from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.windows import Window
@@ -62,11 +63,12 @@ class SqlTable:
     def batches(
         self, path: str, monitor: Monitor, time_column: str | None, by: str | None, wanted: Sequence[str] | None
     ) -> tuple[pa.RecordBatchReader, list[str]]:
-        """The rows of the pseudo file ``path`` (and somewhat more around a window). The list gets what failed midway.
+        """The rows of the pseudo file ``path`` (and somewhat more around a window), with the columns of
+        ``names(wanted)`` under ``source_alias``. The list gets what failed midway.
 
         ``by``: the column that increments of labels are cut by.
         """
-        columns = [c for c in self.table.columns if wanted is None or c.name in wanted]
+        columns = [self.table.columns[name] for name in self.names(wanted)]
         statement = sa.select(*[self._bare(c) for c in columns])
         span = path.rpartition("@")[2]
         if ".." in span and by is not None:
@@ -77,6 +79,10 @@ class SqlTable:
                 self._within(self._column(time_column), window.start, window.end, monitor.schema_.timezone)
             )
         return self._reader(statement, columns)
+
+    def names(self, wanted: Sequence[str] | None) -> list[str]:
+        """Those of the table's columns that are ``wanted`` (None: all), in the table's order."""
+        return [str(c.name) for c in self.table.columns if wanted is None or c.name in wanted]
 
     def extent(self, by: str | None) -> tuple[int, str | None]:
         """Rows of the table, and the greatest value of the column ``by`` as text."""
@@ -173,7 +179,8 @@ class SqlTable:
     def _reader(
         self, statement: sa.Select[Any], columns: Sequence[sa.Column[Any]]
     ) -> tuple[pa.RecordBatchReader, list[str]]:
-        schema = pa.schema([(c.name, pa.string() if self.untyped else _arrow_type(c.type)) for c in columns])
+        kinds = [pa.string() if self.untyped else _arrow_type(c.type) for c in columns]
+        schema = pa.schema([(source_alias(i), kind) for i, kind in enumerate(kinds)])
         failure: list[str] = []
         return pa.RecordBatchReader.from_batches(schema, self._rows(statement, schema, failure)), failure
 
@@ -229,12 +236,14 @@ def _quote_column(inspector: sa.Inspector, table: sa.Table, column: Any) -> None
     column["name"] = _quoted(column["name"], inspector.engine)
 
 
-def duck_types(connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader) -> dict[str, str]:
-    """DuckDB's types of the reader's columns; reads nothing."""
-    connection.register("shape", reader.schema.empty_table())
-    rows = connection.execute("DESCRIBE SELECT * FROM shape").fetchall()
-    connection.unregister("shape")
-    return {name: kind for name, kind, *_ in rows}
+def duck_types(
+    connection: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader, names: Sequence[str]
+) -> dict[str, str]:
+    """DuckDB's types of the reader's columns, which are called ``names`` in the table; reads nothing."""
+    connection.register("__shape", reader.schema.empty_table())
+    rows = connection.execute("DESCRIBE SELECT * FROM __shape").fetchall()
+    connection.unregister("__shape")
+    return {str(name): kind for name, (_, kind, *_) in zip(names, rows, strict=True)}
 
 
 def _arrow_type(kind: sa.types.TypeEngine[Any]) -> pa.DataType:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from monitoring_pipeline.errors import SourceError
-from monitoring_pipeline.lake.duck import connected, identifier
+from monitoring_pipeline.lake.duck import connected
+from monitoring_pipeline.lake.names import source_alias
 from monitoring_pipeline.lake.sources import sql
 from monitoring_pipeline.lake.sources.files import how_labels_are_read, how_predictions_are_read
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, aware, timestamp, utc_sql
@@ -70,22 +71,24 @@ class _TableIndex:
         schema, source = self.monitor.schema_, self.monitor.predictions
         read_as = how_predictions_are_read(self.monitor)
         reader, failure = self.table.times(self.monitor, source, condition)
-        kinds = sql.duck_types(self.connection, reader)
-        time = utc_sql(identifier(schema.event_time), kinds[schema.event_time], schema.timezone)
+        names = list(dict.fromkeys(filter(None, (schema.event_time, source.updated_at))))
+        kinds = sql.duck_types(self.connection, reader, names)
+        time = utc_sql(source_alias(0), kinds[schema.event_time], schema.timezone)
         written = "CAST(NULL AS TIMESTAMP)"
         if source.updated_at:
-            written = utc_sql(identifier(source.updated_at), kinds[source.updated_at], schema.timezone)
-        self.connection.register("times", reader)
+            written = utc_sql(source_alias(len(names) - 1), kinds[source.updated_at], schema.timezone)
+        self.connection.register("__times", reader)
         try:
             rows = self.connection.execute(
-                f"SELECT date_trunc('{self.monitor.window}', t), count(*), max(u) FROM"  # noqa: S608
-                f" (SELECT {time} AS t, {written} AS u FROM times)"
-                f" WHERE t IS NULL OR t <= TIMESTAMP '{timestamp(self.now + FUTURE_TOLERANCE)}' GROUP BY 1 ORDER BY 1"
+                f"SELECT date_trunc('{self.monitor.window}', __at), count(*), max(__written) FROM"  # noqa: S608
+                f" (SELECT {time} AS __at, {written} AS __written FROM __times)"
+                f" WHERE __at IS NULL OR __at <= TIMESTAMP '{timestamp(self.now + FUTURE_TOLERANCE)}'"
+                " GROUP BY 1 ORDER BY 1"
             ).fetchall()
         except duckdb.Error as error:
             raise SourceError(f"{self.table.name}: cannot be read ({failure[0] if failure else error})") from error
         finally:
-            self.connection.unregister("times")
+            self.connection.unregister("__times")
         unplaced = sum(n for start, n, _ in rows if start is None)
         found = []
         for start, n, latest in rows:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,8 @@ import fsspec
 import pyarrow as pa
 
 from monitoring_pipeline.errors import SourceError
-from monitoring_pipeline.lake.duck import file_list, identifier, literal, protocol_of
+from monitoring_pipeline.lake.duck import file_list, literal, protocol_of
+from monitoring_pipeline.lake.names import source_alias
 
 _DELIMITERS = ",;\t|"
 _HEAD_BYTES = 1 << 20
@@ -38,9 +38,9 @@ def csv_header(path: str, delimiter: str | None) -> tuple[list[str], str]:
     names = next(csv.reader(io.StringIO(text), delimiter=separator))
     if any("\0" in name or "\ufffd" in name for name in names):
         raise SourceError(f"{path}:1: {_NOT_UTF8}")
-    folded = [name.casefold() for name in names]
-    for name in names:
-        if not name or folded.count(name.casefold()) > 1:
+    for i, name in enumerate(names):
+        # pandas and spreadsheets leave the first, their index, without a name
+        if names.count(name) > 1 or (i and not name):
             what = f"names column {name!r} twice" if name else "leaves a column without a name"
             raise SourceError(f"{path}:1: the header {what}; give every column a name of its own")
     return names, separator
@@ -57,52 +57,52 @@ def header_text(path: str) -> str:
     return head.decode("utf-8-sig", errors="replace")
 
 
-def read_csv_sql(path: str, names: Sequence[str], delimiter: str) -> str:
-    """A FROM item; rejected rows go to the temporary tables ``csv_rejects`` and ``csv_scans``."""
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
+def read_csv_sql(path: str, n_columns: int, delimiter: str) -> str:
+    """A FROM item, its columns named by position; rejected rows go to the temporary tables ``__csv_rejects`` and
+    ``__csv_scans``.
+    """
+    columns = ", ".join(f"{source_alias(i)}: 'VARCHAR'" for i in range(n_columns))
     return (
         f"read_csv({file_list([path])}, auto_detect=false, header=true, columns={{{columns}}},"
         f" delim={literal(delimiter)}, quote='\"', escape='\"',"
-        " store_rejects=true, rejects_table='csv_rejects', rejects_scan='csv_scans',"
+        " store_rejects=true, rejects_table='__csv_rejects', rejects_scan='__csv_scans',"
         f" max_line_size={_MAX_LINE}, buffer_size={4 * _MAX_LINE})"
     )
 
 
 def read_lines_sql(path: str) -> str:
-    """A FROM item that yields the file's lines as ``line``, in order, null where empty."""
+    """A FROM item that yields the file's lines as ``__line``, in order, null where empty."""
     return (
-        f"read_csv({file_list([path])}, auto_detect=false, header=false, columns={{'line': 'VARCHAR'}}, delim='\x01',"
+        f"read_csv({file_list([path])}, auto_detect=false, header=false, columns={{'__line': 'VARCHAR'}}, delim='\x01',"
         f" quote='', escape='', strict_mode=false, max_line_size={_MAX_LINE}, buffer_size={4 * _MAX_LINE})"
     )
 
 
 def json_names(connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> list[str]:
-    """Keys of the objects in table ``lines``: those of its first rows, and the ``wanted`` ones that occur anywhere."""
+    """Keys of the objects in table ``__lines``: those of its first rows, and the ``wanted`` ones met anywhere."""
     rows = connection.execute(
-        "SELECT DISTINCT unnest(json_keys(line)) FROM (SELECT line FROM lines WHERE good LIMIT $n)", {"n": _KEY_SAMPLE}
+        "SELECT DISTINCT unnest(json_keys(__line)) FROM (SELECT __line FROM __lines WHERE __good LIMIT $n)",
+        {"n": _KEY_SAMPLE},
     ).fetchall()
-    names: dict[str, str] = {}
-    for (name,) in sorted(rows):
-        names.setdefault(name.casefold(), name)
+    # A key with NUL is no column that can be declared, and the row is good without it.
+    names = sorted(name for (name,) in rows if "\0" not in name)
     for name in wanted:
-        if name.casefold() not in names:
-            pattern = literal(f'%"{name}"%')
-            found = connection.execute(f"SELECT 1 FROM lines WHERE good AND line LIKE {pattern} LIMIT 1").fetchone()  # noqa: S608
-            if found:
-                names[name.casefold()] = name
-    # A key with NUL cannot be named in SQL; no declared column has one, and the row is good without it.
-    return [name for name in names.values() if "\0" not in name]
+        if name not in names and "\0" not in name:
+            there = f"SELECT 1 FROM __lines WHERE __good AND json_exists(__line, {_pointer(name)}) LIMIT 1"  # noqa: S608
+            if connection.execute(there).fetchone():
+                names.append(name)
+    return names
 
 
-def json_struct_sql(names: Sequence[str]) -> str:
-    """The columns of a JSON text ``line``, all VARCHAR."""
-    structure = literal(json.dumps(dict.fromkeys(names, "VARCHAR")))
-    return f"from_json(line, {structure})"
+def json_values_sql(names: Sequence[str]) -> str:
+    """The values of these keys of a JSON text ``__line`` as a list of VARCHAR. Of a key met twice the first counts."""
+    pointers = ", ".join(map(_pointer, names))
+    return f"json_extract_string(__line, [{pointers}])" if names else "NULL"
 
 
-def select_struct(names: Sequence[str]) -> str:
-    """SQL list of the fields of a struct ``s`` as columns of the same names."""
-    return ", ".join(f"s[{literal(name)}] AS {identifier(name)}" for name in names)
+def _pointer(name: str) -> str:
+    """SQL of the JSON pointer to a key. A path would have to be escaped, and cannot name the empty key."""
+    return literal("/" + name.replace("~", "~0").replace("/", "~1"))
 
 
 def _head(path: str) -> bytes:

@@ -17,6 +17,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,12 @@ import httpx
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
-from sqlalchemy import text
 
 from monitoring_pipeline import exporter
+from monitoring_pipeline.warehouse import incident_store
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.embedded import free_port
+from monitoring_pipeline.warehouse.incident_store import Incident
 from monitoring_pipeline_tests.exporter.rows import Ledger
 
 SHIPPED = Path(__file__).resolve().parents[2] / "prometheus"
@@ -133,20 +135,24 @@ class Inbox:
         return self.server.server_port
 
 
-class Verdict:
-    """The drift verdict of a monitor's newest window, as the pipeline writes it."""
+class Incidents:
+    """The incidents of a monitor, as the pipeline writes them."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
         ledger = Ledger(warehouse, "late15")
         ledger.version("v1")
         ledger.window(0, "v1")
-        ledger.drift(0, "v1", "*", 0.1, False, method="drifted_columns_share")
 
-    def becomes(self, share: float, drifted: bool) -> None:
+    def become(self, state: str) -> None:
+        """One incident, open or resolved."""
+        began = datetime(2026, 3, 1, tzinfo=UTC)
+        one = Incident(
+            "2026-03-01-abcdef", "drift", "warning", state, began, began, began, ("c0",), ("*",), "c0 moved.", {},
+            None if state == "open" else began, "feature drift", (), 1,
+        )  # fmt: skip
         with self._warehouse.transaction() as connection:
-            statement = "update monitoring.verdict set share_value = :share, share_flagged = :drifted"
-            connection.execute(text(statement), {"share": share, "drifted": drifted})
+            incident_store.revise(connection, "late15", None, [], [one])
 
 
 def hurried(rules: str) -> str:
@@ -171,12 +177,12 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 @pytest.fixture
-def verdict(warehouse: Warehouse) -> Verdict:
-    return Verdict(warehouse)
+def incidents(warehouse: Warehouse) -> Incidents:
+    return Incidents(warehouse)
 
 
 @pytest.fixture
-def figures(warehouse: Warehouse, verdict: Verdict) -> Iterator[exporter.Exporter]:
+def figures(warehouse: Warehouse, incidents: Incidents) -> Iterator[exporter.Exporter]:
     with exporter.start(warehouse, port=0, ttl=0.5) as started:
         yield started
 
@@ -252,7 +258,7 @@ def eventually(found: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def test_a_shift_is_pending_firing_delivered_resolved(
-    prometheus: str, service: Service, verdict: Verdict, inbox: Inbox
+    prometheus: str, service: Service, incidents: Incidents, inbox: Inbox
 ) -> None:
     def value(expression: str) -> float | None:
         result = ask(prometheus, "query", query=expression)["result"]
@@ -263,28 +269,29 @@ def test_a_shift_is_pending_firing_delivered_resolved(
 
     service.send()
     eventually(lambda: value("min(model:column_values:30m >= 500)"))
-    eventually(lambda: value('monitoring_drift_value{column="*"} == 0.1'))
+    eventually(lambda: value('monitoring_open_incidents{severity="warning"} == 0') is not None)
     eventually(lambda: value("max(model:column_psi:30m)") is not None)  # the same group's later rules
     assert (value("max(model:column_psi:30m)") or 1) < 0.2
-    for alert in ("LiveDriftPSI", "LiveDriftBroad", "DriftFound", "PredictionServiceDown", "MonitoringExporterDown"):
+    quiet = ("LiveDriftPSI", "LiveDriftBroad", "IncidentWarning", "PredictionServiceDown", "MonitoringExporterDown")
+    for alert in quiet:
         assert not states(prometheus, alert), alert
     delivered("/heartbeat", "Watchdog", "firing")
 
     service.shift = 2.0
-    verdict.becomes(0.4, True)
-    eventually(lambda: "pending" in states(prometheus, "LiveDriftPSI") | states(prometheus, "DriftFound"))
+    incidents.become("open")
+    eventually(lambda: "pending" in states(prometheus, "LiveDriftPSI") | states(prometheus, "IncidentWarning"))
     eventually(lambda: states(prometheus, "LiveDriftPSI") == {"firing"})
     delivered("/page", "LiveDriftBroad", "firing")
     delivered("/ticket", "ColumnUnseenValues", "firing")
-    delivered("/ticket", "DriftFound", "firing")
-    assert inbox.summaries["DriftFound"] == "late15 v1: 40% of the features drifted against training"
+    delivered("/ticket", "IncidentWarning", "firing")
+    assert inbox.summaries["IncidentWarning"] == "late15: one incident is open"
     # the whole of the longer window is shifted by now or soon
     eventually(lambda: value('model:column_unseen_share:30m{column="c0"} == 1'))
 
     service.shift = 0.0
-    verdict.becomes(0.1, False)
+    incidents.become("resolved")
     delivered("/page", "LiveDriftBroad", "resolved")
-    delivered("/ticket", "DriftFound", "resolved")
+    delivered("/ticket", "IncidentWarning", "resolved")
     eventually(lambda: not states(prometheus, "LiveDriftPSI"))
 
     n_answered = service.stop_sending()

@@ -85,8 +85,10 @@ def incidents_of(conn: Connection, monitor: Monitor, alarms: Sequence[Alarm]) ->
 
 def _fold(conn: Connection, monitor: Monitor, run_id: str) -> Folded:
     ledger.lock_verdicts(conn, monitor.name)
-    now = {one.incident_id: one for one in incidents_now(conn, monitor)}
     was = incident_store.current(conn, monitor.name)
+    kept = [one for one in was.values() if _rests_on_deleted(monitor, one)]
+    found = [one for one in incidents_now(conn, monitor) if not any(_overlap(one, other) for other in kept)]
+    now = {one.incident_id: one for one in [*found, *kept]}
     revised = [
         replace(one, reason=_reason(was.get(key), one)) for key, one in now.items() if _differs(was.get(key), one)
     ]
@@ -156,6 +158,12 @@ def _evidence(group: Group) -> dict[str, object]:
         for a in strongest(group)[:KEPT_ALARMS]
     ]  # fmt: skip
     return {"alarms": kept, "model_versions": sorted({a.model_version for a in group.alarms})}
+
+
+def _rests_on_deleted(monitor: Monitor, one: Incident) -> bool:
+    """Whether retention has deleted verdicts it rests on: it then stands as it is."""
+    kept = [d for d in (monitor.retention.verdicts, monitor.retention.measurements) if d is not None]
+    return bool(kept) and one.first_window <= datetime.now(UTC) - min(kept)
 
 
 def _differs(was: Incident | None, now: Incident) -> bool:

@@ -23,7 +23,9 @@ from monitoring_pipeline.warehouse.database import Warehouse
 
 SETTLED_AFTER = timedelta(days=1)  # a run that took windows in may still be computing them
 MONTHS_AHEAD = 2
-KIND_OF_TABLE = {"profile": "profiles", "measurement": "measurements", "verdict": "verdicts"}
+KIND_OF_TABLE = {
+    "profile": "profiles", "measurement": "measurements", "verdict": "verdicts", "column_verdict": "verdicts",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,10 @@ def judge_again(
     if not found or store.last_inputs(conn, monitor.name) == made_from:
         return []
     windows, rows = _calendar(store.taken_in(conn, monitor.name), monitor)
-    verdicts = judged(conn, monitor, windows, rows, now)
     first = windows[0].start if windows else now
+    if monitor.retention.verdicts is not None:
+        first = max(first, now - monitor.retention.verdicts)  # what is deleted stays deleted
+    verdicts = [one for one in judged(conn, monitor, windows, rows, now) if one.window.start >= first]
     starts = store.replace(conn, monitor.name, judgement_id(), first, verdicts, made_from)
     return [Window(start, start + LENGTH[monitor.window]) for start in starts]
 

@@ -32,6 +32,9 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     # A reference and its blocks lie in the same table; they are kept.
     ("profiles", "monitoring.profile", f"t.scope = 'window' and {PAST.format(before='profiles')}"),
     ("verdicts", "monitoring.verdict", JUDGES_GONE),
+    # What the verdicts on columns rested on (judged_window) is kept: without it they would be made again.
+    ("verdicts", "monitoring.column_verdict", PAST.format(before="verdicts")),
+    ("verdicts", "monitoring.window_verdict", PAST.format(before="verdicts")),
     ("measurements", "monitoring.measurement", PAST.format(before="measurements")),
     ("revisions", "monitoring.measurement", f"{REPLACED} and ({PAST.format(before='measurements')}) is not true"),
 )
@@ -47,6 +50,10 @@ where c.monitor = :monitor and c.computed_at < :settled and not exists (
 delete from monitoring.judgement j
 where j.monitor = :monitor and j.judged_at < :settled and not exists (
   select from monitoring.verdict v where v.monitor = j.monitor and v.judgement_id = j.judgement_id)
+and not exists (
+  select from monitoring.judged_window w where w.monitor = j.monitor and w.judgement_id = j.judgement_id)
+and not exists (
+  select from monitoring.window_verdict w where w.monitor = j.monitor and w.judgement_id = j.judgement_id)
 """),
 )
 # Files read in place are sources: a window with one of these has nothing of its own in the lake but labels.

@@ -1,4 +1,4 @@
-"""Bounded, deterministic samples of a relation."""
+"""Bounded looks at a relation: deterministic samples, and the most frequent values that are not among some."""
 
 from __future__ import annotations
 
@@ -18,3 +18,15 @@ def sample(connection: duckdb.DuckDBPyConnection, relation: Relation, columns: S
     picked = ", ".join(identifier(c) for c in columns)
     sql = f"SELECT {picked} FROM ({relation.sql}) ORDER BY hash(__id), __id LIMIT {int(n)}"  # noqa: S608
     return connection.sql(sql).to_arrow_table()
+
+
+def most_frequent_others(
+    connection: duckdb.DuckDBPyConnection, relation: Relation, column: str, known: Sequence[str], n: int
+) -> list[tuple[str, int]]:
+    """The ``n`` most frequent values of one of the relation's columns that are not ``known``, as text, with counts."""
+    sql = (
+        f"SELECT CAST({identifier(column)} AS VARCHAR) AS __value, count(*) AS __n FROM ({relation.sql})"  # noqa: S608
+        f" WHERE {identifier(column)} IS NOT NULL AND CAST({identifier(column)} AS VARCHAR) <> ALL (?)"
+        " GROUP BY ALL ORDER BY __n DESC, __value LIMIT ?"
+    )
+    return [(str(value), int(count)) for value, count in connection.execute(sql, [list(known), n]).fetchall()]

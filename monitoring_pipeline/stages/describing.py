@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -61,8 +61,21 @@ def correlations(conn: Connection, monitor: Monitor) -> Correlations:
     return Correlations(position, r)
 
 
-def describe(conn: Connection, monitor: Monitor, alarms: Iterable[Alarm]) -> dict[Alarm, Described]:
-    """The numbers of the alarms of drift; what cannot be found any more is left out."""
+Namer = Callable[[Alarm, Sequence[str]], tuple[tuple[str, int], ...]]
+
+
+def nameless(_alarm: Alarm, _categories: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """New categories are not looked up."""
+    return ()
+
+
+def describe(
+    conn: Connection, monitor: Monitor, alarms: Iterable[Alarm], namer: Namer = nameless
+) -> dict[Alarm, Described]:
+    """The numbers of the alarms of drift; what cannot be found any more is left out.
+
+    ``namer``: new categories of an alarm's column, given those of the reference.
+    """
     wanted = [alarm for alarm in alarms if alarm.kind == "drift"]
     if not wanted:
         return {}
@@ -80,6 +93,9 @@ def describe(conn: Connection, monitor: Monitor, alarms: Iterable[Alarm]) -> dic
         was = references.get((reference_version(monitor, alarm.model_version, known), alarm.segment))
         if was is not None:
             found[alarm] = _described(alarm, now, was)
+        if alarm.moved == "unseen" and alarm in found:
+            categories = now.column(alarm.column, alarm.role).layout.categories
+            found[alarm] = replace(found[alarm], unseen=namer(alarm, categories))
     return found
 
 

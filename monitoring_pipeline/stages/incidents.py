@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -19,9 +20,10 @@ from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.stages.alarm_rows import alarms_of
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
-from monitoring_pipeline.stages.describing import Correlations, correlations, describe
+from monitoring_pipeline.stages.describing import Correlations, Namer, correlations, describe, nameless
 from monitoring_pipeline.stages.drift_batches import number_of, start_of
 from monitoring_pipeline.stages.inputs import Inputs
+from monitoring_pipeline.stages.new_categories import NewCategories
 from monitoring_pipeline.warehouse import incident_store, ledger
 from monitoring_pipeline.warehouse.incident_store import Incident
 from monitoring_pipeline.windows import LENGTH
@@ -62,16 +64,13 @@ def update(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
 
 def fold(stages: StageContext) -> Folded:
     """All incidents of the monitor from the alarms that stand, in one transaction. Equal incidents are not touched."""
-    return stages.warehouse.run(lambda conn: _fold(conn, stages.monitor, stages.run_id), can_be_recomputed=True)
+    return stages.warehouse.run(lambda conn: _fold(conn, stages), can_be_recomputed=True)
 
 
-def incidents_now(conn: Connection, monitor: Monitor) -> list[Incident]:
-    """The incidents that the alarms that stand make, in the order they begin."""
-    return incidents_of(conn, monitor, alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name)))
-
-
-def incidents_of(conn: Connection, monitor: Monitor, alarms: Sequence[Alarm]) -> list[Incident]:
-    """The incidents that these alarms make, in the order they begin."""
+def incidents_of(
+    conn: Connection, monitor: Monitor, alarms: Sequence[Alarm], namer: Namer = nameless
+) -> list[Incident]:
+    """The incidents that these alarms make, in the order they begin. ``namer``: see ``describe``."""
     span = incident_store.judged_span(conn, monitor.name)
     if span is None:
         return []
@@ -79,23 +78,29 @@ def incidents_of(conn: Connection, monitor: Monitor, alarms: Sequence[Alarm]) ->
     known = correlations(conn, monitor) if alarms else Correlations({}, {})
     importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
     groups = grouped(alarms, known.between)
-    described = describe(conn, monitor, [alarm for group in groups for alarm in strongest(group)[:3]])
+    described = describe(conn, monitor, [alarm for group in groups for alarm in strongest(group)[:3]], namer)
     return [_incident(conn, monitor, group, (first, last), described, known, importance) for group in groups]
 
 
-def _fold(conn: Connection, monitor: Monitor, run_id: str) -> Folded:
+def _fold(conn: Connection, stages: StageContext) -> Folded:
+    monitor = stages.monitor
     ledger.lock_verdicts(conn, monitor.name)
     was = incident_store.current(conn, monitor.name)
+    names = NewCategories(stages, was.values())
+    alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name))
+    made = incidents_of(conn, monitor, alarms, partial(names.of, conn))
     kept = [one for one in was.values() if _rests_on_deleted(monitor, one)]
-    found = [one for one in incidents_now(conn, monitor) if not any(_overlap(one, other) for other in kept)]
-    now = {one.incident_id: one for one in [*found, *kept]}
+    now = {one.incident_id: one for one in made if not any(_overlap(one, other) for other in kept)}
+    now |= {one.incident_id: one for one in kept}
     revised = [
         replace(one, reason=_reason(was.get(key), one)) for key, one in now.items() if _differs(was.get(key), one)
     ]
     lost = [one for key, one in was.items() if key not in now and one.state != "retracted"]
     renamed = [one for one in lost if any(_overlap(one, other) for other in now.values())]
     retracted = [_retracted(one) for one in lost if one not in renamed]
-    incident_store.revise(conn, monitor.name, run_id, [one.incident_id for one in renamed], [*revised, *retracted])
+    incident_store.revise(
+        conn, monitor.name, stages.run_id, [one.incident_id for one in renamed], [*revised, *retracted]
+    )
     return Folded(
         tuple(key for key, one in now.items() if one.state == "open"),
         sum(one.incident_id not in was for one in revised),
@@ -127,7 +132,7 @@ def _incident(
         columns=_ranked(group, importance),
         segments=group.segments,
         summary=sentence(group, change, first, last, described, harm, is_open=is_open, others=others),
-        evidence=_evidence(group),
+        evidence=_evidence(monitor, group, described),
         resolved_at=None if is_open else last + length * (GAP + 1),
         change=change.name,
         actions=change.actions,
@@ -148,11 +153,13 @@ def _ranked(group: Group, importance: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(sorted(group.columns, key=lambda c: (-importance.get(c, 1.0) * largest.get(c, 0.0), c)))
 
 
-def _evidence(group: Group) -> dict[str, object]:
+def _evidence(monitor: Monitor, group: Group, described: Mapping[Alarm, Described]) -> dict[str, object]:
     kept = [
         {
             "kind": a.kind, "column": a.column, "segment": a.segment, "model_version": a.model_version,
-            "moved": a.moved, "effect": round(a.effect, 6), "p_value": a.p_value, "cause": a.cause,
+            "moved": a.moved, "effect": round(a.effect, 6), "q_value": a.p_value, "cause": a.cause,
+            "window": start_of(a.number, monitor.window).isoformat(),
+            "unseen": [list(pair) for pair in described.get(a, Described()).unseen],
             "windows": len({other.number for other in group.alarms if other.subject == a.subject}),
         }
         for a in strongest(group)[:KEPT_ALARMS]

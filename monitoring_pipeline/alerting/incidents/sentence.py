@@ -19,6 +19,13 @@ CONTRASTS = {
     "scale": "the mean absolute error is {change:.2f} times the reference's",
     "error": "the odds of a wrong prediction are {change:.2f} times the reference's",
 }
+WHOLE = {
+    "rows": "{value:,.0f} rows came where {usual:,.0f} were expected",
+    "labelled share": "{value:.1%} of the rows have an outcome where {usual:.1%} were expected",
+    "quarantined_share": "{value:.2%} of the rows could not be used, at most {usual:.2%} may",
+    "duplicate_share": "{value:.2%} of the rows repeat an id, at most {usual:.2%} may",
+    "type_violation_share": "{value:.2%} of the values are of another type, at most {usual:.2%} may be",
+}
 RATIOS = ("level", "scale", "error")  # contrasts that are logarithms
 NAMED = 3  # columns that are described; the others are counted
 
@@ -125,6 +132,10 @@ def _told_of_metric(alarm: Alarm) -> str:
         change = exp(alarm.effect) if contrast in RATIOS else alarm.effect
         text = CONTRASTS[contrast].format(change=change)
         return f"{text} ({subject})" if subject else text
+    if alarm.value is not None and alarm.usual is not None and alarm.moved in WHOLE:
+        return WHOLE[alarm.moved].format(value=alarm.value, usual=alarm.usual) + (
+            f" ({alarm.detail})" if alarm.detail else ""
+        )
     of = "" if alarm.column == WHOLE_ROWS else f" of {alarm.column}"
     value = "" if alarm.value is None else f" is {alarm.value:.4g}"
     usual = "" if alarm.usual is None else f" instead of {alarm.usual:.4g}"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.lake.relation import Relation
 
-BATCH_ROWS = 65_536  # a column of a batch (512 kB) stays in the second-level cache while it is counted
+BATCH_ROWS = 49_152  # a column of a batch (384 kB) stays in the second-level cache while it is counted
 NULL_INTEGER = int(np.iinfo(np.int64).min)
 MAX_LISTED = 64  # so many texts are found in SQL, by comparing in turn; more are looked up in a hash table by Arrow
 

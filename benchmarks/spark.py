@@ -57,6 +57,7 @@ def measure(rows: int, workers: list[int]) -> tuple[float, dict[int, float], flo
         for n in workers:
             found[n], counted = _on_workers(place / f"workers{n}", n, settings, scan, layouts)
             difference = max(difference, compared(counted, expected))
+            print(f"{n} workers: {found[n]:.2f} s, equal to {difference:.0e}", flush=True)
     return alone, found, difference
 
 

@@ -46,14 +46,14 @@ def alarms_of_errors(reference: Sequence[Floats], windows: Sequence[Floats]) -> 
     return _alarms(each, windows, settings, DAY)
 
 
-def _alarms(each, windows, settings, seconds):  # noqa: ANN001, ANN202
+def _alarms(each, windows, settings, seconds):
     evidence = np.stack(windows)
     tests = judge(stacked(each), evidence, np.ones(evidence.shape[:2], bool), settings)
     level = BUDGET.level("performance", seconds)
     return np.stack([decide([_row(tests, s)], level)[0].status[0] == "alarm" for s in range(len(each))])
 
 
-def _row(tests, s):  # noqa: ANN001, ANN202
+def _row(tests, s):
     """One series of its own: the monitors here are independent, not segments of one."""
     from dataclasses import fields, replace
 

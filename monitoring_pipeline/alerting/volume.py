@@ -24,7 +24,7 @@ from monitoring_pipeline.alerting.dispersion import DispersionSettings, dispersi
 from monitoring_pipeline.alerting.status import Flags, Texts, statuses
 
 DAYS = 7
-SHORT_HISTORY = "less than two weeks of history"
+SHORT_HISTORY = "fewer than two good earlier weeks"
 HOLIDAY = "a holiday without two earlier ones"
 FEW_ROWS = "too few rows are expected"
 OUTAGE = "no rows since the outage began"

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import expit
 
 from monitoring_pipeline.alerting.budget import Floats
-from monitoring_pipeline.alerting.performance.contrasts import Contrasts, divided, inverse, smaller
+from monitoring_pipeline.alerting.performance.contrasts import Contrasts, divided, inverse, smaller, weighted
 from monitoring_pipeline.alerting.performance.line import fit_line
 from monitoring_pipeline.alerting.performance.settings import PerformanceSettings
 from monitoring_pipeline.alerting.status import Flags
@@ -87,8 +87,7 @@ class Scores:
     def _level(self, labelled: Floats, n: Floats, events: Floats) -> tuple[Floats, Floats, Floats]:
         """(S, T) level, expected events of the rarer class, information."""
         p = self.expected
-        sums = labelled @ np.stack((p, p * (1 - p)), axis=-1)
-        expected, info = sums[..., 0], sums[..., 1]
+        expected, info = (weighted(labelled, k[:, None]) for k in (p, p * (1 - p)))
         rare = expected <= n / 2
         e, o = (np.maximum(np.where(rare, k, n - k), 0.0) for k in (expected, events))
         return divided(np.where(rare, 1, -1) * smaller(o, e), info), e, info
@@ -98,9 +97,9 @@ class Scores:
         p = self.expected
         weights = p * (1 - p)
         x = self.x - self.x.mean(1, keepdims=True)
-        moments = np.stack((p, p * x, weights, weights * x, weights * x * x), axis=-1)
-        s0, s1, w0, w1, w2 = np.moveaxis(labelled @ moments, -1, 0)
-        y0, y1 = positive.sum(-1), (positive @ x[..., None])[..., 0]
+        moments = (p, p * x, weights, weights * x, weights * x * x)
+        s0, s1, w0, w1, w2 = (weighted(labelled, k[:, None]) for k in moments)
+        y0, y1 = positive.sum(-1), weighted(positive, x[:, None])
         mean = divided(w1, w0)
         spread = np.maximum(w2 - mean * w1, 0.0)
         spread = np.where(spread > 1e-9 * np.maximum(w2, 1e-300), spread, 0.0)
@@ -140,7 +139,7 @@ class MacroAuc:
     def contrasts(self, evidence: Floats, settings: PerformanceSettings) -> Contrasts:
         """(S, T, 1), usable where every counted class has its positives and negatives."""
         classes = self.auc.shape[1]
-        by_class = evidence.reshape(*evidence.shape[:-1], classes, -1)
+        by_class = evidence.reshape(*evidence.shape[:-1], classes, evidence.shape[-1] // classes)
         labelled, positive = sides_of(by_class)
         events, others = positive.sum(-1), (labelled - positive).sum(-1)
         counted = self.counted[:, None, :]

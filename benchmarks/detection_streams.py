@@ -54,7 +54,7 @@ def concept_line(base: float, fall: float) -> tuple[float, float]:
 
 
 def effects(windows: int, random: np.random.Generator, kind: str, each: int = 1) -> Floats:
-    """Window effects of variance 1, the same for ``each`` neighbours: independent, AR(1) 0.7 or with the tails of t3."""
+    """Window effects of variance 1, equal for ``each`` neighbours: independent, AR(1) 0.7 or with the tails of t3."""
     n = -(-windows // each)
     found = random.standard_t(3, n) / np.sqrt(3) if kind == "heavy" else random.standard_normal(n)
     if kind == "ar":
@@ -120,7 +120,10 @@ def _prior(density: Floats, p: Floats, odds: Floats) -> Floats:
     return density * (1 - p + p * odds)
 
 
-def _changed(change: Change, base: float, mass: Floats, odds: Floats, p: Floats, on: NDArray[np.bool_]):
+def _changed(
+    change: Change, base: float, mass: Floats, odds: Floats, p: Floats, on: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Mass of the scores and P(positive | score) once the change acts on the windows ``on``."""
     mass, p = mass.copy(), p.copy()
     if change.kind == "concept":
         a, b = concept_line(base, change.size)

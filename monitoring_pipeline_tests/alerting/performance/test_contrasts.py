@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
@@ -54,17 +55,33 @@ def test_auc_and_its_variance_are_delongs(stream):
 def test_level_and_slope_are_the_score_test_of_the_rows(stream):
     x, evidence = stream
     family = scores.against_reference(x, evidence[:30].sum(0), SETTINGS)
-    at, y = rows_of(evidence[35])
-    z, p = x[at], expit(family.line[0, 0] + family.line[0, 1] * x[at])
+    bins, y = rows_of(evidence[35])
+    z, p = x[bins], expit(family.line[0, 0] + family.line[0, 1] * x[bins])
     w = p * (1 - p)
     c = family.contrasts(evidence[None, 35:36], SETTINGS)
     root = 2 * (np.sqrt(y.sum() + 0.25) - np.sqrt(p.sum() + 0.25)) * np.sqrt(p.sum())
     level = min(y.sum() - p.sum(), root, key=abs) / w.sum()
+    assert c.value[0, 0, 1] == pytest.approx(level, rel=1e-9)
+    assert c.variance[0, 0, 1] == pytest.approx(1 / w.sum(), rel=1e-9)
+
+    def at(moved):
+        return expit(family.line[0, 0] + moved + family.line[0, 1] * z)
+
+    p = at(brentq(lambda moved: at(moved).sum() - y.sum(), -3, 3))
+    w = p * (1 - p)
     mean = (w * z).sum() / w.sum()
     spread = (w * (z - mean) ** 2).sum()
     slope = ((y - p) * (z - mean)).sum() / spread / family.line[0, 1]
-    assert c.value[0, 0, 1:] == pytest.approx([level, slope], rel=1e-9)
-    assert c.variance[0, 0, 1:] == pytest.approx([1 / w.sum(), 1 / spread / family.line[0, 1] ** 2], rel=1e-9)
+    assert c.value[0, 0, 2] == pytest.approx(slope, rel=1e-4)
+    assert c.variance[0, 0, 2] == pytest.approx(1 / spread / family.line[0, 1] ** 2, rel=1e-4)
+
+
+def test_a_moved_level_is_not_another_slope():
+    x, density = streams.scores_axis(0.1)
+    labelled = np.round(200_000 * density)
+    usual, moved = (np.concatenate((labelled, labelled * expit(x + by))) for by in (0.0, np.log(3)))
+    c = scores.against_reference(x, usual, SETTINGS).contrasts(moved[None, None], SETTINGS)
+    assert c.value[0, 0, 1] > 0.9 and abs(c.value[0, 0, 2]) < 0.01
 
 
 def test_the_variances_are_those_of_repeated_draws():

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from monitoring_pipeline.monitors.alarms import Alarms, BudgetShares, DriftAlarms, Persistence, Severities
 from monitoring_pipeline.monitors.declaration import (
     DRIFT_THRESHOLDS,
     Bound,
@@ -24,6 +25,7 @@ from monitoring_pipeline.monitors.declaration import (
     GroundTruthSource,
     Labels,
     Monitor,
+    NamedBaseline,
     Owner,
     ReferenceSource,
     Retention,
@@ -39,10 +41,16 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("predictions", Source),
     ("ground_truth", GroundTruthSource),
     ("reference", ReferenceSource),
+    ("baselines", NamedBaseline),
     ("labels", Labels),
     ("thresholds", Thresholds),
     ("thresholds.columns.<column>", ColumnThresholds),
     ("thresholds.performance.<metric>", Bound),
+    ("alarms", Alarms),
+    ("alarms.shares", BudgetShares),
+    ("alarms.drift", DriftAlarms),
+    ("alarms.drift.persistence", Persistence),
+    ("alarms.severity", Severities),
     ("retrain", RetrainPolicy),
     ("retention", Retention),
     ("owner", Owner),

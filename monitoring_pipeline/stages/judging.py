@@ -78,7 +78,7 @@ def _pin(conn: Connection, monitor: Monitor, of: Read, verdicts: Iterable[tuple[
     for kept, verdict in verdicts:
         m = kept.measurement
         standing = of.columns.get((kept.window.start, m.model_version, m.segment))
-        if m.family == "drift" and m.baseline == monitor.baselines[0] and standing is not None:
+        if m.family == "drift" and m.baseline == monitor.baseline_names[0] and standing is not None:
             pinned = pinned_status(m, verdict)
             values = [pinned.get(name) for name in standing.keys.columns]
             column_verdict_store.pin(conn, monitor.name, kept.window.start, m.model_version, m.segment, values)

@@ -32,7 +32,7 @@ SIZE = """
 select sum(pg_total_relation_size(c.oid)) from pg_class c
 where c.relnamespace = 'monitoring'::regnamespace and c.relkind = 'r' and pg_total_relation_size(c.oid) > 65536
 """
-SEGMENTED, N_SEGMENTS = ("boolean_0",), 2  # the column and its number of values
+SEGMENTED, PLANS = ("plan",), ("basic", "plus", "pro")  # a column of the log that is no feature, and its values
 FIRST = datetime(2024, 3, 1, tzinfo=UTC)
 
 
@@ -80,6 +80,8 @@ def _log(home: Path, days: int, rows: int) -> Monitor:
         time_ = pc.add(table["__time"], pa.scalar(np.timedelta64(day, "D").astype("timedelta64[us]")))
         ids = pc.binary_join_element_wise(f"{day}", table["__id"], "-")
         log = table.select(features).append_column("id", ids).append_column("time", time_)
+        plans = pa.array([PLANS[i * i % 7 % 3] for i in range(rows)])
+        log = log.append_column("plan", plans)
         log = log.append_column("score", table["__score"]).append_column("prediction", table["__prediction"])
         if day < 0:
             pq.write_table(log.append_column("outcome", table["__outcome"]), home / "reference.parquet")
@@ -186,7 +188,7 @@ def growth_table(spent: Spent) -> str:
         (
             "| growth of the database, indexes included; the goal is 60 KB | KB per monitor and day |",
             "|---|---|",
-            f"| 28 columns × 2 baselines × {1 + N_SEGMENTS} segments, {spent.days} days |"
+            f"| 28 columns × 2 baselines × {1 + len(PLANS)} segments, {spent.days} days |"
             f" {spent.bytes / 1000 / spent.days:.1f} |",
         )
     )

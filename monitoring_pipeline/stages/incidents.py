@@ -19,9 +19,10 @@ from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.stages.alarm_rows import alarms_of
-from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome
 from monitoring_pipeline.stages.describing import Correlations, Namer, correlations, describe, nameless
 from monitoring_pipeline.stages.drift_batches import number_of, start_of
+from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window, read_ahead
 from monitoring_pipeline.stages.inputs import Inputs
 from monitoring_pipeline.stages.new_categories import NewCategories
 from monitoring_pipeline.warehouse import incident_store, ledger
@@ -46,20 +47,28 @@ def update(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
     """Folds the alarms of all windows into incidents, and notes for these windows that it was done."""
     folded: list[Folded] = []
 
-    def work(window: Window) -> Facts:
-        states = stages.warehouse.run(lambda conn: ledger.stage_states(conn, stages.monitor.name, [window]))
-        judged = states.get((window.start, "verdicts"))
+    name = stages.monitor.name
+    states_of = read_ahead(
+        windows, lambda some: stages.warehouse.run(lambda conn: ledger.stage_states(conn, name, some)), WINDOWS_A_READ
+    )
+
+    def compute(window: Window) -> Computed[Folded]:
+        judged = states_of(window).get((window.start, "verdicts"))
         if judged is None or judged.completed_at is None:
             raise WindowError(f"{window} is not judged yet; materialize its verdicts first")
         if not folded:
             folded.append(fold(stages))
-        made = stages.provenance(judged.data_version or "none")
         inputs: Inputs = {"stage:verdicts": judged.output_version}
-        stages.warehouse.run(lambda conn: complete(stages, conn, "incidents", window, made, inputs, None))
-        done = folded[0]
-        return {"open": len(done.open_ids), "opened": done.opened, "changed": done.changed, "retracted": done.retracted}
+        return Computed(folded[0], stages.provenance(judged.data_version or "none"), inputs)
 
-    return each_window(stages, "incidents", windows, work)
+    def write(conn: Connection, some: Sequence[tuple[Window, Computed[Folded]]]) -> list[Wrote]:
+        return [Wrote(None, _facts(one.value)) for _, one in some]
+
+    return each_window(stages, "incidents", windows, compute, write)
+
+
+def _facts(done: Folded) -> Facts:
+    return {"open": len(done.open_ids), "opened": done.opened, "changed": done.changed, "retracted": done.retracted}
 
 
 def fold(stages: StageContext) -> Folded:

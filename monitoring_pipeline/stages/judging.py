@@ -24,7 +24,8 @@ from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.records import StageState
 from monitoring_pipeline.stages import column_verdicts, window_verdicts
-from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.context import StageContext, WindowOutcome
+from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window, read_ahead
 from monitoring_pipeline.stages.inputs import Inputs
 from monitoring_pipeline.warehouse import (
     column_verdict_store,
@@ -64,6 +65,15 @@ class Read:
         return self.performance.get((kept.window.start, m.model_version, m.segment), {})
 
 
+@dataclass(frozen=True)
+class JudgedWindow:
+    """Measurements of a window, or of several, with the verdict on each, and what those were read with."""
+
+    of: Read
+    kept: Sequence[Kept]
+    judged: Sequence[Judged]
+
+
 def status_by_column(found: Standing) -> dict[str, ColumnStatus]:
     """By name; a name that is a feature and the score has the verdict of the feature."""
     named = zip(found.keys.columns, found.keys.roles, found.status, found.sources, strict=True)
@@ -91,17 +101,8 @@ def judge(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome
     """
     run = _Run(stages, datetime.now(UTC))
     affected = stages.warehouse.run(run.fold, can_be_recomputed=True)
-    ahead: dict[Window, Read] = {}
-
-    def work(window: Window) -> Facts:
-        if window not in ahead:
-            at = windows.index(window)
-            some = windows[at : at + WINDOWS_A_READ]
-            ahead.clear()
-            ahead.update(dict.fromkeys(some, read(stages, some)))
-        return run.judge_window(window, ahead[window])
-
-    outcomes = each_window(stages, "verdicts", windows, work)
+    read_of = read_ahead(windows, lambda some: read(stages, some), WINDOWS_A_READ)
+    outcomes = each_window(stages, "verdicts", windows, lambda w: run.judge_window(w, read_of(w)), run.write)
     others = sorted(set(affected) - set(windows))
     for at in range(0, len(others), WINDOWS_A_READ):
         run.judge_measured(read(stages, others[at : at + WINDOWS_A_READ]))
@@ -126,27 +127,26 @@ class _Run:
         changed = window_verdicts.judge_again(conn, self._monitor, self.judgement_id, self._now)
         return [*changed, *column_verdicts.judge_again(conn, self._monitor, self.judgement_id)]
 
-    def judge_window(self, window: Window, of: Read) -> Facts:
-        """Judges what was measured in a window and notes what that rests on. Raises WindowError when nothing was."""
+    def judge_window(self, window: Window, of: Read) -> Computed[JudgedWindow]:
+        """Judges what was measured in a window. Raises WindowError when nothing was."""
         inputs = _inputs(self._monitor, window, of.states, self._now)
-        judged, number = self._judged(of, of.kept[window]), self.judgement_id()
+        judged = JudgedWindow(of, of.kept[window], self._judged(of, of.kept[window]))
+        return Computed(judged, self._stages.provenance(_data_version(window, of.states)), inputs)
 
-        def write(conn: Connection) -> int:
-            ledger.lock_window(conn, self._monitor.name, window)
-            changed = self._write(conn, of, of.kept[window], judged)
-            made = self._stages.provenance(_data_version(window, of.states))
-            complete(self._stages, conn, "verdicts", window, made, inputs, f"{number}" if changed else None)
-            return changed
-
-        changed = self._stages.warehouse.run(write, can_be_recomputed=True)
-        return _facts(of.kept[window], judged) | {"changed": changed}
+    def write(self, conn: Connection, some: Sequence[tuple[Window, Computed[JudgedWindow]]]) -> list[Wrote]:
+        """Writes the verdicts on these windows."""
+        changed = self._write(conn, [one.value for _, one in some])
+        versions = {window: f"{self.judgement_id()}" if changed[window] else None for window, _ in some}
+        return [
+            Wrote(versions[window], _facts(one.value.kept, one.value.judged) | {"changed": changed[window]})
+            for window, one in some
+        ]
 
     def judge_measured(self, of: Read) -> None:
         """Repeats changed verdicts on columns and performance beside the measurements of windows not asked for."""
         kept = [one for some in of.kept.values() for one in some]
-        judged = self._judged(of, kept)
-        self.judgement_id()
-        self._stages.warehouse.run(lambda conn: self._write(conn, of, kept, judged), can_be_recomputed=True)
+        judged = JudgedWindow(of, kept, self._judged(of, kept))
+        self._stages.warehouse.run(lambda conn: self._write(conn, [judged]), can_be_recomputed=True)
 
     def _judged(self, of: Read, kept: Sequence[Kept]) -> list[Judged]:
         return [
@@ -158,10 +158,15 @@ class _Run:
             for one in kept
         ]
 
-    def _write(self, conn: Connection, of: Read, kept: Sequence[Kept], judged: Sequence[Judged]) -> int:
-        changed = verdict_store.write_verdicts(conn, self._monitor.name, self.judgement_id(), judged)
-        _pin(conn, self._monitor, of, zip(kept, (one.verdict for one in judged), strict=True))
-        return changed
+    def _write(self, conn: Connection, windows: Sequence[JudgedWindow]) -> Counter[Window]:
+        """How many verdicts differ from what stood, by window."""
+        name, judged = self._monitor.name, [verdict for one in windows for verdict in one.judged]
+        differing, restated = verdict_store.changes(conn, name, policy_version(self._monitor), judged)
+        if differing or restated:
+            verdict_store.write_verdicts(conn, name, self.judgement_id(), [*differing, *restated])
+        for one in windows:
+            _pin(conn, self._monitor, one.of, zip(one.kept, (v.verdict for v in one.judged), strict=True))
+        return Counter(one.window for one in differing)
 
 
 def read(stages: StageContext, windows: Sequence[Window]) -> Read:

@@ -15,7 +15,7 @@ from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor, asked, assert_same, fresh_door
 from monitoring_pipeline_tests.toy import Toy, ready
 
-EVERYTHING = ("predictions", "profile", "ground_truth", "quality", "drift", "performance", "verdicts")
+EVERYTHING = ("predictions", "profile", "ground_truth", "quality", "drift", "performance", "verdicts", "incidents")
 GOOD = {"2024-03-01", "2024-03-02", "2024-03-04", "2024-03-05"}
 BAD = "2024-03-03"
 

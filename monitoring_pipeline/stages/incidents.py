@@ -45,9 +45,9 @@ class Folded:
 def update(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
     """Folds the alarms of all windows into incidents, and notes for these windows that it was done."""
     folded: list[Folded] = []
+    states = stages.warehouse.run(lambda conn: ledger.stage_states(conn, stages.monitor.name, windows))
 
     def work(window: Window) -> Facts:
-        states = stages.warehouse.run(lambda conn: ledger.stage_states(conn, stages.monitor.name, [window]))
         judged = states.get((window.start, "verdicts"))
         if judged is None or judged.completed_at is None:
             raise WindowError(f"{window} is not judged yet; materialize its verdicts first")

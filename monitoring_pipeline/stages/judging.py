@@ -72,15 +72,16 @@ def status_by_column(found: Standing) -> dict[str, ColumnStatus]:
 
 
 def _pin(conn: Connection, monitor: Monitor, of: Read, verdicts: Iterable[tuple[Kept, Verdict]]) -> None:
-    """Keeps with the verdicts on columns what pinned thresholds of the first baseline say."""
-    if not (monitor.thresholds.drift or any(c.drift for c in monitor.thresholds.columns.values())):
-        return
+    """Keeps with the verdicts on columns what pinned thresholds of the first baseline say, or that none is pinned."""
+    declared = bool(monitor.thresholds.drift or any(c.drift for c in monitor.thresholds.columns.values()))
     for kept, verdict in verdicts:
         m = kept.measurement
         standing = of.columns.get((kept.window.start, m.model_version, m.segment))
-        if m.family == "drift" and m.baseline == monitor.baseline_names[0] and standing is not None:
+        if m.family != "drift" or m.baseline != monitor.baseline_names[0] or standing is None:
+            continue
+        if declared or standing.pinned:
             pinned = pinned_status(m, verdict)
-            values = [pinned.get(name) for name in standing.keys.columns]
+            values = [pinned.get(name) for name in standing.keys.columns] if pinned else None
             column_verdict_store.pin(conn, monitor.name, kept.window.start, m.model_version, m.segment, values)
 
 

@@ -151,11 +151,14 @@ class StoredNull:
 
 @dataclass(frozen=True)
 class Standing:
-    """The stored verdicts on the columns of ``keys``: ``status`` and ``sources`` in their order."""
+    """The stored verdicts on the columns of ``keys``: ``status`` and ``sources`` in their order. ``pinned``: whether
+    pinned thresholds decide any of them.
+    """
 
     keys: MetricKeys
     status: tuple[int, ...]
     sources: tuple[str, ...]
+    pinned: bool = False
 
 
 def to_judge(conn: Connection, monitor: str, null_version: str) -> list[ProfiledWindow]:
@@ -230,7 +233,8 @@ def standing(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[
     keys = keys_by_id(conn, {row.metric_keys_id for row in rows})
     return {
         (row.window_start, row.model_version, row.segment): Standing(
-            keys[row.metric_keys_id], tuple(parse_counts(row.status).tolist()), tuple(row.sources)
+            keys[row.metric_keys_id], tuple(parse_counts(row.status).tolist()), tuple(row.sources),
+            row.pinned is not None,
         )
         for row in rows
     }

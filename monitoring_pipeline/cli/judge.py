@@ -76,8 +76,8 @@ def _windows(stages: StageContext, from_: datetime | None, to: datetime | None) 
 
 
 def _judge(stages: StageContext, windows: list[Window], as_json: bool) -> None:
-    from monitoring_pipeline.stages.declaring import declare
     from monitoring_pipeline.stages.context import good_windows
+    from monitoring_pipeline.stages.declaring import declare
     from monitoring_pipeline.stages.incidents import update
     from monitoring_pipeline.stages.judging import judge as judge_windows
 

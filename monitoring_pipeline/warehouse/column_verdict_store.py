@@ -233,7 +233,9 @@ def standing(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[
     keys = keys_by_id(conn, {row.metric_keys_id for row in rows})
     return {
         (row.window_start, row.model_version, row.segment): Standing(
-            keys[row.metric_keys_id], tuple(parse_counts(row.status).tolist()), tuple(row.sources),
+            keys[row.metric_keys_id],
+            tuple(parse_counts(row.status).tolist()),
+            tuple(row.sources),
             row.pinned is not None,
         )
         for row in rows

@@ -98,7 +98,9 @@ COLUMNS = {
 def test_every_method_without_a_pinned_threshold_repeats_the_verdict_on_the_column():
     methods = ("psi", "jensen_shannon", "kolmogorov_smirnov")
     named = [(column, "feature", method, 5.0, 0.5, None) for column in COLUMNS for method in methods]
-    found = rows(m := handmade(*named, ("unknown", "feature", "psi", 5.0, 0.0, None)), judge_drift(m, Thresholds(), COLUMNS))
+    found = rows(
+        m := handmade(*named, ("unknown", "feature", "psi", 5.0, 0.0, None)), judge_drift(m, Thresholds(), COLUMNS)
+    )
     assert {row.threshold for row in found.values()} == {None}
     for method in methods:
         assert {column: (found[column, method].source, found[column, method].flagged) for column in COLUMNS} == {

@@ -112,7 +112,6 @@ def column_rows(judged: Judged, some: Sequence[ProfiledWindow], monitor: Monitor
     """A row for each window and pool that holds rows."""
     v, units = judged.verdicts, judged.calibrated.units
     places = _places(judged.calibrated)
-    sources = judged.verdicts.null.source[np.searchsorted(judged.calibrated.units_of, np.arange(len(units)))]
     names = [contrast_names(unit) for unit in units]
     rows = []
     for one in some:
@@ -126,7 +125,7 @@ def column_rows(judged: Judged, some: Sequence[ProfiledWindow], monitor: Monitor
                 ColumnRow(
                     one.window, *pool, keys, v.p_value[at, t], v.p_alarm[at, t], v.q_value[at, t],
                     v.season_known[at, t], v.status[at, t], moved, v.horizon[at, t], v.effect[at, t],
-                    v.n[at, t].astype(np.int64), tuple(sources[at].tolist()),
+                    v.n[at, t].astype(np.int64), tuple(v.source[at, t].tolist()),
                 )
             )  # fmt: skip
     return rows

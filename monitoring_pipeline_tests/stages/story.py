@@ -32,6 +32,11 @@ QUIET_LIFE: dict[str, Any] = {
     "segments": [],
     "end": f"{START + timedelta(days=120)}",
 }  # fmt: skip
+DAYS = 44
+EMPTY, SHIFTED, LOSSY, NOVEL = 9, range(16, 21), 28, range(36, 38)
+"""A day without rows, days of x one deviation higher, a day without a fifth of amount, days of a new channel."""
+ECHO = 6
+"""Days for which a merged week still shows what is over."""
 UNUSED = ("returning", "y")
 NAMED = ("monitor", "incident_id", "config_version", "policy_version", "data_version", "reason", *WHEN)
 """Columns that differ between monitors that read the same files, or tell when and why a row was made."""
@@ -39,7 +44,7 @@ NAMED = ("monitor", "incident_id", "config_version", "policy_version", "data_ver
 
 @dataclass
 class Story:
-    """Files of one toy, read by monitors of any names; ``missing``, ``new`` … of days are added by the tests."""
+    """Files of one toy, read by monitors of any names; what happens on which day is the tests' business."""
 
     toy: Toy
     warehouse: Warehouse
@@ -60,6 +65,17 @@ class Story:
         self.toy.write_log(rows[[c for c in rows if c not in UNUSED]], f"{START + timedelta(days=day)}")
         return rows
 
+    def write_events(self) -> None:
+        """The days of the story; see EMPTY, SHIFTED, LOSSY and NOVEL."""
+        for day in range(DAYS):
+            rows = self.toy.rows(day, ROWS, 1.0 if day in SHIFTED else 0.0)
+            if day == LOSSY:
+                rows = without_values(rows, "amount", 0.2)
+            if day in NOVEL:
+                rows = with_category(rows, "kiosk", 0.1)
+            if day != EMPTY:
+                self.write(day, rows)
+
     def monitor(self, name: str = "toy", **changes: Any) -> StageContext:
         """A monitor of these files with its reference profiled; what its stages work with."""
         it = Toy(self.toy.base, name=name, declared=dict(QUIET_LIFE))
@@ -69,6 +85,10 @@ class Story:
 
     def query(self, sql: str, **parameters: Any) -> pd.DataFrame:
         return query(self.url, sql, **parameters)
+
+    def start(self, day: int) -> pd.Timestamp:
+        """When a day begins."""
+        return pd.Timestamp(toy.day(day).start)
 
     def alarms(self, name: str = "toy", status: str = "alarm") -> dict[tuple[str, str], list[int]]:
         """Days by (segment, column) with this status."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -37,6 +37,7 @@ EMPTY, SHIFTED, LOSSY, NOVEL = 9, range(16, 21), 28, range(36, 38)
 """A day without rows, days of x one deviation higher, a day without a fifth of amount, days of a new channel."""
 ECHO = 6
 """Days for which a merged week still shows what is over."""
+VIEWS = ("column_verdict_current", "drift_current", "incident_current")
 UNUSED = ("returning", "y")
 NAMED = ("monitor", "incident_id", "config_version", "policy_version", "data_version", "reason", *WHEN)
 """Columns that differ between monitors that read the same files, or tell when and why a row was made."""
@@ -116,10 +117,10 @@ class Story:
         )
         return found["said"].tolist()
 
-    def said(self, name: str = "toy") -> dict[str, list[tuple[str, ...]]]:
-        """What the views say of columns and incidents, without names, times and runs."""
+    def said(self, name: str = "toy", views: Sequence[str] = VIEWS) -> dict[str, list[tuple[str, ...]]]:
+        """What the views say, without names, times and runs."""
         found = {}
-        for view in ("column_verdict_current", "drift_current", "incident_current"):
+        for view in views:
             frame = self.query(f"select * from monitoring.{view} where monitor = :m", m=name)
             if view == "incident_current":
                 frame = frame[frame["state"] != "retracted"]

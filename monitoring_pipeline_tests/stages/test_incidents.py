@@ -1,4 +1,4 @@
-"""Incidents, from files to the view: one for each trouble, told in a sentence, revised as windows and late rows come."""
+"""Incidents, from files to the view: one for each trouble, told in a sentence, revised as windows or rows come late."""
 
 from __future__ import annotations
 
@@ -164,3 +164,27 @@ def test_a_pinned_threshold_raises_an_incident_of_its_own(story: Story) -> None:
     assert [number(start) for start in drifted["window_start"]] == [2, 3]
     (incident,) = [one for one in story.incidents() if one.kind == "drift"]
     assert (list(incident.columns), number(incident.first_window), number(incident.last_window)) == (["x"], 2, 3)
+
+
+def test_performance_and_volume_end_alike_in_any_order_of_windows(story: Story) -> None:
+    story.write_reference()
+    wrong, few = range(15, 18), 20
+    for day in range(24):
+        rows = story.toy.rows(day, 60 if day == few else ROWS)
+        rows = rows.assign(y=1 - rows["y"]) if day in wrong else rows
+        story.write(day, rows)
+        story.toy.write_labels(rows, f"labels of {day:02d}")
+    labelled = {"ground_truth": {"path": "../truth/*.parquet", "outcome": "y", "label_time": "known"}}
+    run(story.monitor("whole", **labelled), range(24))
+    pieces = story.monitor("pieces", **labelled)
+    for days in ([20, 21, 22, 23], range(3), range(3, 9), *([day] for day in range(9, 20))):
+        run(pieces, days)
+    run(pieces, range(24))  # the usual number of rows is what there was when a window was measured
+    views = ("performance_current", "quality_current", "column_verdict_current", "incident_current")
+    assert story.said("pieces", views) == story.said("whole", views)
+
+    performance, volume = story.incidents("whole")
+    assert (performance.kind, performance.change, performance.severity) == ("performance", "concept drift", "critical")
+    assert number(performance.first_window) == wrong[0] and "roc_auc is 0." in performance.summary
+    assert (volume.kind, volume.change, number(volume.first_window)) == ("volume", "outage", few)
+    assert volume.summary.startswith("Outage on 2024-03-21: rows is 60 instead of 250")

@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import cast
 
 import numpy as np
@@ -63,7 +64,8 @@ def judge_again(conn: Connection, monitor: Monitor, judgement_id: Callable[[], i
     ledger.lock_verdicts(conn, monitor.name)
     references = profile_store.reference_versions(conn, monitor.name)
     version = null_version(monitor, references)
-    waiting = store.to_judge(conn, monitor.name, version)
+    kept = monitor.retention.verdicts or monitor.retention.measurements
+    waiting = store.to_judge(conn, monitor.name, version, None if kept is None else datetime.now(UTC) - kept)
     plan = plan_of(monitor)
     for at in range(0, len(waiting), WINDOWS_AT_ONCE):
         some = waiting[at : at + WINDOWS_AT_ONCE]

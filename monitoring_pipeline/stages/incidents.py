@@ -46,7 +46,6 @@ class Folded:
 def update(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
     """Folds the alarms of all windows into incidents, and notes for these windows that it was done."""
     folded: list[Folded] = []
-
     name = stages.monitor.name
     states_of = read_ahead(
         windows, lambda some: stages.warehouse.run(lambda conn: ledger.stage_states(conn, name, some)), WINDOWS_A_READ
@@ -101,10 +100,12 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
     kept = [one for one in was.values() if _rests_on_deleted(monitor, one)]
     now = {one.incident_id: one for one in made if not any(_overlap(one, other) for other in kept)}
     now |= {one.incident_id: one for one in kept}
-    revised = [
-        replace(one, reason=_reason(was.get(key), one)) for key, one in now.items() if _differs(was.get(key), one)
-    ]
     lost = [one for key, one in was.items() if key not in now and one.state != "retracted"]
+    revised = [
+        replace(one, reason=_reason(was.get(key), one, next((old for old in lost if _overlap(old, one)), None)))
+        for key, one in now.items()
+        if _differs(was.get(key), one)
+    ]
     renamed = [one for one in lost if any(_overlap(one, other) for other in now.values())]
     retracted = [_retracted(one) for one in lost if one not in renamed]
     incident_store.revise(
@@ -197,13 +198,10 @@ def _retracted(one: Incident) -> Incident:
     return replace(one, state="retracted", resolved_at=max(datetime.now(UTC), one.opened_at), reason=why)
 
 
-def _revised(was: Incident | None, now: Incident) -> Incident:
-    return replace(now, reason=_reason(was, now))
-
-
-def _reason(was: Incident | None, now: Incident) -> str:
+def _reason(was: Incident | None, now: Incident, former: Incident | None = None) -> str:
+    """Why ``now`` is written; ``former``: what it was known as until its first window changed."""
     if was is None or was.state == "retracted":
-        return "opened"
+        return "opened" if former is None else f"continues {former.incident_id}, whose first window changed"
     if was.state == "open" and now.state == "resolved":
         return f"resolved after {GAP} quiet windows"
     steps = []

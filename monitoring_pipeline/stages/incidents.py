@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group
-from monitoring_pipeline.alerting.incidents.grouping import GAP, grouped
+from monitoring_pipeline.alerting.incidents.grouping import GAP, grouped, without_known_columns
 from monitoring_pipeline.alerting.incidents.kinds import change_of
 from monitoring_pipeline.alerting.incidents.sentence import Described, Harm, sentence, strongest
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
@@ -85,7 +85,7 @@ def incidents_of(
     first, last = (number_of(start, monitor.window) for start in span)
     known = correlations(conn, monitor) if alarms else Correlations({}, {})
     importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
-    groups = grouped(alarms, known.between)
+    groups = grouped(without_known_columns(alarms, first), known.between)
     described = describe(conn, monitor, [alarm for group in groups for alarm in strongest(group)[:3]], namer)
     return [_incident(conn, monitor, group, (first, last), described, known, importance) for group in groups]
 

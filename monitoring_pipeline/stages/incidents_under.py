@@ -145,7 +145,7 @@ def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict) -> list[Alarm]:
         moved = "threshold" if kind == "drift" else metric
         found.append(
             Alarm(number, kind, on, m.keys.roles[i], m.segment, m.model_version, moved, value - threshold, None,
-                  value, threshold, source=verdict.source[i])
+                  value, threshold, detail=(m.detail[i] or "") if m.detail else "", source=verdict.source[i])
         )  # fmt: skip
     return found
 

@@ -9,7 +9,7 @@ comment on view monitoring.incident_history is 'Incidents, every revision with i
 create or replace view monitoring.alarm_budget_current as
 with month as (
   select w.monitor, date_trunc('month', w.window_start at time zone 'UTC') at time zone 'UTC' as month,
-         sum(w.level) as expected_drift, count(*) as n_windows, sum(w.n_judged) as n_judged, sum(w.n_alarms) as n_alarms,
+         coalesce(sum(w.level) filter (where w.n_judged > 0), 0) as expected_drift, count(*) as n_windows, sum(w.n_judged) as n_judged, sum(w.n_alarms) as n_alarms,
          sum(w.n_notices) as n_notices
   from monitoring.judged_window w group by 1, 2
 )

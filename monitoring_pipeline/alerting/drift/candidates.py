@@ -150,7 +150,7 @@ def candidates(
             now = Contrasts(*(getattr(merged, f.name)[:, position:] for f in fields(Contrasts)))
             many = rolling((batch.windows.sum(axis=2) + batch.windows_missing > 0).astype(float), h)[:, position:]
             after = expected(of, *seasonal, h, period, position) if seasonal is not None else None
-            here = (now.rows >= alarms.rows) & (many >= min(h, 2))
+            here = (now.rows >= alarms.rows) & (of.rows >= alarms.rows)[:, None] & (many >= min(h, 2))
             # A window without rows is not judged by those before it.
             here &= (batch.windows.sum(axis=2) + batch.windows_missing)[:, position:] > 0
             enough |= here

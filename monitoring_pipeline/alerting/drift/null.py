@@ -24,9 +24,10 @@ SHORT_RHO, SHORT_TAIL = 0.6, 8.0  # assumed at least, and at most, where there a
 LARGEST_RHO = 0.95
 TAIL_BOUNDS = 3.0, 60.0
 BIASED_BLOCKS = 30.0  # up to as many, a sample's kurtosis is as if its tail had 4 degrees of freedom more
-KURTOSIS = 3.0  # df of a variance / (1 + this / tail): half of the excess kurtosis 6/tail, for heavy tails blur it
-UNBIASING = 3  # steps of the correction of ρ for the blocks' mean
-CLEARLY = 3.0  # standard errors beyond noise from which a contrast keeps its own variance
+CLEARLY = 3.0  # standard errors beyond noise from which a contrast keeps its own variance; of 100 contrasts that do not
+# vary, 2 show one of two standard errors, and would never alarm on small changes
+ALIKE = 10.0  # least degrees of freedom of a prior that contrasts borrow from; fewer: they differ too much
+LEAST_ALIKE = 20  # contrasts that a prior is estimated from
 Mask = NDArray[np.bool_]
 
 
@@ -138,7 +139,7 @@ def settle(sample: Sample, kin: Kin, alarms: DriftAlarms, source: str) -> Null:
     effective = _effective(sample.blocks, rho)
     s2 = sample.noise + (sample.s2 - sample.noise) / (1 - 1 / effective)
     tail = np.minimum(_tails(sample, kin.pools, timed), _tails(sample, kin.versions, timed))
-    s2, df = _moderated(s2, (effective - 1) / (1 + KURTOSIS / tail), sample.noise, kin.pools, timed)
+    s2, df = _moderated(s2, effective - 1, sample.noise, kin.pools, timed)
     tail = np.where(short, np.minimum(tail, SHORT_TAIL), tail)
     prior, of_unit = alarms.prior_sd**2, np.zeros(len(sample.shape), bool)
     of_unit[kin.units[timed]] = True
@@ -272,20 +273,10 @@ def _autocorrelation(sample: Sample, kin: Kin, timed: Mask) -> Floats:
         many = _summed(np.ones_like(s2), of, live)
         below = np.maximum(np.maximum(_summed(share, of, live), 0.1 * many), 1e-9)
         pooled = np.clip(_summed(r1, of, live) / below, 0, 0.9)
-        together = np.maximum(together, _unbiased(pooled, sample.blocks))
+        together = np.maximum(together, pooled)
     tau2 = np.maximum(sample.s2 - sample.noise, 0.5 * s2)
     own = np.clip(sample.gamma1 / tau2, 0, LARGEST_RHO)
     return np.maximum(np.where(r1 > 2 / np.sqrt(np.maximum(sample.blocks, 1)), own, 0.0), together)
-
-
-def _unbiased(rho: Floats, blocks: Floats) -> Floats:
-    """Corrected for what the blocks' mean, which varies by (1 + ρ)/(1 − ρ)/B of the variance, takes from the estimate;
-    1/B of it is in the covariance already."""
-    found = rho
-    for _ in range(UNBIASING):
-        lost = ((1 + found) / (1 - found) - 1) / np.maximum(blocks, 1)
-        found = np.clip((rho + lost) / (1 + lost), 0, 0.9)
-    return found
 
 
 def _of_shape(rho: Floats, units: NDArray[np.intp]) -> Floats:
@@ -316,16 +307,24 @@ def _moderated(s2: Floats, df: Floats, noise: Floats, pools: NDArray[np.intp], t
     told = timed & (noise > 0) & (s2 > 0.3 * noise)  # rarer than one row a block tells nothing
     for pool in np.unique(pools[told]):
         at = np.flatnonzero(told & (pools == pool))
-        if len(at) < 20:
-            continue
-        ratio, own = s2[at] / noise[at], df[at]
-        prior_df, prior = _prior(ratio, own)
-        if prior_df < 10:
-            continue  # the contrasts differ: nothing to borrow
-        new = (prior_df * prior + own * ratio) / (prior_df + own)
-        kept = (new < ratio) & (ratio >= 1 + CLEARLY * np.sqrt(2 / own))
-        s2[at], df[at] = np.where(kept, s2[at], noise[at] * new), own + prior_df
+        found = _borrowed(s2[at] / noise[at], df[at]) if len(at) >= LEAST_ALIKE else None
+        if found is not None:
+            s2[at], df[at] = noise[at] * found[0], found[1]
     return s2, df
+
+
+def _borrowed(ratio: Floats, df: Floats) -> tuple[Floats, Floats] | None:
+    """Moderated ratios and their degrees of freedom; None where the contrasts differ: nothing to borrow.
+
+    A ratio below 1 is chance. It counts as it is where no contrast varies, else the others would seem to; where some
+    do, it only makes them look more different than they are."""
+    for each in (ratio, np.maximum(ratio, 1)):
+        prior_df, prior = _prior(each, df)
+        if prior_df >= ALIKE:
+            new = (prior_df * prior + df * each) / (prior_df + df)
+            kept = (new < each) & (each >= 1 + CLEARLY * np.sqrt(2 / df))
+            return np.where(kept, each, new), df + prior_df
+    return None
 
 
 def _prior(ratio: Floats, df: Floats) -> tuple[float, float]:

@@ -39,7 +39,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer cells and streams: two minutes instead of fifteen")
     parser.add_argument("--choosing", action="store_true", help="the seeds that constants were chosen on")
-    parser.add_argument("--nannyml", metavar="PYTHON", help="an interpreter that has nannyml: compare with its own code")
+    parser.add_argument(
+        "--nannyml", metavar="PYTHON", help="an interpreter that has nannyml: compare with its own code"
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     return parser.parse_args()
 

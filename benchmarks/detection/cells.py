@@ -113,7 +113,7 @@ def null(cell: Cell, repeats: int, seed: int) -> Tally:
 
 def rates(kind: str, repeats: int, seed: int) -> dict[str, float]:
     """Our p-value that null streams reach as often as each peer alarms falsely; 0 where it does not."""
-    random, p, flagged = np.random.default_rng(seed), [], {name: 0.0 for name in PEERS}
+    random, p, flagged = np.random.default_rng(seed), [], dict.fromkeys(PEERS, 0.0)
     for _ in range(repeats):
         stream = make(kind, Setting(), random)
         p.append(_unfloored(stream))

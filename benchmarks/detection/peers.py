@@ -30,7 +30,10 @@ GATE_NEIGHBOURS, GATE_PERCENTILE, GATE_COLUMNS, GATE_EXPLAINED, GATE_LEAST = 3, 
 def evidently(stream: Stream) -> Flags:
     """(T, C) columns that have drifted."""
     before, after = stream.reference, stream.windows
-    numbers = [_evidently_numbers(before.numbers[:, c].sum(axis=0), after.numbers[:, c]) for c in range(stream.setting.numerical)]
+    numbers = [
+        _evidently_numbers(before.numbers[:, c].sum(axis=0), after.numbers[:, c])
+        for c in range(stream.setting.numerical)
+    ]
     names = [_evidently_names(x.sum(axis=0), y) for x, y in zip(before.names, after.names, strict=True)]
     return np.stack(numbers + names, axis=1)
 

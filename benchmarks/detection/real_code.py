@@ -11,12 +11,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+if TYPE_CHECKING:
+    from benchmarks.detection.streams import Stream
 
-def frames(stream) -> tuple[pd.DataFrame, pd.DataFrame]:  # type: ignore[no-untyped-def]
+
+def frames(stream: Stream) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reference and windows as rows: x0, x1, … numbers, c0, … names, ``window`` number of the block or window."""
     from benchmarks.detection.streams import VALUES
 
@@ -40,7 +44,7 @@ def evidently(reference: pd.DataFrame, windows: pd.DataFrame) -> np.ndarray:
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    columns = [c for c in reference if c != "window"]
+    columns = [str(c) for c in reference if c != "window"]
     definition = DataDefinition(
         numerical_columns=[c for c in columns if c.startswith("x")],
         categorical_columns=[c for c in columns if c.startswith("c")],

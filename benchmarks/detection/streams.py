@@ -163,7 +163,9 @@ def usual_effects(kind: Kind, setting: Setting, size: int, random: np.random.Gen
 
 def _by_day(kind: Kind, days: int, columns: int, random: np.random.Generator) -> Floats:
     """(days, columns) effects of standard deviation 1; the first half of the columns shares half of the variance."""
-    effects = random.standard_t(3, (days, columns)) / np.sqrt(3) if kind.heavy else random.standard_normal((days, columns))
+    effects = (
+        random.standard_t(3, (days, columns)) / np.sqrt(3) if kind.heavy else random.standard_normal((days, columns))
+    )
     half = columns // 2
     effects[:, :half] = np.sqrt(0.5) * (effects[:, :half] + random.standard_normal((days, 1)))
     if not kind.rho:

@@ -146,8 +146,8 @@ def candidates(
         enough = np.zeros((len(batch.units), batch.windows.shape[1] - position), bool)
         season_known = np.zeros_like(enough)
         for h in horizons:
-            merged = contrasts(of, rolling(batch.windows, h), rolling(batch.windows_missing, h))
-            now = Contrasts(*(getattr(merged, f.name)[:, position:] for f in fields(Contrasts)))
+            merged = (rolling(counts, h)[:, position:] for counts in (batch.windows, batch.windows_missing))
+            now = contrasts(of, *merged)
             many = rolling((batch.windows.sum(axis=2) + batch.windows_missing > 0).astype(float), h)[:, position:]
             after = expected(of, *seasonal, h, period, position) if seasonal is not None else None
             here = (now.rows >= alarms.rows) & (of.rows >= alarms.rows)[:, None] & (many >= min(h, 2))

@@ -177,8 +177,8 @@ def _with_the_whole(null: Null, kin: Kin) -> Null:
     shapes = (null.shape[units] > null.shape) | unknown[np.searchsorted(kin.units, np.arange(len(units)))]
     names = ("s2", "noise", "df", "season_s2", "season_df", "source")
     changed = {name: np.where(taken, getattr(null, name)[at], getattr(null, name)) for name in names}
-    names = ("shape", "shape_df", "shape_var", "shape_rho")
-    changed |= {name: np.where(shapes, getattr(null, name)[units], getattr(null, name)) for name in names}
+    of_unit = ("shape", "shape_df", "shape_var", "shape_rho")
+    changed |= {name: np.where(shapes, getattr(null, name)[units], getattr(null, name)) for name in of_unit}
     return replace(null, **changed, rho=np.maximum(null.rho, null.rho[at]), tail=np.minimum(null.tail, null.tail[at]))
 
 

@@ -35,7 +35,9 @@ def numbers_at(random, moved, blocks, rows=1000, missing=0.05, pool=("1", "*"), 
     return placed("numerical", counts, lost, blocks, pool, kept=kept)
 
 
-def categorical(random, units=3, blocks=30, windows=20, rows=1000, shares=(0.6, 0.3, 0.1, 0.0), missing=0.05, pool=("1", "*")):
+def categorical(
+    random, units=3, blocks=30, windows=20, rows=1000, shares=(0.6, 0.3, 0.1, 0.0), missing=0.05, pool=("1", "*")
+):
     """Columns of names; the last share is of names that the reference lacks."""
     lost = random.binomial(rows, missing, (units, blocks + windows))
     return placed("categorical", random.multinomial(rows - lost, shares), lost, blocks, pool)

@@ -58,7 +58,9 @@ def test_the_scores_are_orthonormal_under_the_reference_even_with_empty_bins():
     p[:, [0, 4, -1]] = 0
     p /= p.sum(axis=1, keepdims=True)
     scores = polynomial_scores(p)
-    np.testing.assert_allclose(np.einsum("uk,uik,ujk->uij", p, scores, scores), np.tile(np.eye(2), (5, 1, 1)), atol=1e-9)
+    np.testing.assert_allclose(
+        np.einsum("uk,uik,ujk->uij", p, scores, scores), np.tile(np.eye(2), (5, 1, 1)), atol=1e-9
+    )
     np.testing.assert_allclose(np.einsum("uk,ujk->uj", p, scores), 0, atol=1e-9)
 
 

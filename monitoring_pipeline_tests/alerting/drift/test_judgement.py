@@ -97,7 +97,9 @@ def test_one_category_and_two_are_quiet(shares):
 
 
 def test_a_column_of_two_bins_inside_is_judged():
-    batch = placed("numerical", np.random.default_rng(6).multinomial(1000, [0, 0.5, 0.5, 0], (2, 40)), np.zeros((2, 40)), 30)
+    batch = placed(
+        "numerical", np.random.default_rng(6).multinomial(1000, [0, 0.5, 0.5, 0], (2, 40)), np.zeros((2, 40)), 30
+    )
     batch.windows[1, 39] = [0, 900, 100, 0]
     found = judged([batch], plan(), 30)
     assert found.status[1, 9] == ALARM and (found.status[0] == 0).all()
@@ -147,7 +149,9 @@ def test_persistence_needs_two_windows_of_three():
     moved = np.zeros((3, 40))
     moved[0, 33] = moved[1, 36:38] = 1.0
     batch = numbers_at(np.random.default_rng(11), moved, 30)
-    alarms = judged([batch], plan(DriftAlarms(persistence=Persistence(), season=False, horizons=(1,))), 30).status == ALARM
+    alarms = (
+        judged([batch], plan(DriftAlarms(persistence=Persistence(), season=False, horizons=(1,))), 30).status == ALARM
+    )
     assert not alarms[0].any() and not alarms[2].any()
     np.testing.assert_array_equal(np.flatnonzero(alarms[1]), [7])
 
@@ -155,8 +159,15 @@ def test_persistence_needs_two_windows_of_three():
 @pytest.mark.parametrize(("effects", "rows"), [(0.0, 200), (0.1, 2000)])
 def test_streams_without_drift_are_quiet(effects, rows):
     random, by = np.random.default_rng(12), plan()
-    months = [judged([numerical(random, 20, windows=60, rows=rows, effects=effects), categorical(random, 5, windows=60)], by, 30) for _ in range(3)]
-    assert sum(int((found.status == ALARM).any()) for found in months) <= 2  # of 6 months; the budget is half of one each
+    months = [
+        judged(
+            [numerical(random, 20, windows=60, rows=rows, effects=effects), categorical(random, 5, windows=60)], by, 30
+        )
+        for _ in range(3)
+    ]
+    assert (
+        sum(int((found.status == ALARM).any()) for found in months) <= 2
+    )  # of 6 months; the budget is half of one each
 
 
 @pytest.mark.parametrize("fault", ["location", "missing", "spike"])

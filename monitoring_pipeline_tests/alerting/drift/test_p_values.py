@@ -76,7 +76,7 @@ def test_the_seasonal_expectation_carries_a_straight_line_on_with_two_and_a_half
     weeks = np.arange(1, 5)
     for slope in (0.0, 1.0, -3.0):
         assert TREND @ (7 - slope * weeks) == pytest.approx(7)
-    assert 1 + TREND @ TREND == pytest.approx(2.5)
+    assert pytest.approx(2.5) == 1 + TREND @ TREND
 
 
 def test_merged_windows_are_compared_whole_weeks_apart_without_overlap():

@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
 def _report(seed: int, *, quick: bool, nannyml: str | None) -> Iterator[str]:
     yield from _nulls(seed, 3 if quick else 10, quick=quick)
     yield ""
-    yield from _powers(seed + 500, 10 if quick else 40, ("iid", "day05"))
+    yield from _powers(seed + 500, 6 if quick else 40, ("iid", "day05"))
     yield ""
     yield from _agreement(seed + 900, nannyml, windows=2 if quick else 5)
 

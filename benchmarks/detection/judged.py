@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.detection.streams import Counts, Stream, binned
-from monitoring_pipeline.alerting.budget import level, windows_a_month
+from monitoring_pipeline.alerting.budget import levels, windows_a_month
 from monitoring_pipeline.alerting.drift.calibration import calibrate
 from monitoring_pipeline.alerting.drift.judgement import ALARM, ColumnVerdicts, judge_columns
 from monitoring_pipeline.alerting.drift.plan import Plan
@@ -23,7 +23,7 @@ def plan_for(per_day: int, drift: DriftAlarms | None = None) -> Plan:
     alarms = Alarms()
     size: WindowSize = "day" if per_day == 1 else "hour"
     windows = windows_a_month(86_400 / per_day)
-    return Plan(drift or alarms.drift, size, level(alarms.budget, alarms.shares.drift, windows))
+    return Plan(drift or alarms.drift, size, levels(alarms.budget, alarms.shares.drift, windows))
 
 
 def alarmed(

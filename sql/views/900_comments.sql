@@ -23,6 +23,7 @@ begin
         ('threshold', 'What the value (drift: the effect, where given) is compared with.'),
         ('threshold_source', 'declared by the monitor, default, or how variation without drift is known: calibrated, calibrated-short, learnt or provisional.'),
         ('p_value', 'Probability of such a difference without any drift, where the method is a test.'),
+        ('importance', 'How much the column matters to the model, in [0, 1]; null: not known.'),
         ('q_value', 'p-value adjusted for all columns and segments of the window.'),
         ('p_season', 'p-value that also counts the same hours of earlier weeks; null: there were none.'),
         ('level', 'Chance of a false incident that the budget allows the window; q-values up to it alarm.'),

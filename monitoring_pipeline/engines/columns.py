@@ -125,6 +125,7 @@ class FiniteValues:
             block.counts[group] = np.bincount(bins, minlength=self._binner.n_bins)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = total / n if np.isfinite(total) else (x / n).sum()
+            mean = low if low == high else mean  # of equal values the quotient may be off by a digit
             block.n[group], block.mean[group], block.m2[group] = n, mean, squared_distance(x, mean)
 
     def _each(self, block: NumericalBlock, groups: Groups) -> None:
@@ -152,6 +153,8 @@ class FiniteValues:
         block.maximum[filled] = np.maximum.reduceat(x, starts)
         with np.errstate(over="ignore", invalid="ignore"):
             block.mean[filled] = np.add.reduceat(x, starts) / n[filled]
+            equal = block.minimum == block.maximum
+            block.mean[equal] = block.minimum[equal]
             apart = x - np.repeat(block.mean, n)
             apart *= apart
             block.m2[filled] = np.add.reduceat(apart, starts)

@@ -23,7 +23,7 @@ def init(
     force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
     """Draft a commented monitor file from data: types, task, id, time. Review it, then `validate` and `run`."""
-    from monitoring_pipeline.lake.inspection import summarize
+    from monitoring_pipeline.lake.inspection import summarize, summarize_delays
     from monitoring_pipeline.monitors.drafting import draft
 
     settings = Settings()
@@ -32,7 +32,8 @@ def init(
         raise UserError(f"{path} already exists; --force replaces it, --out writes to another file")
     summaries = [summarize(source, settings) if source else None for source in (predictions, ground_truth, reference)]
     assert summaries[0] is not None
-    text = draft(name, summaries[0], summaries[1], summaries[2])
+    delays = summarize_delays(summaries[0], summaries[1], settings) if summaries[0].n_rows else None
+    text = draft(name, summaries[0], summaries[1], summaries[2], delays)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     typer.echo(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,20 @@ import duckdb
 
 from monitoring_pipeline.errors import SourceError, UserError
 from monitoring_pipeline.lake import values
+from monitoring_pipeline.lake.census import label_delays, take_census
 from monitoring_pipeline.lake.cleaning import Field, fields_of, source_columns
 from monitoring_pipeline.lake.duck import connected, identifier, protocol_of
 from monitoring_pipeline.lake.sources import sql
 from monitoring_pipeline.lake.sources.files import file_format, list_files
 from monitoring_pipeline.lake.sources.reading import reading
+from monitoring_pipeline.lake.sources.text_columns import text_columns
 from monitoring_pipeline.lake.times import OFFSET, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
-from monitoring_pipeline.monitors.roles import UNIQUE_SHARE
-from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, SourceSummary
+from monitoring_pipeline.monitors.drafting import label_columns
+from monitoring_pipeline.monitors.kinds import MOST_LABELS, UNIQUE_SHARE
+from monitoring_pipeline.monitors.model_version import is_candidate
+from monitoring_pipeline.monitors.roles import find_event_time, id_candidates
+from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, LabelDelays, SourceSummary
 from monitoring_pipeline.settings import Settings
 
 SAMPLE_FILES = 20
@@ -27,6 +32,7 @@ SAMPLE_ROWS = 200_000
 SAMPLE_VALUES = 8_000_000  # rows times columns: DuckDB reserves the memory of a whole sample before it draws one
 _EXAMPLES = 20
 _CLASSES = 1000
+_MOST_CODES = 100  # numbers with a fraction that are stored as text: of few, they are codes such as 250.01
 _TYPES = {"number": "numbers", "class": "classes", "category": "categories", "flag": "true or false"}
 Location = tuple[str, ...]
 
@@ -46,11 +52,32 @@ def summarize(written: str, settings: Settings) -> SourceSummary:
     """
     source = _source_of(written)
     monitor = _undeclared(source)
+    texts = text_columns(monitor, source)
     with connected(settings) as connection:
         columns, rows = _sample(connection, monitor, source, settings, None)
-        found = tuple(_summarize_column(connection, rows, name, kind) for name, kind in columns.items())
+        typed = {name for name, kind in columns.items() if texts is None and kind == "VARCHAR"} | (texts or set())
+        found = [_summarize_column(connection, rows, name, kind, name in typed) for name, kind in columns.items()]
         (n,) = _first(connection, f"SELECT count(*) FROM {rows}")  # noqa: S608
-    return SourceSummary(int(n), found, source.path, source.url, source.table)
+    time, keys = find_event_time(found), [c.name for c in id_candidates(found, int(n))]
+    versions = [c.name for c in found if is_candidate(c)]
+    census = take_census(monitor, source, settings, time.name if time else None, keys, versions)
+    counted = tuple(
+        replace(c, repeats=census.repeats.get(c.name), alternation=census.alternation.get(c.name)) for c in found
+    )
+    return SourceSummary(int(n), counted, source.path, source.url, source.table, census.whole)
+
+
+def summarize_delays(log: SourceSummary, truth: SourceSummary | None, settings: Settings) -> LabelDelays | None:
+    """How late the labels at hand came; None without labels or without their time. Raises as ``draft`` does."""
+    found = label_columns(log, truth)
+    if found is None or found.label_time is None:
+        return None
+    logged, labelled = (Source(path=one.path, url=one.url, table=one.table) for one in (log, truth or log))
+    return label_delays(
+        (_undeclared(logged), logged, found.prediction_id, found.event_time),
+        (_undeclared(labelled), labelled, found.label_id, found.label_time),
+        settings,
+    )
 
 
 def check_sources(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
@@ -417,18 +444,23 @@ def _undeclared(source: Source) -> Monitor:
     )
 
 
-def _summarize_column(connection: duckdb.DuckDBPyConnection, rows: str, name: str, kind: str) -> ColumnSummary:
+def _summarize_column(
+    connection: duckdb.DuckDBPyConnection, rows: str, name: str, kind: str, is_text: bool
+) -> ColumnSummary:
+    """``is_text``: the source could have stored a number, and stored text."""
     quoted = identifier(name)
+    label = values.class_label(quoted, kind).sql
     # Examples are what the source holds: an outcome `Yes` is compared as text, whatever else it could be read as.
     typed = written = quoted if kind != "VARCHAR" else f"nullif({quoted}, '')"
     if kind == "VARCHAR":
         kind = _narrowest(connection, rows, typed)
         typed = f"CAST({typed} AS {kind})"
-    n_rows, n_distinct, n_null, least, greatest = _first(
+    zeros = f"regexp_matches({written}, '^\\s*0[0-9]')" if typed != written and kind in values.INTEGERS else "false"
+    n_rows, n_distinct, n_null, least, greatest, leading = _first(
         connection,
         f"SELECT count(*), approx_count_distinct(v), count(*) - count(v),"  # noqa: S608
-        f" {_extreme('min', kind)}, {_extreme('max', kind)}"
-        f" FROM (SELECT {typed} AS v FROM {rows})",
+        f" {_extreme('min', kind)}, {_extreme('max', kind)}, coalesce(bool_or(z), false)"
+        f" FROM (SELECT {typed} AS v, {zeros} AS z FROM {rows})",
     )
     # Approximate counts are off by 6 % at times: where uniqueness is in question they are made exact.
     if n_distinct < 10_000 or n_distinct > 0.8 * (n_rows - n_null):
@@ -437,7 +469,28 @@ def _summarize_column(connection: duckdb.DuckDBPyConnection, rows: str, name: st
         f"SELECT CAST(v AS VARCHAR), count(*) FROM (SELECT {written} AS v FROM {rows}) WHERE v IS NOT NULL"  # noqa: S608
         f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_EXAMPLES}"
     ).fetchall()
-    return ColumnSummary(name, kind, n_distinct, n_null, least, greatest, tuple(text for text, _ in frequent))
+    classes = _classes_met(connection, rows, label) if n_distinct <= _CLASSES else ()
+    few_numbers = kind in values.INTEGERS or (kind in values.FLOATS and n_distinct <= _MOST_CODES)
+    return ColumnSummary(
+        name,
+        kind,
+        n_distinct,
+        n_null,
+        least,
+        greatest,
+        tuple(text for text, _ in frequent),
+        classes,
+        is_code=leading or (is_text and few_numbers and typed != written),
+    )
+
+
+def _classes_met(connection: duckdb.DuckDBPyConnection, rows: str, label: str) -> tuple[str, ...]:
+    """Class labels as they are compared, the most frequent first."""
+    found = connection.execute(
+        f"SELECT v, count(*) FROM (SELECT {label} AS v FROM {rows}) WHERE v IS NOT NULL"  # noqa: S608
+        f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_LABELS}"
+    ).fetchall()
+    return tuple(label for label, _ in found)
 
 
 def _extreme(function: str, kind: str) -> str:
@@ -454,7 +507,8 @@ def _narrowest(connection: duckdb.DuckDBPyConnection, rows: str, text: str) -> s
     words = "('true', 'false', 'yes', 'no', 't', 'f')"
     tests = {
         "BIGINT": f"TRY_CAST({text} AS BIGINT) IS NOT NULL AND NOT regexp_matches({text}, '[.eE]')",
-        "DOUBLE": f"TRY_CAST({text} AS DOUBLE) IS NOT NULL",
+        # More digits than a number holds are a name.
+        "DOUBLE": f"TRY_CAST({text} AS DOUBLE) IS NOT NULL AND NOT regexp_matches({text}, '^[0-9]{{17,}}$')",
         "BOOLEAN": f"lower({text}) IN {words}",
         "TIMESTAMP WITH TIME ZONE": f"TRY_CAST({text} AS TIMESTAMPTZ) IS NOT NULL AND {has_zone}",
         "TIMESTAMP": f"TRY_CAST({text} AS TIMESTAMP) IS NOT NULL AND NOT {has_zone}",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitoring_pipeline.cli.output import JsonOption, print_json, wants_json
-from monitoring_pipeline.errors import DeclarationError, UserError
+from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.lake.inspection import SourceFinding
+    from monitoring_pipeline.monitors.loading import Finding
 
 SOURCE_HELP = "File, glob, directory or fsspec URL; or SQLALCHEMY_URL#TABLE."
 
@@ -64,23 +69,20 @@ def validate(
         raise typer.Exit(1)
 
 
-def _findings(path: Path, settings: Settings) -> list:
+def _findings(path: Path, settings: Settings) -> list[Finding]:
     """What is wrong with the declaration; when nothing is, what is wrong with its sources."""
-    from monitoring_pipeline.lake.inspection import check_sources
-    from monitoring_pipeline.monitors.loading import Finding, check_files, line_of, load_monitor
-    from monitoring_pipeline.monitors.trainer import trainer_of
+    from monitoring_pipeline.monitors.loading import check_files, load_monitor
+    from monitoring_pipeline.stages.prechecks import check_monitor
 
     if wrong := check_files([path]):
         return wrong
-    monitor = load_monitor(path)
-    wrong = []
-    if monitor.retrain.trainer is not None:
-        try:
-            trainer_of(monitor.retrain.trainer)
-        except DeclarationError as error:
-            line = line_of(path, ("retrain", "trainer"))
-            wrong = [Finding(str(path), line, "retrain.trainer", str(error))]
-    return wrong + [
-        Finding(str(path), line_of(path, found.location), ".".join(map(str, found.location)), found.message)
-        for found in check_sources(monitor, settings)
+    return located(path, check_monitor(load_monitor(path), settings))
+
+
+def located(path: Path, found: Sequence[SourceFinding]) -> list[Finding]:
+    """Findings with the lines of the monitor's file that they are about."""
+    from monitoring_pipeline.monitors.loading import Finding, line_of
+
+    return [
+        Finding(str(path), line_of(path, one.location), ".".join(map(str, one.location)), one.message) for one in found
     ]

@@ -42,6 +42,8 @@ def run(
 ) -> None:
     """Materialize a monitor's graph for these windows in this process; no daemon is needed.
 
+    First it looks for what `validate` looks for; a mistake in the declaration ends it before anything is computed.
+
     Unchanged windows are skipped. A failed window does not stop the others; it is named and the exit code is 1.
     Ctrl-C ends it with exit code 130; what was committed is kept, and the next run continues from there.
     """
@@ -60,12 +62,18 @@ def run(
 
 
 def _check(monitor: Monitor, settings: Settings) -> None:
-    """What would make every metric wrong without an error. Raises UserError before anything is computed."""
-    from monitoring_pipeline.lake.inspection import check_positive_class
+    """Raises UserError with the lines `validate` prints, before anything is computed, for what would make it wrong."""
+    from monitoring_pipeline.cli.declare import located
+    from monitoring_pipeline.cli.environment import file_of
+    from monitoring_pipeline.stages.prechecks import what_stops_a_run
 
-    if found := check_positive_class(monitor, settings):
-        lines = [f"{monitor.name}: {'.'.join(one.location)}: {one.message}" for one in found]
-        raise UserError("\n".join(lines))
+    found = what_stops_a_run(monitor, settings)
+    if not found:
+        return
+    path = file_of(monitor, settings)
+    if path is None:
+        raise UserError("\n".join(f"{monitor.name}: {'.'.join(one.location)}: {one.message}" for one in found))
+    raise UserError("\n".join(map(str, located(path, found))))
 
 
 def _materialize(

@@ -89,6 +89,17 @@ def label_delays(
     return LabelDelays(int(n), int(early), timedelta(seconds=most or 0), timedelta(seconds=nearly_most or 0))
 
 
+def ids_of(
+    connection: duckdb.DuckDBPyConnection, monitor: Monitor, source: Source, column: str, settings: Settings
+) -> str:
+    """SQL of every ``id`` in a column of the source, as ids are compared; copied to a temporary table."""
+    table = f"all_ids_{len(connection.execute('SHOW TABLES').fetchall())}"
+    with reading(connection, monitor, source, None, settings, [column]) as reader:
+        rows, _ = _rows(reader, _paths(monitor, source), None, [column], [], monitor.schema_.timezone)
+        connection.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT __k0 AS id FROM {rows}")  # noqa: S608
+    return f"SELECT id FROM {table}"  # noqa: S608
+
+
 @contextmanager
 def _reader(
     monitor: Monitor, source: Source, settings: Settings, wanted: Sequence[str]
@@ -116,7 +127,7 @@ def _rows(
     parts = []
     for scan in scans:
         met = scan.columns
-        moment = utc_sql(identifier(time), met[time], zone) if time in met else "CAST(NULL AS TIMESTAMP)"
+        moment = utc_sql(identifier(time), met[time], zone) if time and time in met else "CAST(NULL AS TIMESTAMP)"
         picked = [f"{moment} AS __t"]
         for prefix, names in (("__k", ids), ("__v", versions)):
             for i, name in enumerate(names):

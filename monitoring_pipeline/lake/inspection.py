@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,15 @@ import duckdb
 
 from monitoring_pipeline.errors import SourceError, UserError
 from monitoring_pipeline.lake import values
-from monitoring_pipeline.lake.census import label_delays, take_census
+from monitoring_pipeline.lake.census import ids_of, label_delays, take_census
 from monitoring_pipeline.lake.cleaning import Field, fields_of, source_columns
 from monitoring_pipeline.lake.duck import connected, identifier, protocol_of
+from monitoring_pipeline.lake.outcome_classes import classes_in_source, no_positive_class, some
 from monitoring_pipeline.lake.sources import sql
 from monitoring_pipeline.lake.sources.files import file_format, list_files
 from monitoring_pipeline.lake.sources.reading import reading
 from monitoring_pipeline.lake.sources.text_columns import text_columns
-from monitoring_pipeline.lake.times import OFFSET, utc_sql
+from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, OFFSET, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.monitors.drafting import label_columns
 from monitoring_pipeline.monitors.kinds import MOST_LABELS, UNIQUE_SHARE
@@ -39,10 +43,14 @@ Location = tuple[str, ...]
 
 @dataclass(frozen=True)
 class SourceFinding:
-    """What is wrong between a declaration and its source. ``location``: the keys that lead to it in the YAML."""
+    """What is wrong between a declaration and its source. ``location``: the keys that lead to it in the YAML.
+
+    ``stops``: everything computed from the source would be wrong or empty; else rows are bad, which is counted.
+    """
 
     location: Location
     message: str
+    stops: bool = True
 
 
 def summarize(written: str, settings: Settings) -> SourceSummary:
@@ -80,60 +88,85 @@ def summarize_delays(log: SourceSummary, truth: SourceSummary | None, settings: 
     )
 
 
-def check_sources(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
+def check_sources(monitor: Monitor, settings: Settings, n_files: int = SAMPLE_FILES) -> list[SourceFinding]:
     """What is wrong between the declaration and its sources: each says what, and what to write instead.
 
-    Looks at a sample; empty when nothing was found. Never raises for what a user can mend.
+    Looks at a sample of so many files; empty when nothing was found. What a sample cannot tell (a class or an id that
+    never occurs) is looked for in all rows before it is said. Never raises for what a user can mend.
     """
     findings: list[SourceFinding] = []
+    met: dict[str, _Classes] = {}
     for field in ("predictions", "reference", "ground_truth"):
         source: Source | None = getattr(monitor, field)
-        if source is None:
-            continue
-        try:
-            with connected(settings) as connection:
-                wanted = _declared_columns(monitor, field)
-                check = _Check(monitor, field, connection, *_sample(connection, monitor, source, settings, wanted))
-                findings += check.labels() if field == "ground_truth" else check.rows()
-        except UserError as error:
-            findings.append(SourceFinding((field, "url" if source.url else "path"), str(error)))
+        if source is not None:
+            findings += _check_source(monitor, field, source, settings, n_files, met)
+    findings += _vocabularies(monitor, met)
     if monitor.ground_truth is not None and not findings:
-        findings += _matching(monitor, settings)
+        findings += _matching(monitor, settings, n_files)
     return findings
 
 
-def check_positive_class(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
-    """Whether the positive class occurs in the reference; every row's outcome is looked at, no other column.
+@dataclass
+class _Classes:
+    """Of one source: predicted classes and outcomes, as they are compared, the most frequent first."""
 
-    Empty for other tasks, without an outcome, and where the reference cannot be read, which its own stage reports.
-    """
-    column = monitor.reference.outcome
-    if monitor.task != "binary" or column is None:
-        return []
-    source = monitor.reference
+    predicted: list[str]
+    outcomes: list[str]
+
+
+def _check_source(
+    monitor: Monitor, field: str, source: Source, settings: Settings, n_files: int, met: dict[str, _Classes]
+) -> list[SourceFinding]:
+    place = (field, "url" if source.url else "path")
+    unread: list[str] = []
     try:
-        with (
-            connected(settings) as connection,
-            reading(connection, monitor, source, None, settings, [column]) as reader,
-        ):
-            scans, broken = reader.scans(_paths(monitor, source))
-            if broken or any(column not in scan.columns for scan in scans):
-                return []
-            quoted = identifier(column)
-            labels = " UNION ALL ".join(
-                f"SELECT {values.class_label(quoted, scan.columns[column]).sql} AS v FROM ({scan.from_sql([column])})"  # noqa: S608
-                for scan in scans
-            )
-            found = connection.execute(
-                f"SELECT v, count(*) FROM ({labels}) WHERE v IS NOT NULL GROUP BY v ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"  # noqa: S608
-            ).fetchall()
-    except (UserError, duckdb.Error):
-        return []
-    met, positive = [str(v) for v, _ in found], monitor.schema_.positive_class
-    if not met or positive in met:
-        return []
-    said = f"the outcome {column!r} of the reference is {_some(met)}, never {positive!r}"
-    return [SourceFinding(("schema", "positive_class"), f"{said}; write the value that counts as positive")]
+        with connected(settings) as connection:
+            wanted = _declared_columns(monitor, field)
+            columns, rows = _sample(connection, monitor, source, settings, wanted, n_files, unread)
+            check = _Check(monitor, field, connection, columns, rows, settings)
+            findings = check.labels() if field == "ground_truth" else check.rows()
+            met[field] = check.met()
+    except UserError as error:
+        return [SourceFinding(place, str(error), stops=not _may_come(monitor, field, source))]
+    except duckdb.Error as error:  # pages behind a sound footer: which file it is, its own window says
+        said = f"the {_source_name(field)} cannot be read ({str(error).splitlines()[0]})"
+        return [SourceFinding(place, f"{said}; write the damaged file again or take it out", stops=False)]
+    # A file that cannot be read fails its own windows; the reference is read whole or not at all.
+    return [SourceFinding(place, why, stops=field == "reference") for why in unread] + findings
+
+
+def _may_come(monitor: Monitor, field: str, source: Source) -> bool:
+    """Whether labels are only awaited: a glob in a directory that is there, without a file."""
+    if field != "ground_truth" or source.url is not None:
+        return False
+    globs = [path for path in source.paths if any(c in path for c in "*?[")]
+    if list_files(source, monitor.base_dir) or len(globs) < len(source.paths):
+        return False
+    heads = (re.split(r"[^/]*[*?\[]", path, maxsplit=1)[0] for path in globs if not protocol_of(path))
+    return all((Path(monitor.base_dir) / Path(head).expanduser()).is_dir() for head in heads)
+
+
+def _vocabularies(monitor: Monitor, met: dict[str, _Classes]) -> list[SourceFinding]:
+    """Classes that two sources call by other names, and a positive class that the labels lack."""
+    findings = []
+    known = met["reference"].outcomes if "reference" in met else []
+    for field in ("reference", "predictions"):
+        predicted = met[field].predicted if field in met else []
+        if predicted and known and not set(predicted) & set(known):
+            said = f"{some(predicted)} are predicted in the {_source_name(field)}, and none of them is ever the outcome"
+            said += f" {monitor.reference.outcome!r}, which is {some(known)}"
+            write = "name the column of the predicted class, in the outcome's words"
+            findings.append(SourceFinding(("schema", "prediction"), f"{said}; {write}"))
+            break
+    truth = monitor.ground_truth
+    if truth is None or "ground_truth" not in met:
+        return findings
+    outcomes = met["ground_truth"].outcomes
+    never = no_positive_class(monitor, truth.outcome, _source_name("ground_truth"), outcomes)
+    # The first labels may well be of the other class: then the reference, where the class occurs, knows it too.
+    if never and not (monitor.schema_.positive_class in known and set(outcomes) <= set(known)):
+        findings.append(SourceFinding(("schema", "positive_class"), never, stops=len(outcomes) > 1 or bool(known)))
+    return findings
 
 
 @dataclass
@@ -145,6 +178,8 @@ class _Check:
     connection: duckdb.DuckDBPyConnection
     columns: dict[str, str]
     sample: str
+    settings: Settings
+    known: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def rows(self) -> list[SourceFinding]:
         """Findings of predictions and reference."""
@@ -209,15 +244,16 @@ class _Check:
                 write = "declare what it holds or mend the data"
                 if one.kind == "number" and DECIMAL_COMMA.fullmatch(shown):
                     write = "write a decimal point, not a comma"
-                findings.append(SourceFinding(place, f"{said}; {write}"))
+                findings.append(SourceFinding(place, f"{said}; {write}", stops=2 * n > total))
         if self.field == "reference":
             findings += self._empty(place, one, value.sql)
         if one.name.startswith("__score"):
             rows = f"(SELECT {value.sql} AS v FROM {self.sample})"  # noqa: S608
-            n, least, greatest = self._row("count(*) FILTER (v < 0 OR v > 1), min(v), max(v)", rows)
+            n, total, least, greatest = self._row("count(*) FILTER (v < 0 OR v > 1), count(v), min(v), max(v)", rows)
             if n:
                 said = f"{one.source!r} runs from {least:g} to {greatest:g}, but a score is a probability in [0, 1]"
-                findings.append(SourceFinding(place, f"{said}; name the column of the probability"))
+                write = "name the column of the probability"
+                findings.append(SourceFinding(place, f"{said}; {write}", stops=2 * n > total))
         return findings
 
     def _empty(self, place: Location, one: Field, value: str) -> list[SourceFinding]:
@@ -235,12 +271,19 @@ class _Check:
         quoted = identifier(column)
         time = utc_sql(quoted, self.columns[column], self.monitor.schema_.timezone)
         bad = f"FILTER ({time} IS NULL)"
-        n, total, example = self._row(f"count(*) {bad}, count(*), any_value(CAST({quoted} AS VARCHAR)) {bad}")
+        future = f"FILTER ({time} > TIMESTAMP '{timestamp(datetime.now(UTC) + FUTURE_TOLERANCE)}')"
+        n, total, example, n_future, first = self._row(
+            f"count(*) {bad}, count(*), any_value(CAST({quoted} AS VARCHAR)) {bad}, count(*) {future}, min({time})"
+        )
+        if total and n_future == total and self.field == "predictions":
+            said = f"all times in {column!r} of the prediction log lie in the future (the first is {first} UTC)"
+            return [SourceFinding(place, f"{said}; such rows are refused: correct `schema.timezone` or the column")]
         if not n:
             return []
         said = f"{n} of {total} times in {column!r} of the {_source_name(self.field)} cannot be read"
         said += f" (such as {example!r})"
-        return [SourceFinding(place, f"{said}; write ISO 8601 (2024-03-31T02:30:00+02:00) or seconds since 1970")]
+        write = "write ISO 8601 (2024-03-31T02:30:00+02:00) or seconds since 1970"
+        return [SourceFinding(place, f"{said}; {write}", stops=2 * n > total)]
 
     def _unique(self, column: str) -> list[SourceFinding]:
         if column not in self.columns:
@@ -249,10 +292,12 @@ class _Check:
         total, distinct, absent = self._row(f"count({key}), count(DISTINCT {key}), count(*) - count({key})")
         findings, place = [], ("schema", "prediction_id")
         if absent:
-            findings.append(SourceFinding(place, f"{absent} rows have no {column!r}; fill it, or they are quarantined"))
+            said = f"{absent} rows have no {column!r}; fill it, or they are quarantined"
+            findings.append(SourceFinding(place, said, stops=absent > total))
         if distinct < UNIQUE_SHARE * total:  # some are written twice, by retries; those are removed and counted
             said = f"{total - distinct} of {total} ids in {column!r} occur again"
-            findings.append(SourceFinding(place, f"{said}; name a column that is different in every prediction"))
+            write = "name a column that is different in every prediction"
+            findings.append(SourceFinding(place, f"{said}; {write}", stops=2 * distinct < total))
         return findings
 
     def _outcome(self, place: Location, column: str | None) -> list[SourceFinding]:
@@ -263,31 +308,60 @@ class _Check:
             return self._fits(place, Field("__outcome", "number", column))
         met = self._classes(column)
         if not met:
+            return self._no_outcome(place, column)
+        findings = self._spellings(column, met)
+        if self.monitor.task == "multiclass":
+            return findings + self._scored(column, met)
+        said = no_positive_class(self.monitor, column, _source_name(self.field), met)
+        if said and self.field == "reference":
+            findings.append(SourceFinding(("schema", "positive_class"), said))
+        return findings
+
+    def met(self) -> _Classes:
+        """The classes of this source; none in a regression."""
+        if self.monitor.task == "regression":
+            return _Classes([], [])
+        prediction = self.monitor.schema_.prediction if self.field != "ground_truth" else None
+        truth = self.monitor.ground_truth if self.field == "ground_truth" else None
+        outcome = self.monitor.reference.outcome if self.field == "reference" else truth and truth.outcome
+        return _Classes(*(self._classes(c) if c and c in self.columns else [] for c in (prediction, outcome)))
+
+    def _no_outcome(self, place: Location, column: str) -> list[SourceFinding]:
+        (n,) = self._row("count(*)")
+        if not n or self.field != "reference":
+            return []  # outcomes may all be still to come
+        said = f"the outcome {column!r} of the reference holds no value"
+        return [SourceFinding(place, f"{said}; drop `reference.outcome` or mend the source")]
+
+    def _spellings(self, column: str, met: list[str]) -> list[SourceFinding]:
+        """The positive class written otherwise in some rows, which would count as the other class."""
+        positive = self.monitor.schema_.positive_class
+        others = [c for c in met if c != positive and c.casefold() == positive.casefold()]
+        if self.monitor.task != "binary" or positive not in met or not others:
             return []
-        known = self.monitor.schema_.prediction if self.field == "reference" else None
-        predicted = self._classes(known) if known in self.columns else []
-        findings = []
-        if predicted and not set(predicted) & set(met):
-            said = f"{_some(predicted)} are predicted in the reference, and none of them is ever the outcome {column!r}"
-            said += f", which is {_some(met)}; name the column of the predicted class, in the outcome's words"
-            findings.append(SourceFinding(("schema", "prediction"), said))
-        return findings + (self._positive(column, met) if self.monitor.task == "binary" else self._scored(column, met))
+        said = f"the outcome {column!r} of the {_source_name(self.field)} is {positive!r} and {some(others)}"
+        write = "write the positive class alike everywhere: other spellings count as the other class"
+        return [SourceFinding(("schema", "positive_class"), f"{said}; {write}")]
 
     def _classes(self, column: str) -> list[str]:
-        """Class labels of a column as they are compared, the most frequent first."""
+        """Class labels of a column as they are compared, the most frequent first.
+
+        Of outcomes without the positive class, and of a reference cut out of its source, all rows are looked at.
+        """
+        if column in self.known:
+            return self.known[column]
         label = values.class_label(identifier(column), self.columns[column]).sql
         rows = self.connection.execute(
             f"SELECT v, count(*) FROM (SELECT {label} AS v FROM {self.sample}) WHERE v IS NOT NULL"  # noqa: S608
             f" GROUP BY v ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"
         ).fetchall()
-        return [str(v) for v, _ in rows]
-
-    def _positive(self, column: str, met: list[str]) -> list[SourceFinding]:
-        positive = self.monitor.schema_.positive_class
-        if positive in met:
-            return []
-        said = f"the outcome {column!r} of the {_source_name(self.field)} is {_some(met)}, never {positive!r}"
-        return [SourceFinding(("schema", "positive_class"), f"{said}; write the value that counts as positive")]
+        met, reference = [str(v) for v, _ in rows], self.monitor.reference
+        cut = self.field == "reference" and (reference.from_ or reference.to)
+        if column != self.monitor.schema_.prediction and (cut or self.monitor.schema_.positive_class not in met):
+            source: Source = getattr(self.monitor, self.field)
+            met = classes_in_source(self.monitor, source, column, self.settings)
+        self.known[column] = met
+        return met
 
     def _scored(self, column: str, met: list[str]) -> list[SourceFinding]:
         """Classes with a score that never occur beside ones without: the same classes under other names."""
@@ -295,41 +369,44 @@ class _Check:
         never, unscored = [c for c in scored if c not in met], [c for c in met if c not in scored]
         if not never or not unscored:
             return []
-        said = f"the outcome {column!r} of the {_source_name(self.field)} is {_some(unscored)}, which have no score"
-        said += f", and never {_some(never)}, which have one"
+        said = f"the outcome {column!r} of the {_source_name(self.field)} is {some(unscored)}, which have no score"
+        said += f", and never {some(never)}, which have one"
         return [SourceFinding(("schema", "class_scores"), f"{said}; write the classes as the outcome has them")]
 
     def _row(self, select: str, rows: str | None = None) -> tuple[Any, ...]:
         return _first(self.connection, f"SELECT {select} FROM {rows or self.sample}")  # noqa: S608
 
 
-def _some(classes: Sequence[str]) -> str:
-    return ", ".join(map(repr, classes[:5])) + (", …" if len(classes) > 5 else "")
-
-
-def _matching(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
+def _matching(monitor: Monitor, settings: Settings, n_files: int) -> list[SourceFinding]:
     """No label id among the predictions' ids. Some that do not match are normal: files come late."""
+    for most in (n_files, None):  # a sample of both that has none in common says nothing
+        n, total, label, prediction = _matched(monitor, settings, most)
+        if n or not total or prediction is None:
+            return []
+    said = f"none of {total} label ids (such as {label!r}) is among the predictions' ids (such as {prediction!r})"
+    write = "write the column that holds the predictions' ids"
+    return [SourceFinding(("ground_truth", "prediction_id"), f"{said}; {write}")]
+
+
+def _matched(monitor: Monitor, settings: Settings, n_files: int | None) -> tuple[Any, ...]:
+    """Label ids among the predictions' ids, label ids, one of each; of a sample, or of everything (None)."""
     truth = monitor.ground_truth
     assert truth is not None
-    schema_id = monitor.schema_.prediction_id
+    own = monitor.schema_.prediction_id
+    sides = (("logged", monitor.predictions, own), ("labelled", truth, truth.prediction_id or own))
     with connected(settings) as connection:
-        for table, source, column in (
-            ("logged", monitor.predictions, schema_id),
-            ("labelled", truth, truth.prediction_id or schema_id),
-        ):
-            columns, rows = _sample(connection, monitor, source, settings, [column])
-            key = values.key(identifier(column), columns[column])
-            connection.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT {key} AS id FROM {rows}")  # noqa: S608
-        n, total, label, prediction = _first(
+        for table, source, column in sides:
+            if n_files is None:
+                ids = ids_of(connection, monitor, source, column, settings)
+            else:
+                columns, rows = _sample(connection, monitor, source, settings, [column], n_files)
+                ids = f"SELECT {values.key(identifier(column), columns[column])} AS id FROM {rows}"  # noqa: S608
+            connection.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT id FROM ({ids})")  # noqa: S608
+        return _first(
             connection,
             "SELECT count(*) FILTER (id IN (SELECT id FROM logged)), count(*), min(id), (SELECT min(id) FROM logged)"
             " FROM labelled WHERE id IS NOT NULL",
         )
-    if n or not total:
-        return []
-    said = f"none of {total} label ids (such as {label!r}) is among the predictions' ids (such as {prediction!r})"
-    write = "write the column that holds the predictions' ids"
-    return [SourceFinding(("ground_truth", "prediction_id"), f"{said}; {write}")]
 
 
 def _place(monitor: Monitor, one: Field) -> Location:
@@ -366,17 +443,22 @@ def _sample(
     source: Source,
     settings: Settings,
     wanted: Sequence[str] | None,
+    n_files: int = SAMPLE_FILES,
+    unread: list[str] | None = None,
 ) -> tuple[dict[str, str], str]:
     """Columns met (name -> type) and a table with a sample of their rows; only the ``wanted`` ones hold values.
 
-    A repeatable sample over the first and last files. Raises SourceError when there is no file or one cannot be read.
+    A repeatable sample over the first and last files. Raises SourceError when there is no file or one cannot be read;
+    with ``unread``, which then gets what is wrong with each, only when none can.
     """
-    paths, half = _paths(monitor, source), SAMPLE_FILES // 2
-    some = paths if len(paths) <= SAMPLE_FILES else [*paths[:half], *paths[-half:]]
+    paths, half = _paths(monitor, source), n_files // 2
+    chosen = paths if len(paths) <= n_files else [*paths[:half], *paths[-half:]]
     with reading(connection, monitor, source, None, settings, wanted) as reader:
-        scans, broken = reader.scans(some)
-        if broken:
+        scans, broken = reader.scans(chosen)
+        if broken and (unread is None or not scans):
             raise SourceError("; ".join(broken.values()))
+        if unread is not None:
+            unread += broken.values()
         names = {name: None for scan in scans for name in scan.columns}
         asked = [name for name in names if wanted is None or name in wanted]
         drop = "__file, __row" + (", __utc" if any(scan.staged for scan in scans) else "")

@@ -10,6 +10,7 @@ from monitoring_pipeline.engines.counter import EPOCH
 from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.engines.merging import labelled_of, merged_by_key, profiles_of
 from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake.outcome_classes import classes_in_relations, no_positive_class
 from monitoring_pipeline.lake.reference import in_slices, reference_rows, source_version
 from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.lake.scan import Scan
@@ -50,11 +51,23 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
     if (references := stages.warehouse.run(kept)) is not None:
         return _outcome(references, changed=False)
     rows = reference_rows(monitor, stages.settings)
+    _check_positive_class(stages, list(rows.by_version.values()))
     made = {}
     for done, (version, relation) in enumerate(rows.by_version.items(), start=1):
         made[version] = _profile_version(stages, version, relation, rows.source_version)
         stages.advance("reference", done, len(rows.by_version))
     return _outcome(made, changed=True)
+
+
+def _check_positive_class(stages: StageContext, relations: list[Relation]) -> None:
+    """A positive class that never occurs would make every metric of labels plausible nonsense."""
+    monitor = stages.monitor
+    column = monitor.reference.outcome
+    if monitor.task != "binary" or column is None:
+        return
+    said = no_positive_class(monitor, column, "reference", classes_in_relations(relations, stages.settings))
+    if said:
+        raise SourceError(f"schema.positive_class: {said}")
 
 
 def _profile_version(stages: StageContext, version: str, relation: Relation, source: str) -> Reference:

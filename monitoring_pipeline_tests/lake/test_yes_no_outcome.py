@@ -7,7 +7,7 @@ import pytest
 
 from monitoring_pipeline.cli.run import _check
 from monitoring_pipeline.errors import UserError
-from monitoring_pipeline.lake.inspection import check_positive_class, summarize
+from monitoring_pipeline.lake.inspection import check_sources, summarize
 from monitoring_pipeline.monitors.drafting import draft
 
 from .conftest import rows
@@ -24,7 +24,7 @@ def test_init_drafts_the_positive_class_as_the_reader_keeps_it(declare, settings
     line = next(line for line in drafted.splitlines() if "positive_class" in line)
     positive = line.split(": ", 1)[1].split(" #")[0].strip().strip('"')
     monitor = declare(schema={"positive_class": positive}, reference={"path": "reference/*.csv", "outcome": "outcome"})
-    assert check_positive_class(monitor, settings) == [], line
+    assert not [f for f in check_sources(monitor, settings) if f.location == ("schema", "positive_class")], line
 
 
 def test_run_stops_when_the_positive_class_never_occurs_in_the_reference(declare, settings, tmp_path):

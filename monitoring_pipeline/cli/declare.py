@@ -58,6 +58,8 @@ def validate(
     if not paths:
         raise UserError(f"there are no monitors in {settings.monitors_dir}; `monitoring-pipeline init` drafts one")
     findings = [finding for path in paths for finding in _findings(path, settings)]
+    for note in (note for path in paths for note in _notes(path)):
+        typer.secho(note, fg="yellow", err=True)
     if wants_json(json):
         print_json([vars(finding) for finding in findings])
     else:
@@ -77,6 +79,18 @@ def _findings(path: Path, settings: Settings) -> list[Finding]:
     if wrong := check_files([path]):
         return wrong
     return located(path, check_monitor(load_monitor(path), settings))
+
+
+def _notes(path: Path) -> list[str]:
+    """What is no mistake, and would otherwise go unseen; nothing of a file that does not load."""
+    from monitoring_pipeline.monitors.loading import load_monitor
+    from monitoring_pipeline.stages.limits import cut_by_declaration
+
+    try:
+        monitor = load_monitor(path)
+    except UserError:
+        return []  # a finding of that file
+    return [f"{path}: note: {said}" for said in cut_by_declaration(monitor)]
 
 
 def located(path: Path, found: Sequence[SourceFinding]) -> list[Finding]:

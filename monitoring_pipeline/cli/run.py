@@ -65,8 +65,11 @@ def _check(monitor: Monitor, settings: Settings) -> None:
     """Raises UserError with the lines `validate` prints, before anything is computed, for what would make it wrong."""
     from monitoring_pipeline.cli.declare import located
     from monitoring_pipeline.cli.environment import file_of
+    from monitoring_pipeline.stages.limits import cut_by_declaration
     from monitoring_pipeline.stages.prechecks import what_stops_a_run
 
+    for said in cut_by_declaration(monitor):
+        typer.secho(f"{monitor.name}: note: {said}", fg="yellow", err=True)
     found = what_stops_a_run(monitor, settings)
     if not found:
         return

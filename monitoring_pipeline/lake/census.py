@@ -145,10 +145,15 @@ def _whole(connection: duckdb.DuckDBPyConnection, rows: str, now: datetime, n_un
         f"SELECT coalesce({future}, false), date_trunc('day', __t), count(*), min(__t), max(__t)"  # noqa: S608
         f" FROM {rows} GROUP BY ALL ORDER BY 2"
     ).fetchall()
+    (n_hours,) = _first(
+        connection,
+        f"SELECT count(DISTINCT date_trunc('hour', __t)) FROM {rows} WHERE NOT coalesce({future}, false)",  # noqa: S608
+    )
     past = [(day, n, first, last) for ahead, day, n, first, last in found if not ahead and day is not None]
     return Whole(
         n_rows=sum(n for _, _, n, *_ in found),
         days=tuple((aware(day).date(), n, aware(first), aware(last)) for day, n, first, last in past),
+        n_hours=int(n_hours),
         n_future=sum(n for ahead, _, n, *_ in found if ahead),
         n_untimed=sum(n for _, day, n, *_ in found if day is None),
         n_unread_files=n_unread,

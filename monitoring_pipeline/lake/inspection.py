@@ -37,6 +37,7 @@ SAMPLE_VALUES = 8_000_000  # rows times columns: DuckDB reserves the memory of a
 _EXAMPLES = 20
 _CLASSES = 1000
 _MOST_CODES = 100  # numbers with a fraction that are stored as text: of few, they are codes such as 250.01
+_NEARLY_ALL = 0.95  # of the values: then the declaration is wrong, not the data
 _TYPES = {"number": "numbers", "class": "classes", "category": "categories", "flag": "true or false"}
 Location = tuple[str, ...]
 
@@ -122,7 +123,8 @@ def _check_source(
     try:
         with connected(settings) as connection:
             wanted = _declared_columns(monitor, field)
-            columns, rows = _sample(connection, monitor, source, settings, wanted, n_files, unread)
+            most = SAMPLE_FILES if field == "reference" else n_files
+            columns, rows = _sample(connection, monitor, source, settings, wanted, most, unread)
             check = _Check(monitor, field, connection, columns, rows, settings)
             findings = check.labels() if field == "ground_truth" else check.rows()
             met[field] = check.met()
@@ -244,7 +246,7 @@ class _Check:
                 write = "declare what it holds or mend the data"
                 if one.kind == "number" and DECIMAL_COMMA.fullmatch(shown):
                     write = "write a decimal point, not a comma"
-                findings.append(SourceFinding(place, f"{said}; {write}", stops=2 * n > total))
+                findings.append(SourceFinding(place, f"{said}; {write}", stops=n > _NEARLY_ALL * total))
         if self.field == "reference":
             findings += self._empty(place, one, value.sql)
         if one.name.startswith("__score"):
@@ -253,7 +255,7 @@ class _Check:
             if n:
                 said = f"{one.source!r} runs from {least:g} to {greatest:g}, but a score is a probability in [0, 1]"
                 write = "name the column of the probability"
-                findings.append(SourceFinding(place, f"{said}; {write}", stops=2 * n > total))
+                findings.append(SourceFinding(place, f"{said}; {write}", stops=n > _NEARLY_ALL * total))
         return findings
 
     def _empty(self, place: Location, one: Field, value: str) -> list[SourceFinding]:
@@ -283,7 +285,7 @@ class _Check:
         said = f"{n} of {total} times in {column!r} of the {_source_name(self.field)} cannot be read"
         said += f" (such as {example!r})"
         write = "write ISO 8601 (2024-03-31T02:30:00+02:00) or seconds since 1970"
-        return [SourceFinding(place, f"{said}; {write}", stops=2 * n > total)]
+        return [SourceFinding(place, f"{said}; {write}", stops=n > _NEARLY_ALL * total)]
 
     def _unique(self, column: str) -> list[SourceFinding]:
         if column not in self.columns:
@@ -454,6 +456,7 @@ def _sample(
     paths, half = _paths(monitor, source), n_files // 2
     chosen = paths if len(paths) <= n_files else [*paths[:half], *paths[-half:]]
     with reading(connection, monitor, source, None, settings, wanted) as reader:
+        reader.at_most = SAMPLE_ROWS if n_files < SAMPLE_FILES else None  # of a table
         scans, broken = reader.scans(chosen)
         if broken and (unread is None or not scans):
             raise SourceError("; ".join(broken.values()))

@@ -17,6 +17,7 @@ from monitoring_pipeline.monitors.summary import ColumnSummary, LabelDelays, Sou
 from monitoring_pipeline.windows import LENGTH, Window, WindowSize
 
 HOURLY_FROM = 24_000  # rows a day from which an hour holds enough of them to be a window
+_HOURS_A_DAY = 6  # with rows in fewer, such as where a batch is scored at night, most hours would be empty windows
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 # What YAML does not take as it is, beyond the control characters that JSON escapes.
 _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -143,19 +144,20 @@ class _Period:
 
     def __init__(self, log: SourceSummary, roles: Roles) -> None:
         column, whole = log.column(roles.event_time), log.whole
-        n_rows, median = log.n_rows, 0.0
         days = _usual_days(whole) if whole else []
         if days:
             self.first: datetime | None = days[0][2]
             self.last: datetime | None = days[-1][3]
-            n_rows, median = sum(n for _, n, *_ in days), statistics.median(n for _, n, *_ in days)
         else:
             self.first = _monitored(moment_of(column.minimum) if column else None)
             self.last = _monitored(moment_of(column.maximum) if column else None)
         span = max((self.last - self.first) / timedelta(days=1), 1e-9) if self.first and self.last else 1.0
-        # The median where the log has gaps; the mean where its first and last day are not whole.
-        self.rows_per_day = max(n_rows / max(span, 1.0), median)
-        self.window: WindowSize = "hour" if self.rows_per_day >= HOURLY_FROM or span < 2 else "day"
+        n_rows = sum(n for _, n, *_ in days) or log.n_rows
+        # The first and the last day are seldom whole.
+        inner = [n for _, n, *_ in days[1:-1]]
+        self.rows_per_day = statistics.median(inner) if inner else n_rows / max(span, 1.0)
+        spread = whole is None or whole.n_hours >= _HOURS_A_DAY * len(whole.days)
+        self.window: WindowSize = "hour" if span < 2 or (self.rows_per_day >= HOURLY_FROM and spread) else "day"
 
     @property
     def reference_end(self) -> datetime | None:

@@ -267,7 +267,10 @@ def _other_words(prediction: ColumnSummary | None, outcome: ColumnSummary | None
 def _remark(column: ColumnSummary, features: dict[str, Group]) -> str:
     """What to say of a feature whose name or values promised something else."""
     code = column.is_code and features.get(column.name) == "categorical"
-    said = why_no_version(column), "digits kept as text: a code; a number belongs to `numerical`" if code else ""
+    said = (
+        why_no_version(column),
+        "digits kept as text, or with leading zeros: a code; if it is a number, move it to `numerical`" if code else "",
+    )
     return "; ".join(filter(None, said))
 
 

@@ -27,6 +27,7 @@ class Whole:
 
     n_rows: int
     days: tuple[tuple[date, int, datetime, datetime], ...] = ()
+    n_hours: int = 0  # different hours with rows, of these days
     n_future: int = 0
     n_untimed: int = 0
     n_unread_files: int = 0

@@ -175,7 +175,9 @@ def test_a_positive_class_that_never_occurs_stops_run_validate_and_dagster_alike
     path = door.base / "monitors" / "m.yaml"
     path.write_text(path.read_text().replace('positive_class: "Yes"', 'positive_class: "true"'))
     monitor = load_monitor(path)
-    said = "the outcome 'outcome' of the reference is 'No', 'Yes', never 'true'; write the value that counts as positive"
+    said = (
+        "the outcome 'outcome' of the reference is 'No', 'Yes', never 'true'; write the value that counts as positive"
+    )
     answer = it.validate()
     assert answer.exit_code == 1 and f"m.yaml:{_line(path, 'positive_class')}: schema.positive_class: {said}" in (
         answer.output
@@ -258,9 +260,10 @@ def test_a_prediction_in_other_words_is_left_out_beside_a_score(door: FrontDoor)
         it.write(frame.assign(prediction=(frame["prediction"] == "Yes").astype(int)), name)
     monitor = it.init()
     assert monitor.schema_.prediction is None and monitor.schema_.score == "score"
-    assert "#   prediction: says '0', '1' where the outcome 'outcome' says" in (
-        door.base / "monitors" / "m.yaml"
-    ).read_text()
+    assert (
+        "#   prediction: says '0', '1' where the outcome 'outcome' says"
+        in (door.base / "monitors" / "m.yaml").read_text()
+    )
     assert it.validate().exit_code == 0
     path = door.base / "monitors" / "m.yaml"
     path.write_text(path.read_text().replace("  score: score", "  prediction: prediction\n  score: score"))

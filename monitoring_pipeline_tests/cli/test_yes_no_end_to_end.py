@@ -1,4 +1,4 @@
-"""An outcome in any spelling, from `init` to metrics that agree with scikit-learn; what stops a run before it starts."""
+"""An outcome in any spelling, from `init` to metrics that agree with scikit-learn; what stops a run early."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ def test_a_few_bad_rows_and_a_damaged_file_stop_nothing(door: FrontDoor) -> None
 
 def test_labels_that_are_still_to_come_stop_nothing(door: FrontDoor) -> None:
     _it, monitor = ready(door.base, 1, labelled=False)
-    with pytest.raises(UserError, match="no file matches ../truth"):
+    with pytest.raises(UserError, match=r"no file matches \.\./truth"):
         _check(monitor, door.settings)  # a directory that is not there is a slip
     (door.base / "truth").mkdir()
     _check(monitor, door.settings)

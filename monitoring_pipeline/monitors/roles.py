@@ -185,23 +185,15 @@ def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles
     found = _find_output([column for column in rest if column is not version], log)
     outcome = found.outcome if truth is None else find_outcome(truth, log)
     task = _task(found.prediction, found.score, found.class_scores, outcome)
-    prediction, score = found.prediction, found.score
-    if task == "regression":
-        prediction, score = prediction or score, None
+    prediction, score, spare = _usable_output(found, task, outcome)
     known_at = by_name([c for c in rest if is_time(c) or is_epoch(c)], _LABEL_TIME) if found.outcome else None
     others = [c for c in rest if c not in (version, known_at) and not found.has(c)]
     features, left_out = _features(others, log.n_rows)
-    left_out |= {c.name: "the other class's score" for c in found.spare}
+    left_out |= spare
     reserved = [column.name for column in log.columns if column.name.startswith("__")]
     left_out |= dict.fromkeys(reserved, "names that begin with `__` are reserved")
     if found.outcome is not None and truth is not None:
         left_out[found.outcome.name] = "looks like the outcome; a feature that knows it would hide everything else"
-    if task == "multiclass" and score is not None:
-        left_out[score.name] = "only a binary monitor has one score; write `class_scores`"
-        score = None
-    if task == "binary" and score is not None and (why := _other_words(prediction, outcome)):
-        assert prediction is not None
-        left_out[prediction.name], prediction = why, None
     return Roles(
         task=task,
         prediction_id=identifier.name,
@@ -218,6 +210,23 @@ def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles
         remarks={c.name: why for c in others if (why := _remark(c, features))},
         label_time=known_at.name if known_at else None,
     )
+
+
+def _usable_output(
+    found: _Output, task: Task, outcome: ColumnSummary | None
+) -> tuple[ColumnSummary | None, ColumnSummary | None, dict[str, str]]:
+    """Prediction and score as the task can declare them, and why other outputs are left out."""
+    prediction, score = found.prediction, found.score
+    left_out = {c.name: "the other class's score" for c in found.spare}
+    if task == "regression":
+        return prediction or score, None, left_out
+    if task == "multiclass" and score is not None:
+        left_out[score.name] = "only a binary monitor has one score; write `class_scores`"
+        return prediction, None, left_out
+    if task == "binary" and prediction is not None and score is not None and (why := _other_words(prediction, outcome)):
+        left_out[prediction.name] = why
+        return None, score, left_out
+    return prediction, score, left_out
 
 
 def id_candidates(columns: Sequence[ColumnSummary], n_rows: int) -> list[ColumnSummary]:

@@ -19,7 +19,7 @@ from monitoring_pipeline.lake.cleaning import Field, fields_of, source_columns
 from monitoring_pipeline.lake.duck import connected, identifier, protocol_of
 from monitoring_pipeline.lake.outcome_classes import classes_in_source, no_positive_class, some
 from monitoring_pipeline.lake.sources import sql
-from monitoring_pipeline.lake.sources.files import file_format, list_files
+from monitoring_pipeline.lake.sources.files import expand_environment, file_format, list_files
 from monitoring_pipeline.lake.sources.reading import reading
 from monitoring_pipeline.lake.sources.text_columns import text_columns
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, OFFSET, timestamp, utc_sql
@@ -129,7 +129,7 @@ def _check_source(
             findings = check.labels() if field == "ground_truth" else check.rows()
             met[field] = check.met()
     except UserError as error:
-        return [SourceFinding(place, str(error), stops=not _may_come(monitor, field, source))]
+        return [SourceFinding(place, str(error), stops=_stops(monitor, field, source))]
     except duckdb.Error as error:  # pages behind a sound footer: which file it is, its own window says
         said = f"the {_source_name(field)} cannot be read ({str(error).splitlines()[0]})"
         return [SourceFinding(place, f"{said}; write the damaged file again or take it out", stops=False)]
@@ -137,20 +137,31 @@ def _check_source(
     return [SourceFinding(place, why, stops=field == "reference") for why in unread] + findings
 
 
-def _may_come(monitor: Monitor, field: str, source: Source) -> bool:
-    """Whether labels are only awaited: a glob in a directory that is there, without a file."""
-    if field != "ground_truth" or source.url is not None:
+def _stops(monitor: Monitor, field: str, source: Source) -> bool:
+    """Whether a source that cannot be looked at stops a run. Not files that cannot be read, which fail their own
+    windows, unless they are the reference's; nor labels that are only awaited."""
+    try:
+        _paths(monitor, source)
+    except UserError:
+        return not (field == "ground_truth" and _is_awaited(monitor, source))
+    return field == "reference" or source.url is not None
+
+
+def _is_awaited(monitor: Monitor, source: Source) -> bool:
+    """A glob in a directory that is there, without a file."""
+    try:
+        paths = [expand_environment(path, "path") for path in source.paths]
+    except UserError:
         return False
-    globs = [path for path in source.paths if any(c in path for c in "*?[")]
-    if list_files(source, monitor.base_dir) or len(globs) < len(source.paths):
-        return False
-    heads = (re.split(r"[^/]*[*?\[]", path, maxsplit=1)[0] for path in globs if not protocol_of(path))
-    return all((Path(monitor.base_dir) / Path(head).expanduser()).is_dir() for head in heads)
+    heads = [re.match(r"([^*?\[]*/)?[^*?\[/]*[*?\[]", path) for path in paths if not protocol_of(path)]
+    return len(heads) == len(paths) and all(
+        head is not None and (Path(monitor.base_dir) / Path(head[1] or ".").expanduser()).is_dir() for head in heads
+    )
 
 
 def _vocabularies(monitor: Monitor, met: dict[str, _Classes]) -> list[SourceFinding]:
     """Classes that two sources call by other names, and a positive class that the labels lack."""
-    findings = []
+    findings: list[SourceFinding] = []
     known = met["reference"].outcomes if "reference" in met else []
     for field in ("reference", "predictions"):
         predicted = met[field].predicted if field in met else []

@@ -308,10 +308,16 @@ def test_a_few_bad_rows_and_a_damaged_file_stop_nothing(door: FrontDoor) -> None
 
 def test_labels_that_are_still_to_come_stop_nothing(door: FrontDoor) -> None:
     _it, monitor = ready(door.base, 1, labelled=False)
+    assert monitor.ground_truth is not None
     with pytest.raises(UserError, match=r"no file matches \.\./truth"):
         _check(monitor, door.settings)  # a directory that is not there is a slip
     (door.base / "truth").mkdir()
     _check(monitor, door.settings)
+    (door.base / "truth" / "a.parquet").write_bytes(b"PAR1")  # its own intake says so
+    _check(monitor, door.settings)
+    truth = monitor.ground_truth.model_copy(update={"path": "${NO_SUCH_VARIABLE}/*.parquet"})
+    with pytest.raises(UserError, match="NO_SUCH_VARIABLE is not set"):
+        _check(monitor.model_copy(update={"ground_truth": truth}), door.settings)
 
 
 @pytest.mark.slow

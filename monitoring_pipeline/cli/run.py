@@ -49,6 +49,7 @@ def run(
     """
     settings = Settings()
     monitor = monitor_named(name, settings)
+    _refuse_range(monitor, from_, to)
     _check(monitor, settings)
     try:
         done, failures = _materialize(monitor, settings, from_, to)
@@ -164,21 +165,28 @@ def _problems_of(check: AssetCheckEvaluation) -> str:
     return f"{asset} failed the check {check.check_name}, so nothing was computed from it:\n{problems}"
 
 
+def _refuse_range(monitor: Monitor, from_: datetime | None, to: datetime | None) -> None:
+    """Raises UserError for a range that makes no sense whatever the sources hold."""
+    start = from_.date() if from_ else monitor.start
+    if start < monitor.start:
+        raise UserError(
+            f"--from {start}: {monitor.name} is monitored from {monitor.start} on; change `start` or --from"
+        )
+    if to is not None and monitor.end and to.date() >= monitor.end:
+        raise UserError(f"--to {to:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
+    if to is not None and to.date() < start:
+        raise UserError(f"there are no windows from {start} to {to:%Y-%m-%d}")
+
+
 def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:
     from monitoring_pipeline.windows import Window
 
     start = (from_ or datetime.combine(monitor.start, time())).replace(tzinfo=UTC)
-    if start.date() < monitor.start:
-        raise UserError(
-            f"--from {start:%Y-%m-%d}: {monitor.name} is monitored from {monitor.start} on; change `start` or --from"
-        )
     if to is not None and to.time() == time() and monitor.window == "hour":
         to = to + timedelta(hours=23)
     stop = to.replace(tzinfo=UTC) if to else _last_with_rows(monitor, settings)
     if to is None and monitor.end:  # what was logged after the end is nobody's concern
         stop = min(stop, datetime.combine(monitor.end, time(), UTC) - timedelta(seconds=1))
-    if monitor.end and stop.date() >= monitor.end:
-        raise UserError(f"--to {stop:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
     first, last = Window.at(start, monitor.window), Window.at(stop, monitor.window)
     if last.start < first.start:
         raise UserError(f"there are no windows from {first.start:%Y-%m-%d %H:%M} to {last.start:%Y-%m-%d %H:%M}")

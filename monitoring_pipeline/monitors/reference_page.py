@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from monitoring_pipeline.monitors.alarms import Alarms, BudgetShares, DriftAlarms, Persistence, Severities
 from monitoring_pipeline.monitors.declaration import (
     DRIFT_THRESHOLDS,
     Bound,
@@ -24,6 +25,7 @@ from monitoring_pipeline.monitors.declaration import (
     GroundTruthSource,
     Labels,
     Monitor,
+    OutcomeClass,
     Owner,
     ReferenceSource,
     Retention,
@@ -43,6 +45,11 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("thresholds", Thresholds),
     ("thresholds.columns.<column>", ColumnThresholds),
     ("thresholds.performance.<metric>", Bound),
+    ("alarms", Alarms),
+    ("alarms.shares", BudgetShares),
+    ("alarms.drift", DriftAlarms),
+    ("alarms.drift.persistence", Persistence),
+    ("alarms.severity", Severities),
     ("retrain", RetrainPolicy),
     ("retention", Retention),
     ("owner", Owner),
@@ -64,7 +71,8 @@ One YAML file in `monitors/` declares one deployed model. `monitoring-pipeline i
   that were read before: the next `run` reads them again.
 - **Paths** are relative to the file of the monitor; `${NAME}` in `path` and `url` comes from the environment, so that
   no password stands in a file.
-- **Class labels** are text: `1`, `1.0` and `"1"` are the same class, `true` and `"true"` too.
+- **Class labels** are text: `1`, `1.0` and `"1"` are the same class, `true`, `True` and `"true"` too, and blanks around
+  them do not count. Everything else is as it is written: `Yes` and `yes` are two classes.
 
 ## The least that is needed
 
@@ -136,7 +144,7 @@ def _type(field: FieldInfo) -> str:
 def _name(annotation: Any) -> str:
     """A type in the words of someone who writes YAML."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation in (Duration, ClassLabel):
+    if annotation in (Duration, ClassLabel, OutcomeClass):
         return "duration" if annotation is Duration else "class label"
     if origin is typing.Annotated:
         return "share" if arguments[0] is float else _name(arguments[0])

@@ -75,8 +75,7 @@ IDS = {
 }
 
 
-@pytest.mark.parametrize("ids", IDS)
-@pytest.mark.parametrize("suffix", WRITTEN)
+@pytest.mark.parametrize(("ids", "suffix"), [*((ids, "parquet") for ids in IDS), ("text", "csv"), ("text", "jsonl")])
 def test_unique_ids_are_found(drafts: Drafts, ids: str, suffix: str) -> None:
     monitor, _ = drafts.init(drafts.write(f"{IDS[ids]}, {REST}", suffix=suffix))
     assert monitor.schema_.prediction_id == "prediction_id"
@@ -254,7 +253,7 @@ CODES = {
 }
 
 
-@pytest.mark.parametrize(("code", "suffix"), [*((c, s) for c in CODES for s in ("parquet", "jsonl"))])
+@pytest.mark.parametrize(("code", "suffix"), [*((code, "parquet") for code in CODES), ("zip codes", "jsonl")])
 def test_codes_that_are_kept_as_text_are_categories(drafts: Drafts, code: str, suffix: str) -> None:
     number = "hash(i + 1) % 90 + 10 AS number, (i % 997) / 7.0 AS amount"
     path = drafts.write(f"'a' || i AS id, {REST}, {CODES[code]} AS area, {number}", suffix=suffix)
@@ -297,8 +296,7 @@ DELAYS = {
 }
 
 
-@pytest.mark.parametrize("late", DELAYS)
-@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+@pytest.mark.parametrize(("late", "suffix"), [*((late, "parquet") for late in DELAYS), ("30 to 365 days", "csv")])
 def test_the_longest_delay_of_labels_is_taken_from_them(drafts: Drafts, late: str, suffix: str) -> None:
     sql, expected = DELAYS[late]
     truth = drafts.write(labels(sql), "truth", suffix)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import backfill, full_pass, idle_fleet, serving, stored_profiles
+from benchmarks.detection import section
 from benchmarks.measuring import machine
 
 README = Path(__file__).with_name("README.md")
@@ -79,6 +80,7 @@ def main() -> None:
         exporter=serving.exporter(),
         idle_fleet=idle,
     )
+    written += "\n" + section.kept(README.read_text())
     README.write_text(written)
     print(written)
 

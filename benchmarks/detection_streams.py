@@ -54,7 +54,7 @@ def concept_line(base: float, fall: float) -> tuple[float, float]:
 
 
 def effects(windows: int, random: np.random.Generator, kind: str, each: int = 1) -> Floats:
-    """Window effects of variance 1, the same for ``each`` neighbours: independent, AR(1) 0.7 or with the tails of t3."""
+    """Window effects of variance 1, equal for ``each`` neighbours: independent, AR(1) 0.7 or with the tails of t3."""
     n = -(-windows // each)
     found = random.standard_t(3, n) / np.sqrt(3) if kind == "heavy" else random.standard_normal(n)
     if kind == "ar":
@@ -120,7 +120,10 @@ def _prior(density: Floats, p: Floats, odds: Floats) -> Floats:
     return density * (1 - p + p * odds)
 
 
-def _changed(change: Change, base: float, mass: Floats, odds: Floats, p: Floats, on: NDArray[np.bool_]):  # noqa: ANN202
+def _changed(
+    change: Change, base: float, mass: Floats, odds: Floats, p: Floats, on: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Mass of the scores and P(positive | score) once the change acts on the windows ``on``."""
     mass, p = mass.copy(), p.copy()
     if change.kind == "concept":
         a, b = concept_line(base, change.size)
@@ -169,11 +172,12 @@ def row_counts(
     growth: float = 0.0,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:  # fmt: skip
     """(T,) rows of windows, negative binomial of this ``shape`` about a weekly (and daily) pattern; and which of them
-    are a holiday. ``kind``: pattern, days (day effects), ar (autocorrelated ones), holidays (days of 40 % now and
-    then, and day effects). ``growth``: a month."""
+    are a holiday. ``kind``: pattern, days (day effects), ar (autocorrelated ones), holidays (days of 40 %
+    now and then, whatever the weekday, and day effects). ``growth``: a month."""
     windows = days * a_day
     day, hour = np.divmod(np.arange(windows), a_day)
-    level = np.log(rows) + np.where(day % 7 >= 5, -0.6, 0.15)
+    week = np.where(day % 7 >= 5, -0.6, 0.15)
+    level = np.full(windows, np.log(rows))
     if a_day > 1:
         level += 1.2 * np.sin(2 * np.pi * (hour - 9) / 24)
     if kind != "pattern":
@@ -181,7 +185,8 @@ def row_counts(
     holiday = np.zeros(windows, bool)
     if kind == "holidays":
         holiday = np.isin(day, np.arange(int(random.integers(10, 40)), days, 37))
-        level -= 0.9 * holiday
+        week = np.where(holiday, -0.9, week)
+    level += week
     level += np.log1p(growth) * day / 30
     return random.negative_binomial(shape, shape / (shape + np.exp(level))), holiday
 

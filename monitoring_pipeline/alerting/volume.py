@@ -17,14 +17,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import betainc, stdtr
 
 from monitoring_pipeline.alerting.budget import Floats, benjamini_hochberg
 from monitoring_pipeline.alerting.dispersion import DispersionSettings, dispersion, masked_median, median_factor
 from monitoring_pipeline.alerting.status import Flags, Texts, statuses
 
 DAYS = 7
-SHORT_HISTORY = "less than two weeks of history"
+FEW = 10  # rows below which the skewness of counts shows in their log
+CAUTION = 1.5  # times the variance: cut residuals tell too little of the left tail
+SHORT_HISTORY = "fewer than two good earlier weeks"
 HOLIDAY = "a holiday without two earlier ones"
 FEW_ROWS = "too few rows are expected"
 OUTAGE = "no rows since the outage began"
@@ -279,13 +281,18 @@ def _earlier(windows: int, settings: VolumeSettings, holidays: NDArray[np.intege
 
 
 def _p(rows: Floats, expected: Floats, variance: Floats, tail: Floats, factor: Floats) -> Floats:
-    """Two-sided p-values of the log ratio, by t with at least Poisson's variance; for no row at all the probability of
-    none, where that is smaller."""
+    """Two-sided p-values of the log ratio, by t with at least Poisson's variance.
+
+    The log of few rows has a long left tail that t lacks: below ``FEW`` rows p is at least the probability of so few by
+    the negative binomial of ``CAUTION`` times the variance, and for no row at all it is that probability.
+    """
     expected = np.where(np.isnan(expected), 0.0, expected)
     spread = np.maximum(variance, 1 / np.maximum(expected, 1e-9))
     ratio = np.log((rows + 0.5) / (expected + 0.5))
     p = 2 * stdtr(tail, -np.abs(ratio) / np.sqrt(spread * factor))
-    return np.where(rows == 0, np.minimum(p, np.maximum(none_p(expected, spread), 1e-12)), p)
+    shape = arrival_shape(expected, CAUTION * spread)
+    at_most = np.maximum(betainc(shape, rows + 1, shape / (shape + expected)), 1e-12)
+    return np.where(rows == 0, at_most, np.where((rows < FEW) & (ratio < 0), np.maximum(p, at_most), p))
 
 
 def none_p(expected: Floats, variance: Floats) -> Floats:

@@ -76,30 +76,33 @@ def _windows(stages: StageContext, from_: datetime | None, to: datetime | None) 
 
 
 def _judge(stages: StageContext, windows: list[Window], as_json: bool) -> None:
+    from monitoring_pipeline.stages.context import good_windows
     from monitoring_pipeline.stages.declaring import declare
-    from monitoring_pipeline.stages.incidents import fold
+    from monitoring_pipeline.stages.incidents import update
     from monitoring_pipeline.stages.judging import judge as judge_windows
 
     began = time.perf_counter()
     stages.warehouse.run(lambda conn: declare(conn, stages.monitor))
     outcomes = judge_windows(stages, windows)
-    incidents = fold(stages)
     changed = sum(int(outcome.facts.get("changed") or 0) for outcome in outcomes)
+    outcomes += (noted := update(stages, good_windows(outcomes)))
+    done = next((outcome.facts for outcome in noted if not outcome.failed), {})
+    incidents = {name: int(done.get(name) or 0) for name in ("open", "opened", "changed", "retracted")}
     seconds = round(time.perf_counter() - began, 2)
     failures = [f"{outcome.window}: {outcome.error}" for outcome in outcomes if outcome.failed]
     if as_json:
         print_json(
             {
                 "windows": len(windows), "changed_verdicts": changed, "seconds": seconds, "failed": failures,
-                "open_incidents": len(incidents.open_ids), "opened": incidents.opened, "amended": incidents.changed,
-                "retracted": incidents.retracted,
+                "open_incidents": incidents["open"], "opened": incidents["opened"], "amended": incidents["changed"],
+                "retracted": incidents["retracted"],
             }
         )  # fmt: skip
     else:
         typer.echo(f"{stages.monitor.name}: {len(windows)} windows judged in {seconds} s; {changed} verdicts changed")
         typer.echo(
-            f"incidents: {len(incidents.open_ids)} open, {incidents.opened} new, {incidents.changed} amended,"
-            f" {incidents.retracted} retracted"
+            f"incidents: {incidents['open']} open, {incidents['opened']} new, {incidents['changed']} amended,"
+            f" {incidents['retracted']} retracted"
         )
     if failures:
         typer.secho("\n".join(failures), fg="red", err=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MAX_COMPARED = 40  # up to here comparing with every edge (vectorised, 0.2 ns an edge) beats looking up
+CHUNK = 4096
 CELLS = (1024, 4096, 16384)
 MAX_EDGES_PER_CELL = 3
 
@@ -44,12 +45,14 @@ class Binner:
             bins += x > self._padded.take(bins)
         return bins
 
-    def counts(self, x: Floats) -> NDArray[np.int64]:
-        """Number of values in each bin."""
+    def counts(self, x: Floats, low: float, high: float) -> NDArray[np.int64]:
+        """Number of values in each bin; ``low`` and ``high`` are the least and the greatest of ``x``, not empty."""
         if len(self.edges) > MAX_COMPARED:
             return np.bincount(self(x), minlength=self.n_bins)
-        above = np.empty(x.shape, bool)
-        beyond = np.array([len(x), *(np.count_nonzero(np.greater(x, e, out=above)) for e in self.edges), 0], np.int64)
+        first, last = np.searchsorted(self.edges, (low, high), side="left")
+        beyond = np.zeros(self.n_bins + 1, np.int64)
+        beyond[: first + 1] = len(x)  # edges below all values; those from ``last`` on have none above them
+        beyond[first + 1 : last + 1] = _numbers_above(x, self.edges[first:last])
         return beyond[:-1] - beyond[1:]
 
     def _cells(self, x: Floats) -> NDArray[np.int32]:
@@ -74,6 +77,24 @@ class Binner:
             if self._fullest <= MAX_EDGES_PER_CELL:
                 return (np.cumsum(per_cell) - per_cell).astype(self._dtype)
         return None
+
+
+def _numbers_above(x: Floats, edges: Floats) -> NDArray[np.int64]:
+    """How many values lie above each edge. All edges are compared while a chunk of ``x`` is in the fastest cache, and
+    chunks are added up as bytes."""
+    found = np.zeros(len(edges), np.int64)
+    whole = len(x) - len(x) % CHUNK
+    above = np.empty((len(edges), CHUNK), bool)
+    added = np.zeros((len(edges), CHUNK), np.uint8)
+    column = edges[:, None]
+    for start in range(0, whole, 255 * CHUNK):
+        added[:] = 0
+        for at in range(start, min(start + 255 * CHUNK, whole), CHUNK):
+            np.greater(x[at : at + CHUNK], column, out=above)
+            np.add(added, above.view(np.uint8), out=added)
+        found += added.sum(axis=1, dtype=np.int64)
+    rest = x[whole:]
+    return found + np.array([np.count_nonzero(rest > edge) for edge in edges], np.int64)
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.lake.relation import Relation
 
-BATCH_ROWS = 65_536  # a column of a batch (512 kB) stays in the second-level cache while it is counted
+BATCH_ROWS = 49_152  # a column of a batch (384 kB) stays in the second-level cache while it is counted
 NULL_INTEGER = int(np.iinfo(np.int64).min)
-MAX_LISTED = 32  # so many texts are found in SQL, by comparing in turn; more are looked up in a hash table by Arrow
+MAX_LISTED = 64  # so many texts are found in SQL, by comparing in turn; more are looked up in a hash table by Arrow
 
 
 def identifier(name: str) -> str:
@@ -29,12 +30,31 @@ def literal(text: str) -> str:
     return "(" + quoted.replace("\0", "' || chr(0) || '") + ")" if "\0" in text else quoted
 
 
-@dataclass(frozen=True)
 class Numbers:
-    """A numerical column of a batch: values, and which are not null (None: all)."""
+    """A numerical column of a batch, float64 (n_rows,). ``values`` of null rows are arbitrary."""
 
-    values: NDArray[np.float64]
-    valid: NDArray[np.bool_] | None
+    def __init__(self, column: pa.Array) -> None:
+        self._column = column
+        self.n_null: int = column.null_count
+        if self.n_null:
+            end = column.offset + len(column)
+            self.values: NDArray[np.float64] = np.frombuffer(column.buffers()[1], np.float64, end)[column.offset :]
+        else:
+            self.values = column.to_numpy(zero_copy_only=True)
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_] | None:
+        """Which values are not null; None: all."""
+        if not self.n_null:
+            return None
+        end = self._column.offset + len(self._column)
+        bits = np.frombuffer(self._column.buffers()[0], np.uint8)
+        return np.unpackbits(bits, count=end, bitorder="little")[self._column.offset :].view(bool)
+
+    @cached_property
+    def present(self) -> NDArray[np.float64]:
+        """The values that are not null, in order."""
+        return self.values if self.valid is None else self.values[self.valid]
 
 
 @dataclass(frozen=True)
@@ -107,12 +127,8 @@ class Batch:
         self.n_rows: int = batch.num_rows
 
     def numbers(self, position: int) -> Numbers:
-        """A numerical column, float64 (n_rows,), with which of its values are not null."""
-        column = self._batch.column(position)
-        if not column.null_count:
-            return Numbers(column.to_numpy(zero_copy_only=True), None)
-        values = np.frombuffer(column.buffers()[1], np.float64, column.offset + self.n_rows)[column.offset :]
-        return Numbers(values, pc.is_valid(column).to_numpy(zero_copy_only=False))
+        """A numerical column."""
+        return Numbers(self._batch.column(position))
 
     def codes(self, coding: Coding) -> NDArray[np.integer]:
         """A coded column, integer (n_rows,), with the codes that ``Coding`` lists."""

@@ -26,6 +26,7 @@ from monitoring_pipeline.profiles.parts.bins import (
 )
 from monitoring_pipeline.profiles.parts.comoments import Comoments
 
+LARGE = 1e60
 ROWS_AT_ONCE = 8192  # of 28 columns 1.8 MB: what is multiplied stays in the cache
 
 
@@ -36,12 +37,16 @@ class _Totals:
         self._shape, self._dtype = shape, dtype
         self.rows: NDArray[Any] = np.zeros((0, *shape), dtype)
 
+    def reserve(self, n_groups: int) -> None:
+        """Makes room for ``n_groups`` in all."""
+        have = len(self.rows)
+        if n_groups > have:
+            more = max(have + have // 2, n_groups) - have
+            self.rows = np.concatenate((self.rows, np.zeros((more, *self._shape), self._dtype)))
+
     def add(self, ids: NDArray[np.intp], block: NDArray[Any]) -> None:
         """``block`` (G, *shape) to the groups ``ids``, each of them once."""
-        have, need = len(self.rows), int(ids.max()) + 1
-        if need > have:
-            more = max(2 * have, need) - have
-            self.rows = np.concatenate((self.rows, np.zeros((more, *self._shape), self._dtype)))
+        self.reserve(int(ids.max()) + 1)
         self.rows[ids] += block
 
 
@@ -138,47 +143,58 @@ class _ErrorBins:
 
 
 class _Products:
-    """``comoments``."""
+    """``comoments``. Sums are kept of distances from the reference's means, and divided by its standard deviations at
+    the end; where squares of such distances could overflow, distances are divided at once."""
 
     def __init__(self, statement: Statement, layout: Layout) -> None:
-        self._columns = [(statement.numerical(statement.column_of(name)), mean, sd) for name, mean, sd in layout.scales]
+        self._columns = [(statement.numerical(statement.column_of(name)), mean) for name, mean, _ in layout.scales]
+        sds = np.array([sd for _, _, sd in layout.scales])
+        safe = (sds > 1 / LARGE) & (sds < LARGE)
+        self._at_once, self._at_end = np.where(safe, 1.0, 1 / sds), np.where(safe, 1 / sds, 1.0)
         p = len(self._columns)
         self._n = _Totals((), np.int64)
         self._z, self._zz = _Totals((p,), np.float64), _Totals((p, p), np.float64)
 
     def add(self, batch: Batch, groups: Groups) -> None:
-        columns = [batch.numbers(position) for position, _, _ in self._columns]
+        columns = [batch.numbers(position) for position, _ in self._columns]
         sizes = groups.sizes(batch.n_rows)
+        for totals in (self._n, self._z, self._zz):
+            totals.reserve(int(groups.ids.max()) + 1)
+        self._n.rows[groups.ids] += sizes
         ends = np.cumsum(sizes).tolist()
-        p = len(columns)
-        z, zz = np.zeros((groups.n, p)), np.zeros((groups.n, p, p))
-        for group, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        scratch = np.empty((len(columns), min(ROWS_AT_ONCE, batch.n_rows)))
+        # Group by group into the totals: a block of all groups' products could be as large as the totals.
+        for group, start, end in zip(groups.ids.tolist(), [0, *ends[:-1]], ends, strict=True):
             for at in range(start, end, ROWS_AT_ONCE):
                 rows = slice(at, min(at + ROWS_AT_ONCE, end))
-                some = self._standardized(columns, rows if groups.order is None else groups.order[rows])
+                some = scratch[:, : rows.stop - rows.start]
+                sums = self._distances(columns, rows if groups.order is None else groups.order[rows], some)
                 with np.errstate(over="ignore", invalid="ignore"):
-                    z[group] += some.sum(axis=1)
-                    zz[group] += some @ some.T
-        self._n.add(groups.ids, sizes)
-        self._z.add(groups.ids, z)
-        self._zz.add(groups.ids, zz)
+                    self._z.rows[group] += sums
+                    self._zz.rows[group] += some @ some.T
 
-    def _standardized(self, columns: list[Numbers], rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
-        """(p, rows); 0 where there is no finite value."""
-        found = np.stack([c.values[rows] for c in columns])
+    def _distances(
+        self, columns: list[Numbers], rows: slice | NDArray[np.intp], into: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Fills (p, rows), 0 where there is no finite value; returns the sums (p,)."""
         with np.errstate(over="ignore", invalid="ignore"):
-            for one, c, (_, mean, sd) in zip(found, columns, self._columns, strict=True):
-                one -= mean
-                one *= 1 / sd
+            for one, c, (_, mean), factor in zip(into, columns, self._columns, self._at_once, strict=True):
+                np.subtract(c.values[rows], mean, out=one)
+                if factor != 1:
+                    one *= factor
                 if c.valid is not None:
                     one[~c.valid[rows]] = 0.0
-                if not np.isfinite(one.sum()):
-                    one[~np.isfinite(one)] = 0.0
-        return found
+            sums = into.sum(axis=1)
+            for i in np.flatnonzero(~np.isfinite(sums)):
+                into[i, ~np.isfinite(into[i])] = 0.0
+                sums[i] = into[i].sum()
+        return sums
 
     def value(self, group: int) -> dict[str, Any]:
-        zz = self._zz.rows[group]
-        return {"comoments": Comoments(int(self._n.rows[group]), self._z.rows[group], zz)}
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = self._z.rows[group] * self._at_end
+            zz = self._zz.rows[group] * self._at_end[:, None] * self._at_end
+        return {"comoments": Comoments(int(self._n.rows[group]), z, zz)}
 
 
 class WholeCounter:

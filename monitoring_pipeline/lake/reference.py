@@ -6,40 +6,52 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from monitoring_pipeline.errors import SourceError
-from monitoring_pipeline.lake.duck import connected, literal
-from monitoring_pipeline.lake.relation import Relation
+from monitoring_pipeline.lake.duck import connected
+from monitoring_pipeline.lake.scan import ReferenceRows, Scan
 from monitoring_pipeline.lake.sources.files import list_files
-from monitoring_pipeline.lake.views import reference_relation
+from monitoring_pipeline.lake.views import prepared_reference, relation_of
 from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.windows import WindowSize
+from monitoring_pipeline.windows import LENGTH, WindowSize
 
-MAX_SLICES = 1000  # of the newest rows; counting them takes memory for each, and more teach nothing new
+MAX_SLICES = 1000  # of the newest rows; more teach nothing new
+LEAST_SLICES = 50
+SLICE_BYTES = 64 * 2**20  # counting holds the profiles of all slices in memory
 # What of a declaration decides which bins and categories a reference fixes.
 _FIXES_BINS = ("task", "schema", "reference", "segments", "bins", "max_categories")
 
 
 @dataclass(frozen=True)
-class ReferenceRows:
-    """``by_version``: a relation of each model version. ``source_version``: equal where files and declaration are
-    equal.
-    """
+class ReferenceVersion:
+    """The rows of one model version; ``newest``: the latest event time among them (naive UTC), None without times."""
 
-    by_version: Mapping[str, Relation]
+    rows: ReferenceRows
+    newest: datetime | None
+
+    def in_slices(self, size: WindowSize, most: int) -> ReferenceRows:
+        """The same rows in time slices of this length; those older than the newest ``most`` slices, and those without a
+        time, stay in the constant window of the reference."""
+        if self.newest is None:
+            return self.rows
+        return replace(self.rows, sliced_after=self.newest - most * LENGTH[size])
+
+
+@dataclass(frozen=True)
+class PreparedReference:
+    """``by_version``: rows of each model version. ``source_version``: equal where files and declaration are equal."""
+
+    by_version: Mapping[str, ReferenceVersion]
     source_version: str
 
 
-def in_slices(relation: Relation, size: WindowSize) -> Relation:
-    """The rows of a reference with ``__window`` the time slice of this length each lies in; rows without a time, and
-    those older than the newest ``MAX_SLICES``, keep the constant window of the reference."""
-    newest = f"(SELECT max(__time) FROM ({relation.sql}))"  # noqa: S608
-    sliced = (
-        f"CASE WHEN __time > {newest} - INTERVAL {MAX_SLICES} {size}"
-        f" THEN date_trunc('{size}', __time) ELSE __window END AS __window"
-    )
-    return replace(relation, sql=f"SELECT * REPLACE ({sliced}) FROM ({relation.sql})")  # noqa: S608
+def most_slices(layout: Layout) -> int:
+    """Number of time slices whose profiles (bins and comoments over all rows) fit ``SLICE_BYTES``."""
+    numbers = sum(c.n_bins + 8 for c in layout.columns) + len(layout.scales) ** 2
+    return max(LEAST_SLICES, min(MAX_SLICES, SLICE_BYTES // (8 * numbers)))
 
 
 def source_version(monitor: Monitor) -> str:
@@ -55,15 +67,15 @@ def source_version(monitor: Monitor) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def reference_rows(monitor: Monitor, settings: Settings) -> ReferenceRows:
+def reference_rows(monitor: Monitor, settings: Settings) -> PreparedReference:
     """The declared reference. Raises SourceError when it cannot be read or holds no row."""
-    relation = reference_relation(monitor, settings)
+    everything = prepared_reference(monitor, settings)
+    relation = relation_of(Scan(monitor, reference=everything))
     with connected(settings, relation.protocols) as connection:
-        found = connection.execute(f"SELECT DISTINCT __version FROM ({relation.sql}) ORDER BY 1").fetchall()  # noqa: S608
+        found = connection.execute(
+            f"SELECT __version, max(__time) FROM ({relation.sql}) GROUP BY __version ORDER BY __version"  # noqa: S608
+        ).fetchall()
     if not found:
         raise SourceError(f"{monitor.name}: the reference holds no usable row; see `monitoring-pipeline validate`")
-    by_version = {
-        version: replace(relation, sql=f"SELECT * FROM ({relation.sql}) WHERE __version = {literal(version)}")  # noqa: S608
-        for (version,) in found
-    }
-    return ReferenceRows(by_version, source_version(monitor))
+    by_version = {version: ReferenceVersion(replace(everything, version=version), newest) for version, newest in found}
+    return PreparedReference(by_version, source_version(monitor))

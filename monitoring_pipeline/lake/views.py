@@ -18,8 +18,10 @@ from monitoring_pipeline.lake.cleaning import (
 )
 from monitoring_pipeline.lake.duck import connected, file_list, identifier, literal, protocol_of, register
 from monitoring_pipeline.lake.relation import Relation
+from monitoring_pipeline.lake.scan import ReferenceRows, RowRange, Scan
 from monitoring_pipeline.lake.sources.files import how_labels_are_read, list_files, version_of
 from monitoring_pipeline.lake.sources.reading import reading
+from monitoring_pipeline.lake.sources.scan import Scan as FileScan
 from monitoring_pipeline.lake.sources.scan import parquet_scans, same_path
 from monitoring_pipeline.lake.sources.sql import is_sql, pseudo_path
 from monitoring_pipeline.lake.times import timestamp
@@ -30,20 +32,32 @@ from monitoring_pipeline.settings import Settings
 REFERENCE_WINDOW = "1970-01-01 00:00:00"
 
 
-def predictions_relation(monitor: Monitor, windows: Sequence[IngestedWindow]) -> Relation:
-    """Every kept prediction of these windows, under canonical columns; no rows when all of them are empty."""
+def relation_of(scan: Scan) -> Relation:
+    """The rows of a scan: a reference, predictions, or predictions with their labels."""
+    if scan.reference is not None:
+        return _reference_relation(scan.monitor, scan.reference, scan.row_range)
+    if scan.labels is None:
+        return predictions_relation(scan.monitor, scan.windows, scan.row_range)
+    return labelled_relation(scan.monitor, scan.windows, scan.labels, scan.row_range)
+
+
+def predictions_relation(monitor: Monitor, windows: Sequence[IngestedWindow], rows: RowRange | None = None) -> Relation:
+    """Every kept prediction of these windows, under canonical columns; no rows when all of them are empty. ``rows``: of
+    the one file that they have, only these."""
     columns = canonical_columns(monitor)
-    copied = [path for window in windows if not _is_in_place(window) for path in window.files]
-    in_place = [window for window in windows if _is_in_place(window)]
-    parts = [_lake_sql(copied)] if copied else []
-    parts += [_in_place_sql(monitor, in_place)] if in_place else []
+    copied = [path for window in windows if not is_in_place(window) for path in window.files]
+    in_place = [window for window in windows if is_in_place(window)]
+    parts = [_lake_sql(copied, rows)] if copied else []
+    parts += [_in_place_sql(monitor, in_place, rows)] if in_place else []
     protocols = {protocol_of(path) for window in windows for path in window.files} - {""}
     return Relation(_as_declared(columns, parts), tuple(columns), tuple(sorted(protocols)), renamed_columns(monitor))
 
 
-def labelled_relation(monitor: Monitor, windows: Sequence[IngestedWindow], label_files: Sequence[str]) -> Relation:
+def labelled_relation(
+    monitor: Monitor, windows: Sequence[IngestedWindow], label_files: Sequence[str], rows: RowRange | None = None
+) -> Relation:
     """Predictions with ``__outcome`` (null: not labelled). Of several labels the latest wins: by time, then batch."""
-    predictions = predictions_relation(monitor, windows)
+    predictions = predictions_relation(monitor, windows, rows)
     kind = "DOUBLE" if monitor.task == "regression" else "VARCHAR"
     columns = (*predictions.columns, "__outcome")
     if not label_files:
@@ -61,16 +75,23 @@ def labelled_relation(monitor: Monitor, windows: Sequence[IngestedWindow], label
 def reference_relation(monitor: Monitor, settings: Settings) -> Relation:
     """The reference under canonical columns, with ``__outcome`` (last) where ``reference.outcome`` is declared.
 
-    ``__id`` and ``__time`` are null where the reference has none; ``__window`` is one constant. Parquet is read in
-    place; text and tables are first copied to the lake. Raises SourceError when no file is there, one cannot be read,
-    or a required column is missing.
+    ``__id`` and ``__time`` are null where the reference has none; ``__window`` is one constant. Raises as
+    ``prepared_reference``.
+    """
+    return _reference_relation(monitor, prepared_reference(monitor, settings), None)
+
+
+def prepared_reference(monitor: Monitor, settings: Settings) -> ReferenceRows:
+    """The reference as files that can be scanned: Parquet in place; text and tables are first copied to the lake.
+
+    Raises SourceError when no file is there, one cannot be read, or a required column is missing.
     """
     source = monitor.reference
     paths = [pseudo_path(source, None)] if source.url else list(list_files(source, monitor.base_dir))
     if not paths:
         raise SourceError(f"reference.path: no file matches {', '.join(source.paths)}; correct the path")
     time_column, wanted = monitor.schema_.event_time, source_columns(monitor, source.outcome)
-    protocols = tuple(sorted({protocol_of(path) for path in paths} - {""}))
+    protocols = {protocol_of(path) for path in paths} - {""}
     with (
         connected(settings, protocols) as connection,
         reading(connection, monitor, source, time_column, settings, wanted) as reader,
@@ -78,17 +99,57 @@ def reference_relation(monitor: Monitor, settings: Settings) -> Relation:
         scans, broken = reader.scans(paths)
         if broken:
             raise SourceError("; ".join(broken.values()))
-        cleaning = clean_reference(monitor, scans)
-        columns = ", ".join(
-            f"TIMESTAMP '{REFERENCE_WINDOW}' AS __window" if c == "__window" else identifier(c)
-            for c in cleaning.columns
+        sql = _cleaned_reference_sql(monitor, scans, None)
+        if not any(scan.staged for scan in scans):
+            return ReferenceRows(tuple(paths))
+        path = store.join(settings.lake, monitor.name, "reference", f"{_reference_version(monitor, paths)}.parquet")
+        store.write_parquet(connection, sql, path)
+        return ReferenceRows((path,), copied=True)
+
+
+def _reference_relation(monitor: Monitor, reference: ReferenceRows, rows: RowRange | None) -> Relation:
+    columns = canonical_columns(monitor, monitor.reference.outcome)
+    protocols = {protocol_of(path) for path in reference.files} - {""}
+    if reference.copied:
+        sql = _lake_sql(reference.files, rows)
+    else:
+        sql = _cleaned_reference_sql(monitor, _scans_in_place(reference.files), rows)
+    if reference.sliced_after is not None:
+        slices = (
+            f"CASE WHEN __time > TIMESTAMP '{timestamp(reference.sliced_after)}'"
+            f" THEN date_trunc('{monitor.window}', __time) ELSE __window END AS __window"
         )
-        sql = f"SELECT {columns} FROM ({cleaning.sql}) WHERE __reason IS NULL{_within_bounds(monitor)}"  # noqa: S608
-        if any(scan.staged for scan in scans):
-            path = store.join(settings.lake, monitor.name, "reference", f"{_reference_version(monitor, paths)}.parquet")
-            store.write_parquet(connection, sql, path)
-            sql = _lake_sql([path])
-    return Relation(sql, cleaning.columns, protocols, renamed_columns(monitor))
+        sql = f"SELECT * REPLACE ({slices}) FROM ({sql})"  # noqa: S608
+    if reference.version is not None:
+        sql = f"SELECT * FROM ({sql}) WHERE __version = {literal(reference.version)}"  # noqa: S608
+    return Relation(sql, tuple(columns), tuple(sorted(protocols)), renamed_columns(monitor))
+
+
+def _cleaned_reference_sql(monitor: Monitor, scans: Sequence[FileScan], rows: RowRange | None) -> str:
+    cleaning = clean_reference(monitor, scans)
+    columns = ", ".join(
+        f"TIMESTAMP '{REFERENCE_WINDOW}' AS __window" if c == "__window" else identifier(c) for c in cleaning.columns
+    )
+    good = f"__reason IS NULL{_within_bounds(monitor)}{_within(rows, '__row')}"
+    return f"SELECT {columns} FROM ({cleaning.sql}) WHERE {good}"  # noqa: S608
+
+
+def _scans_in_place(paths: Sequence[str]) -> list[FileScan]:
+    """Parquet files by their schemas. Raises SourceError when one cannot be read."""
+    connection = duckdb.connect()
+    try:
+        register(connection, {protocol_of(path) for path in paths})
+        scans, broken = parquet_scans(connection, paths)
+    finally:
+        connection.close()
+    if broken:
+        raise SourceError("; ".join(broken.values()))
+    return scans
+
+
+def _within(rows: RowRange | None, column: str) -> str:
+    """Bounds on the number of a row in its file; DuckDB then reads the row groups that hold these rows alone."""
+    return "" if rows is None else f" AND {column} >= {rows[0]} AND {column} < {rows[1]}"
 
 
 def _within_bounds(monitor: Monitor) -> str:
@@ -144,23 +205,18 @@ def ids_sql(monitor: Monitor, windows: Sequence[IngestedWindow]) -> str:
     return f"SELECT __id, __window FROM ({predictions_relation(monitor, windows).sql})"  # noqa: S608
 
 
-def _is_in_place(window: IngestedWindow) -> bool:
-    """Copies are named by their data version; what is not named so is the source itself."""
+def is_in_place(window: IngestedWindow) -> bool:
+    """Whether a window's rows are read from the source's own files.
+
+    Copies are named by their data version; what is not named so is the source itself.
+    """
     return bool(window.files) and not window.files[0].endswith(f"/{window.data_version}.parquet")
 
 
-def _in_place_sql(monitor: Monitor, windows: Sequence[IngestedWindow]) -> str:
+def _in_place_sql(monitor: Monitor, windows: Sequence[IngestedWindow], rows: RowRange | None) -> str:
     """The rows that ingestion counted, cleaned again on the way: each file for its windows only, nothing after the
     window's last event (later ones were in the future then), duplicates removed where some were found."""
-    paths = sorted({path for window in windows for path in window.files})
-    connection = duckdb.connect()
-    try:
-        register(connection, {protocol_of(path) for path in paths})
-        scans, broken = parquet_scans(connection, paths)
-    finally:
-        connection.close()
-    if broken:
-        raise SourceError("; ".join(broken.values()))
+    scans = _scans_in_place(sorted({path for window in windows for path in window.files}))
     cleaning = clean_predictions(
         monitor, scans, min(w.window for w in windows).start, max(w.window for w in windows).end
     )
@@ -171,18 +227,23 @@ def _in_place_sql(monitor: Monitor, windows: Sequence[IngestedWindow]) -> str:
         if w.last_event is not None
     )
     spelled = "regexp_replace(__file, '^([a-z0-9+]+)://+', '\\1://')"
-    rows = (
+    kept = (
         f"SELECT __r.* FROM ({cleaning.sql}) __r JOIN (VALUES {listed}) __l(__f, __w, __until)"  # noqa: S608
-        f" ON {spelled} = __l.__f AND __r.__window = __l.__w AND __r.__time <= __l.__until WHERE __r.__reason IS NULL"
+        f" ON {spelled} = __l.__f AND __r.__window = __l.__w AND __r.__time <= __l.__until"
+        f" WHERE __r.__reason IS NULL{_within(rows, '__r.__row')}"
     )
     columns = ", ".join(identifier(c) for c in cleaning.columns)
     if any(window.n_duplicates for window in windows):
-        rows += " QUALIFY row_number() OVER (PARTITION BY __window, __id ORDER BY __time, __file, __row) = 1"
-    return f"SELECT {columns} FROM ({rows})"  # noqa: S608
+        kept += " QUALIFY row_number() OVER (PARTITION BY __window, __id ORDER BY __time, __file, __row) = 1"
+    return f"SELECT {columns} FROM ({kept})"  # noqa: S608
 
 
-def _lake_sql(files: Sequence[str]) -> str:
-    return f"SELECT * FROM read_parquet({file_list(files)}, union_by_name=true, hive_partitioning=false)"  # noqa: S608
+def _lake_sql(files: Sequence[str], rows: RowRange | None = None) -> str:
+    options = "union_by_name=true, hive_partitioning=false"
+    if rows is None:
+        return f"SELECT * FROM read_parquet({file_list(files)}, {options})"  # noqa: S608
+    numbered = f"read_parquet({file_list(files)}, {options}, file_row_number=true)"
+    return f"SELECT * EXCLUDE (file_row_number) FROM {numbered} WHERE true{_within(rows, 'file_row_number')}"  # noqa: S608
 
 
 def _as_declared(columns: dict[str, str], parts: Sequence[str]) -> str:

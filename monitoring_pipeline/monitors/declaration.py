@@ -379,6 +379,39 @@ class Owner(Declared):
     email: str | None = Field(default=None, description="where it is reached")
 
 
+LONGEST_SPAN = {"day": 92, "hour": 168}
+"""Windows of a named baseline: each window reads the profiles of all of them."""
+
+
+class NamedBaseline(Declared):
+    """A span of earlier windows that windows are held against: `{name: launch, from: 2026-01-05, to: 2026-01-19}`, or
+    the same month of an earlier year: `{name: last_year, same: month, years_ago: 1}`.
+
+    The span is compared as one; windows in it are compared with those before them. Drift only; verdicts rest on the
+    reference.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")] = Field(
+        description="letters, digits and _; the `baseline` of its rows"
+    )
+    same: Literal["month"] | None = Field(default=None, description="`month`: the calendar month of an earlier year")
+    years_ago: int | None = Field(default=None, ge=1, le=20, description="with `same`: years back; 1 when absent")
+    from_: MonitoredDay | None = Field(default=None, alias="from", description="first day of the span, UTC")
+    to: MonitoredDay | None = Field(default=None, description="day after the last one")
+
+    @model_validator(mode="after")
+    def _one_span(self) -> NamedBaseline:
+        if self.name in BASELINES:
+            raise ValueError(f"{self.name!r} is a baseline of its own; give this one another name")
+        if self.same is not None and (self.from_ or self.to):
+            raise ValueError("give either `same` or `from` and `to`")
+        if self.same is None and (self.from_ is None or self.to is None or self.years_ago is not None):
+            raise ValueError("give `same: month` with `years_ago`, or `from` and `to`")
+        if self.from_ is not None and self.to is not None and self.to <= self.from_:
+            raise ValueError("`to` is the day after the last one: it must lie after `from`")
+        return self
+
+
 class Monitor(Declared):
     """One deployed model. Equal declarations have equal ``config_version``."""
 
@@ -403,9 +436,10 @@ class Monitor(Declared):
         default=False, description="nothing of this monitor runs by itself; `run` and Dagster's buttons still work"
     )
     segments: tuple[str | tuple[str, ...], ...] = Field(default=(), description="columns, or combinations of columns")
-    baselines: tuple[Literal["training", "previous", "seasonal"], ...] = Field(
+    baselines: tuple[Literal["training", "previous", "seasonal"] | NamedBaseline, ...] = Field(
         default=("training", "previous"),
-        description="what a window is held against: the reference, the window before, the same hours of trailing weeks",
+        description="what a window is held against: the reference, the window before, the same hours of trailing weeks,"
+        " or a span of earlier windows with a name",
     )
     bins: Annotated[int, Field(ge=2, le=200)] = Field(
         default=20, description="bins per numerical column, by quantiles of the reference"
@@ -423,11 +457,34 @@ class Monitor(Declared):
     @model_validator(mode="after")
     def _fits_task(self) -> Monitor:
         findings = [*self._misfits_of_task(), *self._undeclared_columns(), *self._too_short_retention()]
+        findings += self._impossible_baselines()
         if self.end and self.end <= self.start:
             findings.append(f"end: {self.end} is not after start ({self.start}); `end` is the day after the last one")
         if findings:
             raise ValueError("\n".join(findings))
         return self
+
+    @property
+    def baseline_names(self) -> tuple[str, ...]:
+        """The names that rows give the baselines."""
+        return tuple(b if isinstance(b, str) else b.name for b in self.baselines)
+
+    def _impossible_baselines(self) -> list[str]:
+        """Names given twice, spans too long to be read for each window, and spans that retention deletes."""
+        findings = [
+            f"baselines: {name!r} is given twice" for name in dict.fromkeys(self.baseline_names)
+            if self.baseline_names.count(name) > 1
+        ]  # fmt: skip
+        most = LONGEST_SPAN[self.window]
+        for one in (b for b in self.baselines if not isinstance(b, str)):
+            days = 31 if one.same else (one.to - one.from_).days if one.to and one.from_ else 0
+            if days * (24 if self.window == "hour" else 1) > most:
+                findings.append(f"baselines: {one.name!r} is longer than {most} windows; write a shorter span")
+            if self.retention.profiles is not None:
+                findings.append(
+                    f"retention.profiles: baseline {one.name!r} needs the profiles of its span; leave `profiles` out"
+                )
+        return findings
 
     def _misfits_of_task(self) -> list[str]:
         s = self.schema_

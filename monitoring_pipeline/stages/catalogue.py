@@ -25,7 +25,7 @@ def _segments(monitor: Monitor) -> Any:
 
 
 def _baselines(monitor: Monitor) -> Any:
-    return list(monitor.baselines)
+    return monitor.canonical()["baselines"]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import cast
 
 import numpy as np
@@ -63,7 +64,8 @@ def judge_again(conn: Connection, monitor: Monitor, judgement_id: Callable[[], i
     ledger.lock_verdicts(conn, monitor.name)
     references = profile_store.reference_versions(conn, monitor.name)
     version = null_version(monitor, references)
-    waiting = store.to_judge(conn, monitor.name, version)
+    kept = monitor.retention.verdicts or monitor.retention.measurements
+    waiting = store.to_judge(conn, monitor.name, version, None if kept is None else datetime.now(UTC) - kept)
     plan = plan_of(monitor)
     for at in range(0, len(waiting), WINDOWS_AT_ONCE):
         some = waiting[at : at + WINDOWS_AT_ONCE]
@@ -112,7 +114,6 @@ def column_rows(judged: Judged, some: Sequence[ProfiledWindow], monitor: Monitor
     """A row for each window and pool that holds rows."""
     v, units = judged.verdicts, judged.calibrated.units
     places = _places(judged.calibrated)
-    sources = judged.verdicts.null.source[np.searchsorted(judged.calibrated.units_of, np.arange(len(units)))]
     names = [contrast_names(unit) for unit in units]
     rows = []
     for one in some:
@@ -126,7 +127,7 @@ def column_rows(judged: Judged, some: Sequence[ProfiledWindow], monitor: Monitor
                 ColumnRow(
                     one.window, *pool, keys, v.p_value[at, t], v.p_alarm[at, t], v.q_value[at, t],
                     v.season_known[at, t], v.status[at, t], moved, v.horizon[at, t], v.effect[at, t],
-                    v.n[at, t].astype(np.int64), tuple(sources[at].tolist()),
+                    v.n[at, t].astype(np.int64), tuple(v.source[at, t].tolist()),
                 )
             )  # fmt: skip
     return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -11,16 +10,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from monitoring_pipeline import __version__
-from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.records import Stage
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.stages.catalogue import BY_NAME
 from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.measurement_store import Provenance
-
-log = logging.getLogger(__name__)
 
 Facts = Mapping[str, int | float | str | None]
 Progress = Callable[[str, str, int, int], None]
@@ -78,33 +73,6 @@ def good_windows(outcomes: Sequence[WindowOutcome]) -> list[Window]:
     return [outcome.window for outcome in outcomes if not outcome.failed]
 
 
-def each_window(
-    stages: StageContext,
-    stage: Stage,
-    windows: Sequence[Window],
-    work: Callable[[Window], Facts],
-    label_batches: Mapping[datetime, int] | None = None,
-) -> list[WindowOutcome]:
-    """``work`` on each window in turn; one that fails is recorded with its reason and the others go on.
-
-    Only a lost database ends the whole: what comes next would fail alike.
-    """
-    outcomes = []
-    for done, window in enumerate(windows, start=1):
-        try:
-            outcomes.append(WindowOutcome(window, stage, facts=work(window)))
-        except WarehouseError:
-            raise
-        except UserError as error:
-            outcomes.append(failed(stages, stage, window, str(error), label_batches))
-        except Exception as error:  # a defect met by one window must not take the others with it; it is reported
-            log.exception("%s of %s, window %s", stage, stages.monitor.name, window)
-            reason = f"unexpected {type(error).__name__}: {error} (the traceback is in the run's log)"
-            outcomes.append(failed(stages, stage, window, reason, label_batches))
-        stages.advance(stage, done, len(windows))
-    return outcomes
-
-
 def failed(
     stages: StageContext, stage: Stage, window: Window, error: str, label_batches: Mapping[datetime, int] | None = None
 ) -> WindowOutcome:
@@ -121,18 +89,3 @@ def failed(
 def all_failed(stages: StageContext, stage: Stage, windows: Sequence[Window], error: str) -> list[WindowOutcome]:
     """The stage could not begin: one attempt of each window has failed, for the same reason."""
     return [failed(stages, stage, window, error) for window in windows]
-
-
-def complete(
-    stages: StageContext,
-    conn: Connection,
-    stage: Stage,
-    window: Window,
-    made: Provenance,
-    inputs: Mapping[str, str | None],
-    output_version: str | None,
-) -> None:
-    """Notes in the same transaction what the stage read; ``output_version`` None: it wrote the same as before."""
-    read = {**inputs, "config": BY_NAME[stage].config(stages.monitor)}
-    name = stages.monitor.name
-    ledger.complete_stage(conn, name, window, stage, **vars(made), inputs=read, output_version=output_version)

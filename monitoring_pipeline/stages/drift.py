@@ -16,7 +16,7 @@ from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.records import StageState
-from monitoring_pipeline.stages.baselines import shifted, windows_before
+from monitoring_pipeline.stages.baselines import Baseline, shifted, windows_before
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome
 from monitoring_pipeline.stages.inputs import Inputs, earlier, references_read
 from monitoring_pipeline.stages.measuring import Measure, Measured, measure_windows
@@ -108,9 +108,9 @@ def _compared(shelf: Shelf, window: Window, inputs: Inputs) -> list[Measurement]
     """Each segment of the window against the same segment of each baseline; wholes and segments in one pass each."""
     wholes: list[Compared] = []
     segments: list[Compared] = []
-    for name in shelf.monitor.baselines:
+    for name, declared in zip(shelf.monitor.baseline_names, shelf.monitor.baselines, strict=True):
         for key, current in shelf.profiles[window.start].items():
-            baseline = _baseline(shelf, name, window, key, inputs)
+            baseline = _baseline(shelf, declared, window, key, inputs)
             if baseline is None or baseline.layout_id != current.layout_id:
                 continue  # a new reference brought new bins; what was counted by the old ones cannot be compared
             pair = Compared(key[0], name, key[1], baseline.columns, current.columns)
@@ -118,19 +118,19 @@ def _compared(shelf: Shelf, window: Window, inputs: Inputs) -> list[Measurement]
     return [*measure_drifts(wholes), *measure_drifts(segments, SEGMENT_METHODS)]
 
 
-def _baseline(shelf: Shelf, name: str, window: Window, key: Key, inputs: Inputs) -> Columns | None:
+def _baseline(shelf: Shelf, declared: Baseline, window: Window, key: Key, inputs: Inputs) -> Columns | None:
     """The baseline's columns. Every window that was looked for is noted in ``inputs``, also those not there."""
-    if name == "training":
+    if declared == "training":
         version = reference_version(shelf.monitor, key[0], {v for v, _ in shelf.references})
         return _of_reference(shelf.references.get((version, key[1])))
     seen: list[Columns] = []
-    for by in windows_before(name, window):
+    for by in windows_before(declared, window):
         start = window.start - by
         _note(shelf, start, by, inputs)
         columns = shelf.profiles.get(start, {}).get(key)
         if columns is not None:
             seen.append(columns)
-            if name == "previous":
+            if declared == "previous":
                 return columns
     return _merged(seen)
 
@@ -170,7 +170,7 @@ def _facts(monitor: Monitor, found: Sequence[Measurement]) -> Facts:
     """The column farthest from the first baseline, over all model versions."""
     farthest: tuple[float, str] | None = None
     for m in found:
-        if m.segment != EVERYTHING or m.baseline != monitor.baselines[0]:
+        if m.segment != EVERYTHING or m.baseline != monitor.baseline_names[0]:
             continue
         psi = np.array([metric == PRIMARY_METHOD for metric in m.keys.metrics])
         values = np.where(psi & np.isfinite(m.value), m.value, -np.inf)

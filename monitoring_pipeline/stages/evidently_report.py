@@ -12,7 +12,8 @@ from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.reference import reference_rows
 from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.lake.sampling import sample
-from monitoring_pipeline.lake.views import predictions_relation
+from monitoring_pipeline.lake.scan import Scan
+from monitoring_pipeline.lake.views import predictions_relation, relation_of
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.versions import reference_version
@@ -45,7 +46,7 @@ def render(stages: StageContext, window: Window) -> Report:
     references = reference_rows(monitor, stages.settings).by_version
     reference = references[reference_version(monitor, version, references)]
     current = _frame(stages, predictions_relation(monitor, [taken]))
-    against = _frame(stages, reference)
+    against = _frame(stages, relation_of(Scan(monitor, reference=reference.rows)))
     path = (
         stages.settings.home.resolve()
         / "reports"

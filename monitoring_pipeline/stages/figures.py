@@ -62,7 +62,7 @@ def drift_heat(stages: StageContext, windows: Sequence[Window]) -> Heat | None:
     """The primary drift figure against the first declared baseline, of every column; the largest over model
     versions.
     """
-    baseline = stages.monitor.baselines[0]
+    baseline = stages.monitor.baseline_names[0]
     with stages.warehouse.transaction() as conn:
         rows = readers.drift_values(conn, stages.monitor.name, windows, baseline, PRIMARY_METHOD)
     if not rows:
@@ -84,7 +84,7 @@ def _psi_threshold(stages: StageContext) -> float:
 
 def most_drifted(stages: StageContext, window: Window, most: int) -> list[Histogram]:
     """Reference against current of the ``most`` drifted columns of one window, the farthest first."""
-    monitor, baseline = stages.monitor, stages.monitor.baselines[0]
+    monitor, baseline = stages.monitor, stages.monitor.baseline_names[0]
     with stages.warehouse.transaction() as conn:
         rows = readers.drift_values(conn, monitor.name, [window], baseline, PRIMARY_METHOD)
         references = profile_store.references(conn, monitor.name)

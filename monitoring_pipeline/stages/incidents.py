@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group
-from monitoring_pipeline.alerting.incidents.grouping import GAP, grouped
+from monitoring_pipeline.alerting.incidents.grouping import GAP, grouped, without_known_columns
 from monitoring_pipeline.alerting.incidents.kinds import change_of
 from monitoring_pipeline.alerting.incidents.sentence import Described, Harm, sentence, strongest
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
@@ -19,9 +19,10 @@ from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.stages.alarm_rows import alarms_of
-from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome
 from monitoring_pipeline.stages.describing import Correlations, Namer, correlations, describe, nameless
 from monitoring_pipeline.stages.drift_batches import number_of, start_of
+from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window, read_ahead
 from monitoring_pipeline.stages.inputs import Inputs
 from monitoring_pipeline.stages.new_categories import NewCategories
 from monitoring_pipeline.warehouse import incident_store, ledger
@@ -45,21 +46,28 @@ class Folded:
 def update(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
     """Folds the alarms of all windows into incidents, and notes for these windows that it was done."""
     folded: list[Folded] = []
+    name = stages.monitor.name
+    states_of = read_ahead(
+        windows, lambda some: stages.warehouse.run(lambda conn: ledger.stage_states(conn, name, some)), WINDOWS_A_READ
+    )
 
-    def work(window: Window) -> Facts:
-        states = stages.warehouse.run(lambda conn: ledger.stage_states(conn, stages.monitor.name, [window]))
-        judged = states.get((window.start, "verdicts"))
+    def compute(window: Window) -> Computed[Folded]:
+        judged = states_of(window).get((window.start, "verdicts"))
         if judged is None or judged.completed_at is None:
             raise WindowError(f"{window} is not judged yet; materialize its verdicts first")
         if not folded:
             folded.append(fold(stages))
-        made = stages.provenance(judged.data_version or "none")
         inputs: Inputs = {"stage:verdicts": judged.output_version}
-        stages.warehouse.run(lambda conn: complete(stages, conn, "incidents", window, made, inputs, None))
-        done = folded[0]
-        return {"open": len(done.open_ids), "opened": done.opened, "changed": done.changed, "retracted": done.retracted}
+        return Computed(folded[0], stages.provenance(judged.data_version or "none"), inputs)
 
-    return each_window(stages, "incidents", windows, work)
+    def write(conn: Connection, some: Sequence[tuple[Window, Computed[Folded]]]) -> list[Wrote]:
+        return [Wrote(None, _facts(one.value)) for _, one in some]
+
+    return each_window(stages, "incidents", windows, compute, write)
+
+
+def _facts(done: Folded) -> Facts:
+    return {"open": len(done.open_ids), "opened": done.opened, "changed": done.changed, "retracted": done.retracted}
 
 
 def fold(stages: StageContext) -> Folded:
@@ -77,7 +85,7 @@ def incidents_of(
     first, last = (number_of(start, monitor.window) for start in span)
     known = correlations(conn, monitor) if alarms else Correlations({}, {})
     importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
-    groups = grouped(alarms, known.between)
+    groups = grouped(without_known_columns(alarms, first), known.between)
     described = describe(conn, monitor, [alarm for group in groups for alarm in strongest(group)[:3]], namer)
     return [_incident(conn, monitor, group, (first, last), described, known, importance) for group in groups]
 
@@ -92,10 +100,12 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
     kept = [one for one in was.values() if _rests_on_deleted(monitor, one)]
     now = {one.incident_id: one for one in made if not any(_overlap(one, other) for other in kept)}
     now |= {one.incident_id: one for one in kept}
-    revised = [
-        replace(one, reason=_reason(was.get(key), one)) for key, one in now.items() if _differs(was.get(key), one)
-    ]
     lost = [one for key, one in was.items() if key not in now and one.state != "retracted"]
+    revised = [
+        replace(one, reason=_reason(was.get(key), one, next((old for old in lost if _overlap(old, one)), None)))
+        for key, one in now.items()
+        if _differs(was.get(key), one)
+    ]
     renamed = [one for one in lost if any(_overlap(one, other) for other in now.values())]
     retracted = [_retracted(one) for one in lost if one not in renamed]
     incident_store.revise(
@@ -188,13 +198,10 @@ def _retracted(one: Incident) -> Incident:
     return replace(one, state="retracted", resolved_at=max(datetime.now(UTC), one.opened_at), reason=why)
 
 
-def _revised(was: Incident | None, now: Incident) -> Incident:
-    return replace(now, reason=_reason(was, now))
-
-
-def _reason(was: Incident | None, now: Incident) -> str:
+def _reason(was: Incident | None, now: Incident, former: Incident | None = None) -> str:
+    """Why ``now`` is written; ``former``: what it was known as until its first window changed."""
     if was is None or was.state == "retracted":
-        return "opened"
+        return "opened" if former is None else f"continues {former.incident_id}, whose first window changed"
     if was.state == "open" and now.state == "resolved":
         return f"resolved after {GAP} quiet windows"
     steps = []

@@ -109,7 +109,7 @@ def _alarms(stages: StageContext, windows: Sequence[Window], policy: Monitor) ->
                 place = (window.start, one.measurement.model_version, one.measurement.segment)
                 verdict = verdict_on(policy, one, columns.get(place, {}), of_windows.get(place, {}), moment)
                 alarms += _by_threshold(policy, one, verdict)
-                if one.measurement.family == "drift" and one.measurement.baseline == policy.baselines[0]:
+                if one.measurement.family == "drift" and one.measurement.baseline == policy.baseline_names[0]:
                     pinned |= {(*place, name) for name in pinned_status(one.measurement, verdict)}
     return alarms + [alarm for row in found.columns for alarm in _of_columns(policy, row, pinned)]
 
@@ -128,7 +128,7 @@ def _of_columns(policy: Monitor, row: ColumnRow, pinned: set[tuple[datetime, str
 def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict) -> list[Alarm]:
     """Alarms of pinned thresholds, and of quality metrics that always alarm."""
     m, number = kept.measurement, number_of(kept.window.start, policy.window)
-    if m.family == "drift" and m.baseline != policy.baselines[0]:
+    if m.family == "drift" and m.baseline != policy.baseline_names[0]:
         return []
     if m.family in ("realized", "estimated") and (m.family == "estimated" or not verdict.mature):
         return []
@@ -145,7 +145,7 @@ def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict) -> list[Alarm]:
         moved = "threshold" if kind == "drift" else metric
         found.append(
             Alarm(number, kind, on, m.keys.roles[i], m.segment, m.model_version, moved, value - threshold, None,
-                  value, threshold, source=verdict.source[i])
+                  value, threshold, detail=(m.detail[i] or "") if m.detail else "", source=verdict.source[i])
         )  # fmt: skip
     return found
 

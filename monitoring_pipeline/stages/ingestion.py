@@ -19,8 +19,9 @@ from monitoring_pipeline.lake.sources.index import index_predictions
 from monitoring_pipeline.lake.sources.sql import is_sql
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.records import IngestedWindow, WindowFailure
-from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, good_windows
 from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window
 from monitoring_pipeline.warehouse import ledger
 
 log = logging.getLogger(__name__)
@@ -83,24 +84,29 @@ def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
     unchanged = {w for w in windows if _is_unchanged(stages, w, files[w.start], before.get(w.start))}
     waiting = {w: files[w.start] for w in windows if w not in unchanged and w not in doubtful}
     arriving = Arriving(ingest_windows(stages.monitor, waiting, stages.settings.lake, stages.settings))
-    replaced: list[str] = []
+    now: dict[Window, IngestedWindow] = {}
 
-    def work(window: Window) -> Facts:
+    def compute(window: Window) -> Computed[IngestedWindow]:
         if window in doubtful:
             raise WindowError(doubtful[window])
-        one = before[window.start] if window in unchanged else arriving.take(window)
-        pruned = _was_pruned(before.get(window.start))
-        stages.warehouse.run(lambda conn: _record(stages, conn, one, known.revisions[window.start], pruned))
-        if window not in unchanged and window.start in before:
-            replaced.extend(path for path in before[window.start].files if path not in one.files)
-        return _facts(one, window in unchanged)
+        now[window] = one = before[window.start] if window in unchanged else arriving.take(window)
+        return Computed(one, stages.provenance(one.data_version), {"sources": str(known.revisions[window.start])})
 
-    outcomes = each_window(stages, "ingestion", windows, work)
-    # What an earlier version of a window wrote goes only once the ledger names the new one; sources read in place stay.
-    for path in replaced:
-        if path.startswith(store.join(stages.settings.lake, stages.monitor.name, "")):
-            store.remove(path)
+    def write(conn: Connection, some: Sequence[tuple[Window, Computed[IngestedWindow]]]) -> list[Wrote]:
+        _record(stages, conn, [one.value for _, one in some], known)
+        return [Wrote(one.value.data_version, _facts(one.value, window in unchanged)) for window, one in some]
+
+    outcomes = each_window(stages, "ingestion", windows, compute, write, can_be_recomputed=False)
+    _remove_replaced(stages, [(before[w.start], now[w]) for w in good_windows(outcomes) if w.start in before])
     return outcomes
+
+
+def _remove_replaced(stages: StageContext, windows: Sequence[tuple[IngestedWindow, IngestedWindow]]) -> None:
+    """What an earlier version of a window wrote goes once the ledger names the new one; sources read in place stay."""
+    for before, now in windows:
+        for path in before.files:
+            if path not in now.files and path.startswith(store.join(stages.settings.lake, stages.monitor.name, "")):
+                store.remove(path)
 
 
 def _known(stages: StageContext, windows: Sequence[Window]) -> Known:
@@ -181,13 +187,13 @@ def _is_gone(lake_file: str) -> bool:
     return not protocol_of(lake_file) and not store.exists(lake_file)
 
 
-def _record(stages: StageContext, conn: Connection, taken: IngestedWindow, revision: int, was_pruned: bool) -> None:
-    ledger.lock_window(conn, stages.monitor.name, taken.window)
-    if was_pruned:
-        ledger.read_labels_again(conn, stages.monitor.name, taken.window)
-    ledger.record_ingested(conn, stages.monitor.name, taken, revision, stages.run_id)
-    made = stages.provenance(taken.data_version)
-    complete(stages, conn, "ingestion", taken.window, made, {"sources": str(revision)}, taken.data_version)
+def _record(stages: StageContext, conn: Connection, taken: Sequence[IngestedWindow], known: Known) -> None:
+    name = stages.monitor.name
+    for one in taken:
+        if _was_pruned(known.before.get(one.window.start)):
+            ledger.read_labels_again(conn, name, one.window)
+    revised = [(one, known.revisions[one.window.start]) for one in taken]
+    ledger.record_windows(conn, name, revised, stages.run_id)
 
 
 def _facts(taken: IngestedWindow, unchanged: bool) -> Facts:

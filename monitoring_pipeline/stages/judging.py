@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -24,7 +24,8 @@ from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.records import StageState
 from monitoring_pipeline.stages import column_verdicts, window_verdicts
-from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.context import StageContext, WindowOutcome
+from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window, read_ahead
 from monitoring_pipeline.stages.inputs import Inputs
 from monitoring_pipeline.warehouse import (
     column_verdict_store,
@@ -64,6 +65,15 @@ class Read:
         return self.performance.get((kept.window.start, m.model_version, m.segment), {})
 
 
+@dataclass(frozen=True)
+class JudgedWindow:
+    """Measurements of a window, or of several, with the verdict on each, and what those were read with."""
+
+    of: Read
+    kept: Sequence[Kept]
+    judged: Sequence[Judged]
+
+
 def status_by_column(found: Standing) -> dict[str, ColumnStatus]:
     """By name; a name that is a feature and the score has the verdict of the feature."""
     named = zip(found.keys.columns, found.keys.roles, found.status, found.sources, strict=True)
@@ -72,15 +82,16 @@ def status_by_column(found: Standing) -> dict[str, ColumnStatus]:
 
 
 def _pin(conn: Connection, monitor: Monitor, of: Read, verdicts: Iterable[tuple[Kept, Verdict]]) -> None:
-    """Keeps with the verdicts on columns what pinned thresholds of the first baseline say."""
-    if not (monitor.thresholds.drift or any(c.drift for c in monitor.thresholds.columns.values())):
-        return
+    """Keeps with the verdicts on columns what pinned thresholds of the first baseline say, or that none is pinned."""
+    declared = bool(monitor.thresholds.drift or any(c.drift for c in monitor.thresholds.columns.values()))
     for kept, verdict in verdicts:
         m = kept.measurement
         standing = of.columns.get((kept.window.start, m.model_version, m.segment))
-        if m.family == "drift" and m.baseline == monitor.baselines[0] and standing is not None:
+        if m.family != "drift" or m.baseline != monitor.baseline_names[0] or standing is None:
+            continue
+        if declared or standing.pinned:
             pinned = pinned_status(m, verdict)
-            values = [pinned.get(name) for name in standing.keys.columns]
+            values = [pinned.get(name) for name in standing.keys.columns] if pinned else None
             column_verdict_store.pin(conn, monitor.name, kept.window.start, m.model_version, m.segment, values)
 
 
@@ -90,22 +101,9 @@ def judge(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome
     Calibrated verdicts rest on other windows: those whose verdicts change thereby are judged again as well.
     """
     run = _Run(stages, datetime.now(UTC))
-    affected = stages.warehouse.run(run.fold, can_be_recomputed=True)
-    ahead: dict[Window, Read] = {}
-
-    def work(window: Window) -> Facts:
-        if window not in ahead:
-            at = windows.index(window)
-            some = windows[at : at + WINDOWS_A_READ]
-            ahead.clear()
-            ahead.update(dict.fromkeys(some, read(stages, some)))
-        return run.judge_window(window, ahead[window])
-
-    outcomes = each_window(stages, "verdicts", windows, work)
-    others = sorted(set(affected) - set(windows))
-    for at in range(0, len(others), WINDOWS_A_READ):
-        run.judge_measured(read(stages, others[at : at + WINDOWS_A_READ]))
-    return outcomes
+    stages.warehouse.run(lambda conn: run.fold(conn, set(windows)), can_be_recomputed=True)
+    read_of = read_ahead(windows, lambda some: read(stages, some), WINDOWS_A_READ)
+    return each_window(stages, "verdicts", windows, lambda w: run.judge_window(w, read_of(w)), run.write)
 
 
 class _Run:
@@ -121,32 +119,31 @@ class _Run:
             self._judgement_id = self._stages.warehouse.run(lambda conn: _open(conn, self._stages))
         return self._judgement_id
 
-    def fold(self, conn: Connection) -> list[Window]:
-        """Brings the calibrated verdicts up to date. Returns the windows in which one may have changed."""
+    def fold(self, conn: Connection, asked: Collection[Window]) -> None:
+        """Brings the calibrated verdicts up to date, and repeats changed ones beside the measurements of windows that
+        are not ``asked`` for: in one transaction, for nobody else would come back to these."""
         changed = window_verdicts.judge_again(conn, self._monitor, self.judgement_id, self._now)
-        return [*changed, *column_verdicts.judge_again(conn, self._monitor, self.judgement_id)]
+        changed += column_verdicts.judge_again(conn, self._monitor, self.judgement_id)
+        others = sorted(set(changed) - set(asked))
+        for at in range(0, len(others), WINDOWS_A_READ):
+            of = read_from(conn, self._monitor.name, others[at : at + WINDOWS_A_READ])
+            kept = [one for some in of.kept.values() for one in some]
+            self._write(conn, [JudgedWindow(of, kept, self._judged(of, kept))])
 
-    def judge_window(self, window: Window, of: Read) -> Facts:
-        """Judges what was measured in a window and notes what that rests on. Raises WindowError when nothing was."""
+    def judge_window(self, window: Window, of: Read) -> Computed[JudgedWindow]:
+        """Judges what was measured in a window. Raises WindowError when nothing was."""
         inputs = _inputs(self._monitor, window, of.states, self._now)
-        judged, number = self._judged(of, of.kept[window]), self.judgement_id()
+        judged = JudgedWindow(of, of.kept[window], self._judged(of, of.kept[window]))
+        return Computed(judged, self._stages.provenance(_data_version(window, of.states)), inputs)
 
-        def write(conn: Connection) -> int:
-            ledger.lock_window(conn, self._monitor.name, window)
-            changed = self._write(conn, of, of.kept[window], judged)
-            made = self._stages.provenance(_data_version(window, of.states))
-            complete(self._stages, conn, "verdicts", window, made, inputs, f"{number}" if changed else None)
-            return changed
-
-        changed = self._stages.warehouse.run(write, can_be_recomputed=True)
-        return _facts(of.kept[window], judged) | {"changed": changed}
-
-    def judge_measured(self, of: Read) -> None:
-        """Repeats changed verdicts on columns and performance beside the measurements of windows not asked for."""
-        kept = [one for some in of.kept.values() for one in some]
-        judged = self._judged(of, kept)
-        self.judgement_id()
-        self._stages.warehouse.run(lambda conn: self._write(conn, of, kept, judged), can_be_recomputed=True)
+    def write(self, conn: Connection, some: Sequence[tuple[Window, Computed[JudgedWindow]]]) -> list[Wrote]:
+        """Writes the verdicts on these windows."""
+        changed = self._write(conn, [one.value for _, one in some])
+        versions = {window: f"{self.judgement_id()}" if changed[window] else None for window, _ in some}
+        return [
+            Wrote(versions[window], _facts(one.value.kept, one.value.judged) | {"changed": changed[window]})
+            for window, one in some
+        ]
 
     def _judged(self, of: Read, kept: Sequence[Kept]) -> list[Judged]:
         return [
@@ -158,30 +155,34 @@ class _Run:
             for one in kept
         ]
 
-    def _write(self, conn: Connection, of: Read, kept: Sequence[Kept], judged: Sequence[Judged]) -> int:
-        changed = verdict_store.write_verdicts(conn, self._monitor.name, self.judgement_id(), judged)
-        _pin(conn, self._monitor, of, zip(kept, (one.verdict for one in judged), strict=True))
-        return changed
+    def _write(self, conn: Connection, windows: Sequence[JudgedWindow]) -> Counter[Window]:
+        """How many verdicts differ from what stood, by window."""
+        name, judged = self._monitor.name, [verdict for one in windows for verdict in one.judged]
+        differing, restated = verdict_store.changes(conn, name, policy_version(self._monitor), judged)
+        if differing or restated:
+            verdict_store.write_verdicts(conn, name, self.judgement_id(), [*differing, *restated])
+        for one in windows:
+            _pin(conn, self._monitor, one.of, zip(one.kept, (v.verdict for v in one.judged), strict=True))
+        return Counter(one.window for one in differing)
 
 
 def read(stages: StageContext, windows: Sequence[Window]) -> Read:
     """What these windows' verdicts rest on."""
-    name = stages.monitor.name
+    return stages.warehouse.run(lambda conn: read_from(conn, stages.monitor.name, windows))
 
-    def of(conn: Connection) -> tuple:
-        return (
-            measurement_store.current(conn, name, windows, FAMILIES),
-            ledger.stage_states(conn, name, windows),
-            column_verdict_store.standing(conn, name, windows),
-            window_verdict_store.performance_of(conn, name, windows),
-        )
 
-    found, states, columns, performance = stages.warehouse.run(of)
+def read_from(conn: Connection, monitor: str, windows: Sequence[Window]) -> Read:
+    """The same, in a transaction that is under way."""
     kept: dict[Window, list[Kept]] = {window: [] for window in windows}
-    for one in found:
+    for one in measurement_store.current(conn, monitor, windows, FAMILIES):
         if one.window in kept:
             kept[one.window].append(one)
-    return Read(kept, states, columns, performance)
+    return Read(
+        kept,
+        ledger.stage_states(conn, monitor, windows),
+        column_verdict_store.standing(conn, monitor, windows),
+        window_verdict_store.performance_of(conn, monitor, windows),
+    )
 
 
 def verdict_on(

@@ -10,12 +10,11 @@ from sqlalchemy import Connection
 
 from monitoring_pipeline.measurements import Family, Measurement
 from monitoring_pipeline.monitors import Window
-from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, complete, each_window
+from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome
+from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window, read_ahead
 from monitoring_pipeline.stages.inputs import Inputs
-from monitoring_pipeline.warehouse import ledger, measurement_store
-from monitoring_pipeline.warehouse.measurement_store import Written
-
-WINDOWS_A_READ = 32
+from monitoring_pipeline.warehouse import measurement_store
+from monitoring_pipeline.warehouse.measurement_store import Arriving, Written
 
 
 @dataclass(frozen=True)
@@ -46,33 +45,21 @@ def measure_windows(
     ``prepare`` reads in few statements what some windows need, and returns what measures one of them; that raises
     UserError for a window that cannot be measured, which then fails alone.
     """
-    ahead: dict[Window, Measure] = {}
+    measure_of = read_ahead(windows, prepare)
 
-    def work(window: Window) -> Facts:
-        if window not in ahead:
-            at = windows.index(window)
-            some = windows[at : at + WINDOWS_A_READ]
-            ahead.clear()
-            ahead.update(dict.fromkeys(some, prepare(some)))
-        measured = ahead[window](window)
-        written = stages.warehouse.run(
-            lambda conn: _write(conn, stages, stage, family, window, measured), can_be_recomputed=True
-        )
-        return {
-            "metrics": sum(len(m.value) for m in measured.measurements),
-            "changed": written.changed,
-            **measured.facts,
-        }
+    def compute(window: Window) -> Computed[Measured]:
+        measured = measure_of(window)(window)
+        return Computed(measured, stages.provenance(measured.data_version, measured.label_batch), measured.inputs)
 
-    return each_window(stages, stage, windows, work, label_batches)
+    def write(conn: Connection, some: Sequence[tuple[Window, Computed[Measured]]]) -> list[Wrote]:
+        arriving = [Arriving(window, one.value.measurements, one.made) for window, one in some]
+        written = measurement_store.replace_families(conn, stages.monitor.name, stage, family, arriving)
+        return [_wrote(one.value, w) for (_, one), w in zip(some, written, strict=True)]
+
+    return each_window(stages, stage, windows, compute, write, label_batches)
 
 
-def _write(
-    conn: Connection, stages: StageContext, stage: str, family: Family, window: Window, measured: Measured
-) -> Written:
-    name, made = stages.monitor.name, stages.provenance(measured.data_version, measured.label_batch)
-    ledger.lock_window(conn, name, window)
-    written = measurement_store.replace_family(conn, name, window, stage, family, measured.measurements, made)
+def _wrote(measured: Measured, written: Written) -> Wrote:
     version = None if written.computation_id is None else str(written.computation_id)
-    complete(stages, conn, stage, window, made, measured.inputs, version)
-    return written
+    n_metrics = sum(len(m.value) for m in measured.measurements)
+    return Wrote(version, {"metrics": n_metrics, "changed": written.changed, **measured.facts})

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from monitoring_pipeline.engines.choosing import engine_of
 from monitoring_pipeline.engines.counter import EPOCH
-from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.engines.merging import labelled_of, merged_by_key, profiles_of
 from monitoring_pipeline.errors import SourceError
 from monitoring_pipeline.lake.outcome_classes import classes_in_relations, no_positive_class
-from monitoring_pipeline.lake.reference import in_slices, reference_rows, source_version
-from monitoring_pipeline.lake.relation import Relation
+from monitoring_pipeline.lake.reference import ReferenceVersion, most_slices, reference_rows, source_version
 from monitoring_pipeline.lake.scan import Scan
+from monitoring_pipeline.lake.views import relation_of
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.profile import EVERYTHING
@@ -57,32 +58,32 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
     if (references := stages.warehouse.run(kept)) is not None:
         return _outcome(monitor, references, changed=False)
     rows = reference_rows(monitor, stages.settings)
-    _check_positive_class(stages, list(rows.by_version.values()))
+    _check_positive_class(stages, rows.by_version.values())
     made = {}
-    for done, (version, relation) in enumerate(rows.by_version.items(), start=1):
-        made[version] = _profile_version(stages, version, relation, rows.source_version)
+    for done, (version, of_version) in enumerate(rows.by_version.items(), start=1):
+        made[version] = _profile_version(stages, version, of_version, rows.source_version)
         stages.advance("reference", done, len(rows.by_version))
     return _outcome(monitor, made, changed=True)
 
 
-def _check_positive_class(stages: StageContext, relations: list[Relation]) -> None:
+def _check_positive_class(stages: StageContext, versions: Iterable[ReferenceVersion]) -> None:
     """A positive class that never occurs would make every metric of labels plausible nonsense."""
     monitor = stages.monitor
     column = monitor.reference.outcome
     if monitor.task != "binary" or column is None:
         return
+    relations = [relation_of(Scan(monitor, reference=version.rows)) for version in versions]
     said = no_positive_class(monitor, column, "reference", classes_in_relations(relations, stages.settings))
     if said:
         raise SourceError(f"schema.positive_class: {said}")
 
 
-def _profile_version(stages: StageContext, version: str, relation: Relation, source: str) -> Reference:
-    monitor = stages.monitor
-    # Always in this process: a reference is bounded, and its bins need its values sorted.
-    engine = DuckDBEngine(stages.settings)
-    layouts = {version: engine.layout(Scan(monitor, reference=relation))}
-    layout, sliced = layouts[version], Scan(monitor, reference=in_slices(relation, monitor.window))
-    slices = engine.profile(sliced, layouts, monitor.segment_keys, PARTS)
+def _profile_version(stages: StageContext, version: str, of_version: ReferenceVersion, source: str) -> Reference:
+    monitor, engine = stages.monitor, engine_of(stages.settings)
+    layout = engine.layout(Scan(monitor, reference=of_version.rows))
+    layouts = {version: layout}
+    sliced = of_version.in_slices(monitor.window, most_slices(layout))
+    slices = engine.profile(Scan(monitor, reference=sliced), layouts, monitor.segment_keys, PARTS)
     counted = merged_by_key(replace(one, window=EPOCH) for one in slices)
     profiles = profiles_of(counted, layouts, monitor.window)
     labelled = labelled_of(counted, layouts, 0, monitor.window)

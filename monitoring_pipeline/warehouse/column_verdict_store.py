@@ -21,7 +21,10 @@ from monitoring_pipeline.windows import Window
 TO_JUDGE = text("""
 with profiled as (
   select s.window_start, s.window_end, s.output_version,
-         (j.profile_version, j.null_version) is not distinct from (s.output_version, :null_version) as judged
+         (j.profile_version, j.null_version) is not distinct from (s.output_version, :null_version)
+         and (j.n_judged = 0 or s.window_end < :kept_from or exists (
+           select from monitoring.column_verdict v where v.monitor = s.monitor and v.window_start = s.window_start))
+         as judged
   from monitoring.window_stage s
   left join monitoring.judged_window j on j.monitor = s.monitor and j.window_start = s.window_start
   where s.monitor = :monitor and s.stage = 'profile' and s.completed_at is not null and s.output_version is not null)
@@ -151,16 +154,25 @@ class StoredNull:
 
 @dataclass(frozen=True)
 class Standing:
-    """The stored verdicts on the columns of ``keys``: ``status`` and ``sources`` in their order."""
+    """The stored verdicts on the columns of ``keys``: ``status`` and ``sources`` in their order. ``pinned``: whether
+    pinned thresholds decide any of them.
+    """
 
     keys: MetricKeys
     status: tuple[int, ...]
     sources: tuple[str, ...]
+    pinned: bool = False
 
 
-def to_judge(conn: Connection, monitor: str, null_version: str) -> list[ProfiledWindow]:
-    """The windows whose columns are to be judged, in order; none when all verdicts stand."""
-    rows = conn.execute(TO_JUDGE, {"monitor": monitor, "null_version": null_version})
+def to_judge(
+    conn: Connection, monitor: str, null_version: str, kept_from: datetime | None = None
+) -> list[ProfiledWindow]:
+    """The windows whose columns are to be judged, in order; none when all verdicts stand.
+
+    ``kept_from``: verdicts on windows that end before are deleted and not missed; None: all are kept.
+    """
+    which = {"monitor": monitor, "null_version": null_version, "kept_from": kept_from or "-infinity"}
+    rows = conn.execute(TO_JUDGE, which)
     return [ProfiledWindow(Window(r.window_start, r.window_end), r.output_version) for r in rows]
 
 
@@ -230,7 +242,10 @@ def standing(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[
     keys = keys_by_id(conn, {row.metric_keys_id for row in rows})
     return {
         (row.window_start, row.model_version, row.segment): Standing(
-            keys[row.metric_keys_id], tuple(parse_counts(row.status).tolist()), tuple(row.sources)
+            keys[row.metric_keys_id],
+            tuple(parse_counts(row.status).tolist()),
+            tuple(row.sources),
+            row.pinned is not None,
         )
         for row in rows
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -51,8 +51,8 @@ def _translated(conn: Connection, statement: str, error: psycopg2.Error) -> DBAP
 
 
 def _fields(row: Sequence[Any]) -> list[str]:
-    """Figures hardly ever come again; the rest does, and is looked up."""
-    return [repr(v) if type(v) is float else array_literal(v) if type(v) is np.ndarray else _field(v) for v in row]
+    """Numbers hardly ever come again; the rest does, and is looked up."""
+    return [_OF_TYPE.get(type(v), _field)(v) for v in row]
 
 
 @lru_cache(maxsize=1 << 16, typed=True)
@@ -68,6 +68,13 @@ def _field(value: Any) -> str:
 def array_literal(values: NDArray[np.integer] | NDArray[np.float64]) -> str:
     """A numeric array as Postgres writes it; floats with the fewest digits that read back exactly."""
     return "{" + ",".join(map(repr, values.tolist())) + "}"
+
+
+def _bytes_literal(value: bytes) -> str:
+    return "\\\\x" + value.hex()
+
+
+_OF_TYPE: dict[type, Callable[[Any], str]] = {float: repr, np.ndarray: array_literal, bytes: _bytes_literal}
 
 
 def text_array_literal(values: Iterable[str | None]) -> str:

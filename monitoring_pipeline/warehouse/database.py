@@ -7,13 +7,14 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import psycopg2
 import tenacity
 from psycopg2.extensions import QuotedString, register_adapter
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from monitoring_pipeline.errors import WarehouseError, storable, storable_value
@@ -31,6 +32,7 @@ HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf 
 DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
 # JSON escapes that Postgres refuses; ``json.dumps`` writes them for NUL and for halves of surrogate pairs.
 _ESCAPED = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
+_ask_always: ContextVar[bool] = ContextVar("ask_always", default=False)
 T = TypeVar("T")
 
 
@@ -170,17 +172,11 @@ class Warehouse:
 
     def _living_connection(self) -> Connection:
         """One that answers: work that is not done over must not begin on one that died in the pool."""
-        connection = self.engine.connect()
+        token = _ask_always.set(True)
         try:
-            with contextlib.closing(connection.connection.cursor()) as cursor:
-                cursor.execute("select 1")
-            connection.connection.rollback()
-        except psycopg2.Error:
-            connection.invalidate()
-            connection.close()
-            self.engine.dispose()
             return self.engine.connect()
-        return connection
+        finally:
+            _ask_always.reset(token)
 
     def _patiently(self, work: Callable[[], T]) -> T:
         """``work``, begun anew while the server is away, shuts down or starts up. Raises WarehouseError in the end."""
@@ -250,7 +246,7 @@ def _engine(url: URL) -> Engine:
         connect_args={"connect_timeout": 5, "application_name": APPLICATION, "options": "-c timezone=UTC"},
     )
     event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", _ping_if_idle)
+    event.listen(engine, "checkout", _ping)
     return engine
 
 
@@ -258,16 +254,16 @@ def _note_use(_: Any, record: ConnectionPoolEntry) -> None:
     record.info["used"] = time.monotonic()
 
 
-def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+def _ping(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
     """A connection that lay idle may be dead; asking each time (``pool_pre_ping``) is a round trip for every window."""
-    if time.monotonic() - record.info.get("used", 0.0) < IDLE_SECONDS:
+    if not _ask_always.get() and time.monotonic() - record.info.get("used", 0.0) < IDLE_SECONDS:
         return
     try:
         with connection.cursor() as cursor:
             cursor.execute("select 1")
         connection.rollback()
     except psycopg2.Error as error:
-        raise DisconnectionError from error
+        raise InvalidatePoolError from error  # the others of that age died with it; a new one is made
 
 
 def _create_if_missing(engine: Engine, url: URL, dagster: URL) -> None:

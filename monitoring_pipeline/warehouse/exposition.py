@@ -8,11 +8,15 @@ scrape costs the same whatever the history, and figures of what no longer runs a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, CursorResult, text
+
+from monitoring_pipeline.measurements import MetricKeys
+from monitoring_pipeline.warehouse.measurement_store import keys_by_id
 
 
 class Group(NamedTuple):
@@ -98,49 +102,22 @@ with clock as (
     order by p.window_start desc limit 1
   ) w
 )
-select 'drift' as family, array[n.monitor, n.model_version, b.baseline, d.method] as labels, d.members, d.values,
-       d.flags
+select n.figures as family, array[n.monitor, n.model_version, m.baseline, m.segment] as labels,
+       array[m.metric_keys_id::text, v.share_value::text, v.share_flagged::text] as members, null::text[] as values,
+       null::text[] as flags, m.value::text as value, v.flagged::text as flagged
 from newest n
 join clock c on c.monitor = n.monitor
-cross join lateral unnest(c.baselines) b (baseline)
 cross join lateral (
-  select d.method, array_agg(d.column_name) as members, array_agg(d.value::text) as values,
-         array_agg(case d.drifted when true then '1' when false then '0' end) as flags
-  from monitoring.drift_current d
-  where d.monitor = n.monitor and d.window_start = n.window_start and d.window_end = n.window_end
-    and d.model_version = n.model_version and d.baseline = b.baseline and d.segment = '*'
-    and d.method = any (:methods) and d.value is not null
-  group by d.method
-) d
-where n.figures = 'drift'
-union all
-select 'quality', array[n.monitor, n.model_version, q.metric], q.members, q.values, q.flags
-from newest n
-cross join lateral (
-  select q.metric, array_agg(q.column_name) as members, array_agg(q.value::text) as values,
-         array_agg(case q.violated when true then '1' when false then '0' end) as flags
-  from monitoring.quality_current q
-  where q.monitor = n.monitor and q.window_start = n.window_start and q.window_end = n.window_end
-    and q.model_version = n.model_version and q.segment = '*' and q.violated is not null
-  group by q.metric
-) q
-where n.figures = 'quality'
-union all
-select 'performance', array[n.monitor, n.model_version, f.metric, n.kind], f.members, f.values, f.flags
-from newest n
-cross join lateral (
-  select f.metric, array_agg(f.segment) as members, array_agg(f.value::text) as values,
-         array_agg(case f.degraded when true then '1' when false then '0' end) as flags
-  from monitoring.performance_current f
-  where f.monitor = n.monitor and f.window_start = n.window_start and f.window_end = n.window_end
-    and f.model_version = n.model_version and f.kind = n.kind and f.metric not like '%[bin=%'
-    and f.value is not null and (f.segment = '*' or f.degraded is not null)
-  group by f.metric
-) f
-where n.kind is not null
+  select m.measurement_id, m.baseline, m.segment, m.metric_keys_id, m.value
+  from monitoring.measurement m
+  where m.monitor = n.monitor and m.family = coalesce(n.kind, n.figures) and m.window_start = n.window_start
+    and m.window_end = n.window_end and m.model_version = n.model_version and m.superseded_at is null
+    and (m.segment = '*' or n.kind is not null) and (m.baseline = any (c.baselines) or n.figures <> 'drift')
+) m
+left join monitoring.verdict v on v.window_start = n.window_start and v.measurement_id = m.measurement_id
 union all
 select 'coverage', array[n.monitor], array[n.model_version],
-       array[(f.n_labelled::double precision / nullif(f.n_predictions, 0))::text], array[null]
+       array[(f.n_labelled::double precision / nullif(f.n_predictions, 0))::text], array[null], null, null
 from newest n
 join monitoring.measurement f
   on f.monitor = n.monitor and f.window_start = n.window_start and f.window_end = n.window_end and f.family = n.kind
@@ -148,7 +125,7 @@ join monitoring.measurement f
 where n.kind = 'realized'
 union all
 select 'window', array[monitor, model_version], array[figures], array[extract(epoch from window_end)::float8::text],
-       array[null]
+       array[null], null, null
 from newest
 union all
 select 'health', array[c.monitor],
@@ -160,7 +137,7 @@ select 'health', array[c.monitor],
              extract(epoch from success.at)::float8::text,
              failure.n::float8::text,
              extract(epoch from run.took)::float8::text],
-       array[null, null, null, null, null]
+       array[null, null, null, null, null], null, null
 from clock c
 left join lateral (
   select max(completed_at) as at from monitoring.window_stage w
@@ -178,17 +155,17 @@ left join lateral (
                     where x.monitor = c.monitor and x.window_start = c.window_end - c.length and x.stage = 'profile')
 ) run on true
 union all
-select 'incidents', array[m.monitor], array[s.severity], array[count(i.incident_id)::text], array[null]
+select 'incidents', array[m.monitor], array[s.severity], array[count(i.incident_id)::text], array[null], null, null
 from monitoring.monitor m
 cross join (values ('info'), ('warning'), ('critical')) s (severity)
 left join monitoring.incident_current i on i.monitor = m.monitor and i.severity = s.severity and i.state = 'open'
 group by m.monitor, s.severity
 union all
-select 'role', array[monitor, model_version], array[role], array['1'], array[null]
+select 'role', array[monitor, model_version], array[role], array['1'], array[null], null, null
 from monitoring.model_version_current
 union all
 select 'database', array[]::text[], array['database'],
-       array[pg_database_size(current_database())::float8::text], array[null]
+       array[pg_database_size(current_database())::float8::text], array[null], null, null
 """)
 
 # Reads the whole ledger, for any old window may have become stale: too much for a scrape.
@@ -202,8 +179,91 @@ group by m.monitor
 
 def newest_figures(connection: Connection, selection: Selection) -> Sequence[Group]:
     """All figures of one scrape. Times are seconds since the epoch (UTC), shares lie in [0, 1], flags are 0 and 1."""
-    asked = {"methods": list(selection.methods), "stale_after": selection.stale_after, "replay": selection.replay}
-    return _groups(connection.execute(NEWEST_FIGURES, asked))
+    asked = {"stale_after": selection.stale_after, "replay": selection.replay}
+    rows = connection.execute(NEWEST_FIGURES, asked).cursor.fetchall()
+    stored = [row for row in rows if row[5] is not None]
+    keys = keys_by_id(connection, {int(row[2][0]) for row in stored})
+    groups = [Group(row[0], tuple(row[1]), *row[2:5]) for row in rows if row[5] is None]
+    return groups + _unfolded(stored, keys, selection.methods)
+
+
+def _unfolded(rows: Sequence[Any], keys: Mapping[int, MetricKeys], methods: tuple[str, ...]) -> list[Group]:
+    """Stored measurements as groups. Here rather than in the statement: Postgres would make a row of each value."""
+    groups: list[Group] = []
+    performance: dict[tuple[str, ...], list[tuple[str, str, str | None]]] = {}
+    for figures, labels, (keys_id, share, share_flagged), _, _, value, flagged in rows:
+        values, flags = value[1:-1].split(","), _flags(flagged)
+        if figures == "drift":
+            groups += _drift(labels, keys[int(keys_id)], values, flags, methods)
+            if share is not None and SHARE in methods:
+                groups.append(Group("drift", (*labels[:3], SHARE), ["*"], [share], [FLAGS.get(share_flagged)]))
+        elif figures == "quality":
+            groups += _quality(labels, keys[int(keys_id)], values, flags)
+        else:
+            kind = figures.removesuffix("_performance")
+            _add_performance(performance, labels, kind, keys[int(keys_id)].metrics, values, flags)
+    for key, members in performance.items():
+        segments, shown, judged = zip(*members, strict=True)
+        groups.append(Group("performance", key, segments, shown, judged))
+    return groups
+
+
+FLAGS = {"t": "1", "f": "0", "true": "1", "false": "0"}
+SHARE = "drifted_columns_share"
+
+
+def _flags(flagged: str | None) -> list[str | None] | None:
+    return None if flagged is None else [FLAGS.get(flag) for flag in flagged[1:-1].split(",")]
+
+
+@lru_cache(maxsize=256)
+def _by_metric(keys: MetricKeys) -> dict[str, list[int]]:
+    """Positions of each metric."""
+    found: dict[str, list[int]] = {}
+    for i, metric in enumerate(keys.metrics):
+        found.setdefault(metric, []).append(i)
+    return found
+
+
+def _drift(
+    labels: Sequence[str], keys: MetricKeys, values: list[str], flags: list[str | None] | None, methods: tuple[str, ...]
+) -> Iterator[Group]:
+    positions = _by_metric(keys)
+    for method in methods:
+        known = [i for i in positions.get(method, ()) if values[i] != "NaN"]
+        if known:
+            members = [keys.columns[i] for i in known]
+            shown = [flags[i] if flags else None for i in known]
+            yield Group("drift", (*labels[:3], method), members, [values[i] for i in known], shown)
+
+
+def _quality(
+    labels: Sequence[str], keys: MetricKeys, values: list[str], flags: list[str | None] | None
+) -> Iterator[Group]:
+    """Those that have a threshold."""
+    for metric, positions in _by_metric(keys).items() if flags else ():
+        judged = [i for i in positions if flags and flags[i] is not None]
+        if judged:
+            members = [keys.columns[i] for i in judged]
+            shown = [None if values[i] == "NaN" else values[i] for i in judged]
+            yield Group("quality", (*labels[:2], metric), members, shown, [flags[i] for i in judged if flags])
+
+
+def _add_performance(
+    found: dict[tuple[str, ...], list[tuple[str, str, str | None]]],
+    labels: Sequence[str],
+    kind: str,
+    metrics: Sequence[str],
+    values: list[str],
+    flags: list[str | None] | None,
+) -> None:
+    """Segments are the members of a metric; of those only what is judged."""
+    monitor, version, _, segment = labels
+    for i, (metric, value) in enumerate(zip(metrics, values, strict=True)):
+        flag = flags[i] if flags else None
+        if value == "NaN" or "[bin=" in metric or (segment != "*" and flag is None):
+            continue
+        found.setdefault((monitor, version, metric, kind), []).append((segment, value, flag))
 
 
 def stale_windows(connection: Connection) -> Sequence[Group]:

@@ -46,8 +46,9 @@ select incident_id, kind, severity, state, opened_at, first_window, last_window,
        resolved_at, change, actions, n_windows, reason
 from monitoring.incident where monitor = :monitor and superseded_at is null
 """)
+NOW = text("select clock_timestamp()")
 SUPERSEDE = text("""
-update monitoring.incident set superseded_at = greatest(as_known_at, clock_timestamp())
+update monitoring.incident set superseded_at = greatest(as_known_at, :now)
 where monitor = :monitor and superseded_at is null and incident_id = any (cast(:ids as text[]))
 """)
 ADD = text("""
@@ -55,7 +56,7 @@ insert into monitoring.incident (monitor, incident_id, kind, severity, state, op
   columns, segments, summary, evidence, resolved_at, run_id, change, actions, n_windows, reason, as_known_at)
 values (:monitor, :incident_id, :kind, :severity, :state, :opened_at, :first_window, :last_window,
   cast(:columns as text[]), cast(:segments as text[]), :summary, cast(:evidence as jsonb), :resolved_at, :run_id,
-  :change, cast(:actions as text[]), :n_windows, :reason, clock_timestamp())
+  :change, cast(:actions as text[]), :n_windows, :reason, :now)
 """)
 HARM = text("""
 select sum(p.value * p.n_labelled) / nullif(sum(p.n_labelled), 0) as value,
@@ -130,15 +131,17 @@ def revise(
 ) -> None:
     """Supersedes the incidents with the ids ``gone`` and the revised ones, and adds these."""
     ids = [*gone, *(one.incident_id for one in revised)]
+    now = conn.execute(NOW).scalar_one()  # one moment: at any other, each incident has exactly one revision
     if ids:
-        conn.execute(SUPERSEDE, {"monitor": monitor, "ids": ids})
+        conn.execute(SUPERSEDE, {"monitor": monitor, "ids": ids, "now": now})
     for one in revised:
         values = vars(one) | {
             "columns": list(one.columns),
             "segments": list(one.segments),
             "actions": list(one.actions),
         }
-        conn.execute(ADD, values | {"monitor": monitor, "run_id": run_id, "evidence": json.dumps(one.evidence)})
+        made = {"monitor": monitor, "run_id": run_id, "evidence": json.dumps(one.evidence), "now": now}
+        conn.execute(ADD, values | made)
 
 
 def harm(

@@ -7,6 +7,8 @@ in threads); when and by which run they were computed does not count.
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,34 +20,50 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, text
 
 from monitoring_pipeline.measurements import Family, Measurement, MetricKeys, metric_keys, same_values
-from monitoring_pipeline.warehouse.copying import copy_rows, parse_counts, parse_sums, text_array_literal
+from monitoring_pipeline.warehouse.contents import Contents
+from monitoring_pipeline.warehouse.copying import (
+    array_literal,
+    copy_rows,
+    parse_counts,
+    parse_sums,
+    text_array_literal,
+)
 from monitoring_pipeline.warehouse.model_versions import know_version
 from monitoring_pipeline.warehouse.partitions import ensure_months
 from monitoring_pipeline.windows import Window
 
-FIND_KEYS = text("select metric_keys_id from monitoring.metric_keys where digest = :digest")
-ADD_KEYS = text("""
-insert into monitoring.metric_keys (digest, family, column_names, roles, metrics)
-values (:digest, :family, cast(:columns as text[]), cast(:roles as text[]), cast(:metrics as text[]))
-on conflict (digest) do update set digest = excluded.digest returning metric_keys_id
-""")
+KEYS = Contents(
+    "monitoring.metric_keys",
+    "metric_keys_id",
+    {"family": "text", "column_names": "text[]", "roles": "text[]", "metrics": "text[]"},
+)
+REFERENCE_VALUES = Contents("monitoring.reference_values", "reference_values_id", {"reference_values": "float8[]"})
 COMPUTED = text("""
 insert into monitoring.computation (monitor, window_start, window_end, stage, data_version, label_batch, config_version,
   code_version, run_id)
-values (:monitor, :window_start, :window_end, :stage, :data_version, :label_batch, :config_version, :code_version,
-  :run_id)
-returning computation_id, computed_at
+select :monitor, n.window_start, n.window_end, :stage, n.data_version, n.label_batch, n.config_version, n.code_version,
+       n.run_id
+from unnest(cast(:window_start as timestamptz[]), cast(:window_end as timestamptz[]), cast(:data_version as text[]),
+            cast(:label_batch as bigint[]), cast(:config_version as text[]), cast(:code_version as text[]),
+            cast(:run_id as text[]))
+  n (window_start, window_end, data_version, label_batch, config_version, code_version, run_id)
+returning window_start, computation_id, computed_at
 """)
 SUPERSEDE = text("""
-update monitoring.measurement set superseded_at = greatest(as_known_at, :at)
-where monitor = :monitor and window_start = :window_start and measurement_id = any (cast(:ids as bigint[]))
+update monitoring.measurement m set superseded_at = greatest(m.as_known_at, n.at)
+from unnest(cast(:window_start as timestamptz[]), cast(:ids as bigint[]), cast(:at as timestamptz[]))
+  n (window_start, measurement_id, at)
+where m.monitor = :monitor and m.window_start = n.window_start and m.measurement_id = n.measurement_id
+  and m.window_start >= :first and m.window_start <= :last
 """)
 STANDING = text("""
 select m.measurement_id, m.window_start, m.window_end, m.family, m.model_version, m.baseline, m.segment,
        m.n_predictions, m.n_labelled, m.metric_keys_id, m.value::text, m.n::text, m.n_reference::text,
        m.p_value::text, m.effect::text,
-       m.error_bound::text, m.ci_low::text, m.ci_high::text, m.reference_value::text, m.detail
+       m.error_bound::text, m.ci_low::text, m.ci_high::text,
+       coalesce(r.reference_values, m.reference_value)::text as reference_value, m.detail
 from monitoring.measurement m
+left join monitoring.reference_values r using (reference_values_id)
 where m.monitor = :monitor and m.superseded_at is null
   and m.family = any (cast(:families as text[])) and m.window_start = any (cast(:starts as timestamptz[]))
   and m.window_start >= :first and m.window_start <= :last
@@ -65,9 +83,10 @@ where metric_keys_id = any (cast(:ids as integer[]))
 COLUMNS = (
     *("monitor", "window_start", "window_end", "family", "model_version", "baseline", "segment", "metric_keys_id"),
     *("computation_id", "n_predictions", "n_labelled", "value", "n", "n_reference", "p_value", "effect", "error_bound"),
-    *("ci_low", "ci_high", "reference_value", "detail", "as_known_at"),
+    *("ci_low", "ci_high", "detail", "reference_values_id", "as_known_at"),
 )
-FLOATS = ("p_value", "effect", "error_bound", "low", "high", "reference_value")
+STORED_FLOATS = ("p_value", "effect", "error_bound", "low", "high")
+FLOATS = (*STORED_FLOATS, "reference_value")
 COLUMN_OF = {"low": "ci_low", "high": "ci_high"}
 HAS: dict[str, frozenset[str]] = {
     "drift": frozenset({"p_value", "effect", "error_bound"}),
@@ -75,6 +94,8 @@ HAS: dict[str, frozenset[str]] = {
     "realized": frozenset({"low", "high", "reference_value"}),
     "estimated": frozenset({"low", "high", "reference_value"}),
 }
+
+Place = tuple[str, str, str]  # model version, baseline, segment
 
 
 @dataclass(frozen=True)
@@ -105,6 +126,45 @@ class Kept:
     measurement: Measurement
 
 
+@dataclass(frozen=True)
+class Arriving:
+    """Everything a stage measured of one family of a window: all model versions, baselines and segments."""
+
+    window: Window
+    measurements: Sequence[Measurement]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class _Change:
+    """How what arrives differs from what stands: rows to write and to supersede; ``n`` measurements are concerned."""
+
+    window: Window
+    fresh: Sequence[Measurement]
+    replaced: Sequence[Kept]
+    n: int
+
+
+def replace_families(
+    conn: Connection, monitor: str, stage: str, family: Family, arriving: Sequence[Arriving]
+) -> list[Written]:
+    """Makes the measurements of each of these windows, named once each, the family's of that window.
+
+    Raises ValueError for measurements of another family, two of the same place or an interval that ends before it
+    begins, and SQLAlchemy's IntegrityError for values that no measurement has.
+    """
+    standing: dict[Window, dict[Place, Kept]] = defaultdict(dict)
+    for kept in current(conn, monitor, [one.window for one in arriving], [family]):
+        standing[kept.window][_place(kept.measurement)] = kept
+    changes = [_change(one, family, standing[one.window]) for one in arriving]
+    made = _computed(conn, monitor, stage, [one for one, c in zip(arriving, changes, strict=True) if c.n])
+    if made:
+        ensure_months(conn, "measurement", [change.window for change in changes if change.n])
+        _supersede(conn, monitor, changes, made)
+        _insert(conn, monitor, changes, made)
+    return [Written(c.n, made[c.window.start].computation_id if c.n else None) for c in changes]
+
+
 def replace_family(
     conn: Connection,
     monitor: str,
@@ -114,30 +174,8 @@ def replace_family(
     measurements: Sequence[Measurement],
     provenance: Provenance,
 ) -> Written:
-    """Makes ``measurements`` the family's of this window: all model versions, baselines and segments of it.
-
-    Raises ValueError for measurements of another family, two of the same place or an interval that ends before it
-    begins, and SQLAlchemy's IntegrityError for values that no measurement has.
-    """
-    standing = {
-        _place(kept.measurement): kept for kept in current(conn, monitor, [window], [family]) if kept.window == window
-    }
-    arriving = _by_place(family, measurements)
-    fresh = [
-        m for place, m in arriving.items() if place not in standing or not same_values(standing[place].measurement, m)
-    ]
-    gone = [kept for place, kept in standing.items() if place not in arriving]
-    if not fresh and not gone:
-        return Written(0, None)
-    ensure_months(conn, "measurement", [window])
-    named = {"monitor": monitor, "window_start": window.start, "window_end": window.end}
-    made = conn.execute(COMPUTED, named | {"stage": stage} | vars(provenance)).one()
-    replaced = [standing[_place(m)] for m in fresh if _place(m) in standing] + gone
-    if replaced:
-        ids = [kept.measurement_id for kept in replaced]
-        conn.execute(SUPERSEDE, named | {"ids": ids, "at": made.computed_at})
-    _insert(conn, monitor, window, fresh, made.computation_id, made.computed_at)
-    return Written(len(fresh) + len(gone), made.computation_id)
+    """``replace_families`` of one window."""
+    return replace_families(conn, monitor, stage, family, [Arriving(window, measurements, provenance)])[0]
 
 
 def current(conn: Connection, monitor: str, windows: Iterable[Window], families: Sequence[str]) -> list[Kept]:
@@ -157,8 +195,18 @@ def measured_windows(conn: Connection, monitor: str, first: datetime | None, las
     return [Window(start, end) for start, end in rows]
 
 
-def _by_place(family: Family, measurements: Sequence[Measurement]) -> dict[tuple[str, str, str], Measurement]:
-    found: dict[tuple[str, str, str], Measurement] = {}
+def _change(one: Arriving, family: Family, standing: Mapping[Place, Kept]) -> _Change:
+    arriving = _by_place(family, one.measurements)
+    fresh = [
+        m for place, m in arriving.items() if place not in standing or not same_values(standing[place].measurement, m)
+    ]
+    gone = [kept for place, kept in standing.items() if place not in arriving]
+    replaced = [standing[_place(m)] for m in fresh if _place(m) in standing]
+    return _Change(one.window, fresh, [*replaced, *gone], len(fresh) + len(gone))
+
+
+def _by_place(family: Family, measurements: Sequence[Measurement]) -> dict[Place, Measurement]:
+    found: dict[Place, Measurement] = {}
     for m in measurements:
         place = _place(m)
         if m.family != family:
@@ -171,24 +219,50 @@ def _by_place(family: Family, measurements: Sequence[Measurement]) -> dict[tuple
     return found
 
 
-def _place(m: Measurement) -> tuple[str, str, str]:
+def _place(m: Measurement) -> Place:
     return m.model_version, m.baseline, m.segment
 
 
-def _insert(
-    conn: Connection, monitor: str, window: Window, fresh: Sequence[Measurement], computation_id: int, at: datetime
-) -> None:
-    for version in {m.model_version for m in fresh}:
+def _computed(conn: Connection, monitor: str, stage: str, arriving: Sequence[Arriving]) -> dict[datetime, Any]:
+    """Notes the computations of these windows; number and moment of each by window start."""
+    if not arriving:
+        return {}
+    rows: dict[str, list[Any]] = {
+        "window_start": [one.window.start for one in arriving],
+        "window_end": [one.window.end for one in arriving],
+    }
+    for name in ("data_version", "label_batch", "config_version", "code_version", "run_id"):
+        rows[name] = [getattr(one.provenance, name) for one in arriving]
+    return {row.window_start: row for row in conn.execute(COMPUTED, {"monitor": monitor, "stage": stage} | rows)}
+
+
+def _supersede(conn: Connection, monitor: str, changes: Sequence[_Change], made: Mapping[datetime, Any]) -> None:
+    replaced = [(c.window.start, kept.measurement_id) for c in changes for kept in c.replaced]
+    if not replaced:
+        return
+    starts = [start for start, _ in replaced]
+    rows = {
+        "window_start": starts,
+        "ids": [measurement_id for _, measurement_id in replaced],
+        "at": [made[start].computed_at for start in starts],
+    }
+    conn.execute(SUPERSEDE, {"monitor": monitor, "first": min(starts), "last": max(starts)} | rows)
+
+
+def _insert(conn: Connection, monitor: str, changes: Sequence[_Change], made: Mapping[datetime, Any]) -> None:
+    fresh = [(change.window, m) for change in changes for m in change.fresh]
+    for version in {m.model_version for _, m in fresh}:
         know_version(conn, monitor, version)
-    ids = {keys: keys_id(conn, keys) for keys in {m.keys for m in fresh}}
+    ids = {keys: keys_id(conn, keys) for keys in {m.keys for _, m in fresh}}
     rows = [
         (
-            *(monitor, window.start, window.end, m.family, m.model_version, m.baseline, m.segment, ids[m.keys]),
-            *(computation_id, m.n_predictions, m.n_labelled, m.value, _once(m.n), _once(m.n_reference)),
-            *(_unless_undefined(getattr(m, name)) for name in FLOATS),
-            *(text_array_literal(m.detail) if m.detail and any(m.detail) else None, at),
+            *(monitor, w.start, w.end, m.family, m.model_version, m.baseline, m.segment, ids[m.keys]),
+            *(made[w.start].computation_id, m.n_predictions, m.n_labelled, m.value, _once(m.n), _once(m.n_reference)),
+            *(_unless_undefined(getattr(m, name)) for name in STORED_FLOATS),
+            text_array_literal(m.detail) if m.detail and any(m.detail) else None,
+            *(_reference_values_id(conn, m.reference_value), made[w.start].computed_at),
         )
-        for m in fresh
+        for w, m in fresh
     ]
     copy_rows(conn, "monitoring.measurement", COLUMNS, rows)
 
@@ -244,23 +318,29 @@ def _floats(row: Any, name: str, size: int) -> NDArray[np.float64] | None:
 
 # -- keys ------------------------------------------------------------------------------------------------------------
 
-# By engine: (digest → number) and (number → keys). Content never changes, so what was found stays true.
-_known: WeakKeyDictionary[Engine, tuple[dict[str, int], dict[int, MetricKeys]]] = WeakKeyDictionary()
+# By engine: the keys of each number. Content never changes, so what was found stays true.
+_known: WeakKeyDictionary[Engine, dict[int, MetricKeys]] = WeakKeyDictionary()
 
 
 def keys_id(conn: Connection, keys: MetricKeys) -> int:
-    ids = _known.setdefault(conn.engine, ({}, {}))[0]
-    if keys.digest not in ids:
-        found = conn.execute(FIND_KEYS, {"digest": keys.digest}).scalar()
-        if found is None:  # not remembered: this transaction may still be rolled back
-            content = {"columns": list(keys.columns), "roles": list(keys.roles), "metrics": list(keys.metrics)}
-            return conn.execute(ADD_KEYS, {"digest": keys.digest, "family": keys.family} | content).scalar_one()
-        ids[keys.digest] = found
-    return ids[keys.digest]
+    def content() -> dict[str, Any]:
+        names = {"column_names": list(keys.columns), "roles": list(keys.roles), "metrics": list(keys.metrics)}
+        return {"family": keys.family, **names}
+
+    return KEYS.number(conn, keys.digest, content)
+
+
+def _reference_values_id(conn: Connection, values: NDArray[np.float64] | None) -> int | None:
+    """The same for every window of a reference, and kept once; None where all are undefined."""
+    if values is None or np.isnan(values).all():
+        return None
+    digest = hashlib.sha256(values.tobytes()).hexdigest()[:16]
+    return REFERENCE_VALUES.number(conn, digest, lambda: {"reference_values": array_literal(values)})
 
 
 def keys_by_id(conn: Connection, ids: set[int]) -> Mapping[int, MetricKeys]:
-    known = _known.setdefault(conn.engine, ({}, {}))[1]
+    """The keys with these numbers, read once a process."""
+    known = _known.setdefault(conn.engine, {})
     unknown = [i for i in ids if i not in known]
     found = {i: known[i] for i in ids if i in known}
     if unknown:

@@ -18,10 +18,11 @@ with newest as (
   where q.monitor = :monitor and q.violated and metric in
     ('quarantined_share', 'type_violation_share', 'column_missing', 'column_extra', 'retyped', 'duplicate_share')
   union all
-  select case i.kind when 'drift' then 'drifted_columns' when 'performance' then 'model_performance'
-                     else 'data_quality' end,
+  select distinct case a.value ->> 'kind' when 'drift' then 'drifted_columns'
+                  when 'performance' then 'model_performance' else 'data_quality' end,
          i.severity || ': ' || i.summary
   from monitoring.incident_current i join newest n on i.last_window >= n.window_start
+  cross join lateral jsonb_array_elements(i.evidence -> 'alarms') a
   where i.monitor = :monitor and i.state = 'open'
 )
 select n.window_start, f.check_name, f.problem from newest n left join problem f on true order by 2, 3

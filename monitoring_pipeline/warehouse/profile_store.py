@@ -1,7 +1,8 @@
 """The one store of profiles: windows, references and reference blocks, a row for each segment and part.
 
 What the two arrays of a row mean is the part's own affair (``profiles.parts``).
-Arrays travel as text: Postgres writes floats so that they read back exactly.
+Arrays that views unfold are kept as arrays and travel as text: Postgres writes floats so that they read back exactly.
+The others are packed (``packing``); older rows hold arrays of those too.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.profiles.parts import PARTS
 from monitoring_pipeline.profiles.parts.columns import profiled_columns
+from monitoring_pipeline.profiles.parts.part import Counts, Sums
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.warehouse.copying import copy_rows, parse_counts, parse_sums
 from monitoring_pipeline.warehouse.model_versions import know_version
+from monitoring_pipeline.warehouse.packing import pack, unpack
 from monitoring_pipeline.warehouse.partitions import ensure_months
 from monitoring_pipeline.windows import Window
 
@@ -55,7 +58,7 @@ where monitor = :monitor and model_version = :model_version and scope in ('refer
 """)
 LOAD_REFERENCES = text("""
 select p.model_version, p.window_start, p.window_end, p.segment, p.part, p.format, p.layout_id, p.n_rows, p.label_batch,
-       cast(p.counts as text) as counts, cast(p.sums as text) as sums
+       cast(p.counts as text) as counts, cast(p.sums as text) as sums, p.packed
 from monitoring.reference_profile r
 join monitoring.profile p
   on p.monitor = r.monitor and p.window_start = r.window_start and p.window_end = r.window_end and p.scope = 'reference'
@@ -70,13 +73,15 @@ REFERENCE_VERSIONS = text("""
 select model_version, source_version || '.' || layout_id as version from monitoring.reference_profile
 where monitor = :monitor
 """)
-FORGET_WINDOW = text("""
+FORGET_WINDOWS = text("""
 delete from monitoring.profile
-where monitor = :monitor and window_start = :start and window_end = :end and scope = 'window' and part = any(:parts)
+where monitor = :monitor and scope = 'window' and part = any(:parts)
+  and (window_start, window_end) in (select * from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[])))
+  and window_start >= :span_start and window_start < :span_end
 """)
 LOAD_WINDOWS = text("""
 select window_start, window_end, model_version, segment, part, format, layout_id, n_rows, label_batch,
-       cast(counts as text) as counts, cast(sums as text) as sums
+       cast(counts as text) as counts, cast(sums as text) as sums, packed
 from monitoring.profile
 where monitor = :monitor and scope = :scope and part = any(:parts)
   and (:segment is null or segment = :segment) and (:model_version is null or model_version = :model_version)
@@ -88,8 +93,9 @@ order by window_start, window_end, model_version, segment, part
 """)
 ROW = (
     *("monitor", "scope", "window_start", "window_end", "model_version", "segment", "part", "format", "layout_id"),
-    *("n_rows", "n_labelled", "label_batch", "counts", "sums"),
+    *("n_rows", "n_labelled", "label_batch", "counts", "sums", "packed"),
 )
+UNFOLDED = frozenset({"columns"})  # parts whose arrays the views read; the others are packed
 OF_ROWS = tuple(part.name for part in PARTS.values() if not part.of_labels)
 OF_LABELS = tuple(part.name for part in PARTS.values() if part.of_labels)
 EVER = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -205,20 +211,33 @@ def save_parts(conn: Connection, monitor: str, scope: Scope, profiles: Sequence[
     copy_rows(conn, "monitoring.profile", ROW, [row for p in profiles for row in _rows(monitor, scope, p)])
 
 
-def save_profiles(conn: Connection, monitor: str, window: Window, profiles: Sequence[Profile]) -> None:
-    """Replace the profiles of a window by these: all versions, all segments, all parts that need no labels.
+def save_profiles(
+    conn: Connection, monitor: str, windows: Window | Sequence[Window], profiles: Sequence[Profile]
+) -> None:
+    """Replace the profiles of these windows by these: all versions, all segments, all parts that need no labels.
 
     Their layouts must be known (``save_reference`` or ``save_layout``).
     """
-    ensure_months(conn, "profile", [window])
-    conn.execute(FORGET_WINDOW, _window_key(monitor, window) | {"parts": list(OF_ROWS)})
-    save_parts(conn, monitor, "window", profiles)
+    _replace(conn, monitor, windows, OF_ROWS, profiles)
 
 
-def save_labelled(conn: Connection, monitor: str, window: Window, profiles: Sequence[LabelledProfile]) -> None:
-    """Replace the labelled profiles of a window by these: all versions, all segments, all parts that need labels."""
-    ensure_months(conn, "profile", [window])
-    conn.execute(FORGET_WINDOW, _window_key(monitor, window) | {"parts": list(OF_LABELS)})
+def save_labelled(
+    conn: Connection, monitor: str, windows: Window | Sequence[Window], profiles: Sequence[LabelledProfile]
+) -> None:
+    """Replace the labelled profiles of these windows by these: all versions, segments and parts that need labels."""
+    _replace(conn, monitor, windows, OF_LABELS, profiles)
+
+
+def _replace(
+    conn: Connection,
+    monitor: str,
+    windows: Window | Sequence[Window],
+    parts: Sequence[str],
+    profiles: Sequence[Profile | LabelledProfile],
+) -> None:
+    replaced = [windows] if isinstance(windows, Window) else list(windows)
+    ensure_months(conn, "profile", replaced)
+    conn.execute(FORGET_WINDOWS, _wanted(monitor, replaced, None, None) | {"parts": list(parts)})
     save_parts(conn, monitor, "window", profiles)
 
 
@@ -279,10 +298,15 @@ def _rows(monitor: str, scope: Scope, p: Profile | LabelledProfile) -> list[tupl
     return [
         (
             *key, name, PARTS[name].format, p.layout_id, n_rows, n_labelled if name == "outcomes" else None, batch,
-            *PARTS[name].flatten(value),
+            *_stored(name, *PARTS[name].flatten(value)),
         )
         for name, value in (values | dict(p.parts)).items()
     ]  # fmt: skip
+
+
+def _stored(part: str, counts: Counts, sums: Sums) -> tuple[Counts | None, Sums | None, bytes | None]:
+    """The columns ``counts``, ``sums`` and ``packed``."""
+    return (counts, sums, None) if part in UNFOLDED else (None, None, pack(counts, sums))
 
 
 def _load(
@@ -309,6 +333,8 @@ def _grouped(rows: Sequence[RowMapping]) -> list[list[RowMapping]]:
 def _value(conn: Connection, row: RowMapping) -> Any:
     part = PARTS[row["part"]]
     layout = load_layout(conn, row["layout_id"])
+    if row["packed"] is not None:
+        return part.read(layout, row["format"], *unpack(row["packed"]))
     return part.read(layout, row["format"], parse_counts(row["counts"]), parse_sums(row["sums"]))
 
 
@@ -323,10 +349,6 @@ def _labelled(conn: Connection, group: Sequence[RowMapping]) -> LabelledProfile:
     batch = next(row["label_batch"] for row in group if row["part"] == "outcomes")
     outcome, target = values.pop("outcomes"), values.pop("target", None)
     return LabelledProfile(*_named(group[0]), batch, outcome, target, values)
-
-
-def _window_key(monitor: str, window: Window) -> dict[str, Any]:
-    return {"monitor": monitor, "start": window.start, "end": window.end}
 
 
 def _wanted(

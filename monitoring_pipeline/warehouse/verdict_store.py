@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from monitoring_pipeline.alerting.verdict import FLAGGED, NOT_FLAGGED, NOT_JUDGED, ShareVerdict, Verdict
+from monitoring_pipeline.warehouse.contents import Contents
 from monitoring_pipeline.warehouse.copying import array_literal, parse_sums, text_array_literal
 from monitoring_pipeline.warehouse.partitions import ensure_months
 from monitoring_pipeline.windows import Window
@@ -21,12 +21,7 @@ JUDGED = text("""
 insert into monitoring.judgement (monitor, config_version, policy_version, null_version, code_version, run_id)
 values (:monitor, :config_version, :policy_version, :null_version, :code_version, :run_id) returning judgement_id
 """)
-FIND_THRESHOLDS = text("select threshold_set_id from monitoring.threshold_set where digest = :digest")
-ADD_THRESHOLDS = text("""
-insert into monitoring.threshold_set (digest, thresholds, sources)
-values (:digest, cast(:thresholds as float8[]), cast(:sources as text[]))
-on conflict (digest) do update set digest = excluded.digest returning threshold_set_id
-""")
+THRESHOLDS = Contents("monitoring.threshold_set", "threshold_set_id", {"thresholds": "float8[]", "sources": "text[]"})
 WRITE = text("""
 insert into monitoring.verdict as v (measurement_id, monitor, window_start, judgement_id, threshold_set_id, flagged,
   share_value, share_threshold, share_source, share_flagged, share_n_reference, share_n_current, mature)
@@ -50,6 +45,15 @@ where (v.threshold_set_id, v.flagged, v.share_value, v.share_threshold, v.share_
   v.share_n_reference, v.share_n_current, v.mature) is distinct from
   (excluded.threshold_set_id, excluded.flagged, excluded.share_value, excluded.share_threshold, excluded.share_source,
    excluded.share_flagged, excluded.share_n_reference, excluded.share_n_current, excluded.mature)
+  or (select policy_version from monitoring.judgement j where j.judgement_id = v.judgement_id) is distinct from
+     (select policy_version from monitoring.judgement j where j.judgement_id = excluded.judgement_id)
+""")
+STANDING = text("""
+select v.measurement_id, j.policy_version, v.threshold_set_id, v.flagged::text, v.share_value, v.share_threshold,
+       v.share_source, v.share_flagged, v.share_n_reference, v.share_n_current, v.mature
+from monitoring.verdict v join monitoring.judgement j using (judgement_id)
+where v.monitor = :monitor and v.window_start = any (cast(:starts as timestamptz[]))
+  and v.window_start >= :first and v.window_start <= :last
 """)
 LOAD = text("""
 select v.measurement_id, t.thresholds::text, t.sources, v.flagged, v.share_value, v.share_threshold, v.share_source,
@@ -85,35 +89,64 @@ def open_judgement(conn: Connection, monitor: str, judgement: Judgement) -> int:
     return conn.execute(JUDGED, {"monitor": monitor} | vars(judgement)).scalar_one()
 
 
+def changes(
+    conn: Connection, monitor: str, policy_version: str, judged: Sequence[Judged]
+) -> tuple[list[Judged], list[Judged]]:
+    """Which of these verdicts are new or differ from what stands, and which only stand under another policy."""
+    wanted = _of(monitor, [one.window for one in judged])
+    if wanted is None:
+        return [], []
+    stands = {row[0]: (row[1], tuple(row[2:])) for row in conn.execute(STANDING, wanted)}
+    differing, restated = [], []
+    for one in judged:
+        policy, content = stands.get(one.measurement_id, (None, None))
+        if content != _content(conn, one.verdict):
+            differing.append(one)
+        elif policy != policy_version:
+            restated.append(one)
+    return differing, restated
+
+
 def write_verdicts(conn: Connection, monitor: str, judgement_id: int, judged: Sequence[Judged]) -> int:
-    """Writes the verdicts that are new or differ from what stands. Returns how many."""
+    """Writes the verdicts that are new, differ from what stands or stand under another policy. Returns how many."""
     if not judged:
         return 0
     ensure_months(conn, "verdict", [one.window for one in judged])
-    shares = [one.verdict.share for one in judged]
-    rows = {
+    rows: dict[str, list[Any]] = {
         "measurement_id": [one.measurement_id for one in judged],
         "window_start": [one.window.start for one in judged],
-        "threshold_set_id": [_thresholds_id(conn, one.verdict) for one in judged],
-        "flagged": [_flags(one.verdict) for one in judged],
-        "share_value": [None if share is None or isnan(share.value) else share.value for share in shares],
-        "share_threshold": [share.threshold if share else None for share in shares],
-        "share_source": [share.source if share else None for share in shares],
-        "share_flagged": [None if share is None else _FLAG[share.flagged] for share in shares],
-        "share_n_reference": [share.n_reference if share else None for share in shares],
-        "share_n_current": [share.n_current if share else None for share in shares],
-        "mature": [one.verdict.mature for one in judged],
     }
+    content = (_content(conn, one.verdict) for one in judged)
+    rows |= dict(zip(_CONTENT, map(list, zip(*content, strict=True)), strict=True))
     return conn.execute(WRITE, rows | {"monitor": monitor, "judgement_id": judgement_id}).rowcount
 
 
 def standing(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[int, Verdict]:
     """The verdicts of windows that start where one of ``windows`` does, by measurement."""
+    wanted = _of(monitor, windows)
+    return {} if wanted is None else {row.measurement_id: _verdict(row) for row in conn.execute(LOAD, wanted)}
+
+
+def _of(monitor: str, windows: Iterable[Window]) -> dict[str, Any] | None:
     starts = sorted({window.start for window in windows})
-    if not starts:
-        return {}
-    wanted = {"monitor": monitor, "starts": starts, "first": starts[0], "last": starts[-1]}
-    return {row.measurement_id: _verdict(row) for row in conn.execute(LOAD, wanted)}
+    return {"monitor": monitor, "starts": starts, "first": starts[0], "last": starts[-1]} if starts else None
+
+
+_CONTENT = (
+    *("threshold_set_id", "flagged", "share_value", "share_threshold", "share_source", "share_flagged"),
+    *("share_n_reference", "share_n_current", "mature"),
+)
+
+
+def _content(conn: Connection, verdict: Verdict) -> tuple[Any, ...]:
+    """The columns of a verdict that say what was judged, in the order of ``_CONTENT``."""
+    share = verdict.share
+    of_share: tuple[Any, ...] = (None,) * 6
+    if share is not None:
+        value = None if isnan(share.value) else share.value
+        sizes = (share.n_reference, share.n_current)
+        of_share = (value, share.threshold, share.source, _FLAG[share.flagged], *sizes)
+    return (_thresholds_id(conn, verdict), _flags(verdict), *of_share, verdict.mature)
 
 
 _FLAG = {FLAGGED: True, NOT_FLAGGED: False, NOT_JUDGED: None}
@@ -135,16 +168,10 @@ def _verdict(row: Any) -> Verdict:
     return Verdict(parse_sums(row.thresholds), tuple(row.sources), flagged, share, row.mature)
 
 
-_known: WeakKeyDictionary[Engine, dict[str, int]] = WeakKeyDictionary()
-
-
 def _thresholds_id(conn: Connection, verdict: Verdict) -> int:
-    known = _known.setdefault(conn.engine, {})
     digest = hashlib.sha256(verdict.threshold.tobytes() + "\0".join(verdict.source).encode()).hexdigest()[:16]
-    if digest not in known:
-        found = conn.execute(FIND_THRESHOLDS, {"digest": digest}).scalar()
-        if found is None:  # not remembered: this transaction may still be rolled back
-            content = {"thresholds": array_literal(verdict.threshold), "sources": text_array_literal(verdict.source)}
-            return conn.execute(ADD_THRESHOLDS, {"digest": digest} | content).scalar_one()
-        known[digest] = found
-    return known[digest]
+
+    def content() -> dict[str, str]:
+        return {"thresholds": array_literal(verdict.threshold), "sources": text_array_literal(verdict.source)}
+
+    return THRESHOLDS.number(conn, digest, content)

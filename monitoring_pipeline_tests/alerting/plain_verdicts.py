@@ -8,7 +8,7 @@ from __future__ import annotations
 from statistics import median
 
 from monitoring_pipeline.metrics.performance import higher_is_better
-from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS, ColumnThresholds
+from monitoring_pipeline.monitors.declaration import ColumnThresholds
 
 NOTHING = ColumnThresholds()
 
@@ -17,23 +17,26 @@ def declared(thresholds, name):
     return getattr(thresholds, name), "declared" if name in thresholds.model_fields_set else "default"
 
 
-def drift(method, column, value, p_value, effect, thresholds):
-    """(threshold, source, drifted)"""
+def drift(method, column, value, p_value, effect, thresholds, columns):
+    """(threshold, source, drifted); ``columns``: status by name, of those without a pinned threshold."""
+    threshold = pinned(method, column, thresholds)
+    if threshold is None:
+        status, source = columns.get(column, (-1, "none"))
+        return None, source, None if value is None or status == -1 else status == 2
+    if value is None:
+        return threshold, "declared", None
+    large = (value if effect is None else effect) >= threshold
+    return threshold, "declared", large and (p_value is None or p_value < thresholds.drift_alpha)
+
+
+def pinned(method, column, thresholds):
+    """The declared threshold, that of the column before that of the monitor; None where there is none."""
     own = thresholds.columns.get(column, NOTHING)
     if method in ("unseen_share", "vanished_share"):
-        threshold = (
-            (own.unseen_share, "declared") if own.unseen_share is not None else declared(thresholds, "unseen_share")
-        )
-    elif method in own.drift:
-        threshold = own.drift[method], "declared"
-    elif method in thresholds.drift:
-        threshold = thresholds.drift[method], "declared"
-    else:
-        threshold = DRIFT_THRESHOLDS[method], "default"
-    if value is None:
-        return *threshold, None
-    large = (value if effect is None else effect) >= threshold[0]
-    return *threshold, large and (p_value is None or p_value < thresholds.drift_alpha)
+        if own.unseen_share is not None:
+            return own.unseen_share
+        return thresholds.unseen_share if "unseen_share" in thresholds.model_fields_set else None
+    return own.drift.get(method, thresholds.drift.get(method))
 
 
 def quality(metric, name, value, column, usual, facts, mature, thresholds):

@@ -18,7 +18,7 @@ from monitoring_pipeline_tests.toy import ready
 
 DAYS = 5
 RANGE = ("run", "toy", "--from", "2024-03-01", "--to", f"2024-03-{DAYS:02d}")
-STAGES = ("ingestion", "profile", "ground_truth", "quality", "drift", "performance", "verdicts")
+STAGES = ("ingestion", "profile", "ground_truth", "quality", "drift", "performance", "verdicts", "incidents")
 
 
 def done_stages(shell: Shell) -> int:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitoring_pipeline.engines import binning
 from monitoring_pipeline.engines.binning import Binner
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -18,7 +19,17 @@ def test_bins_are_those_of_a_binary_search(edges, x):
     expected = np.searchsorted(np.array(edges), values, side="left")
     binner = Binner(tuple(edges))
     assert binner(values).tolist() == expected.tolist()
-    assert binner.counts(values).tolist() == np.bincount(expected, minlength=len(edges) + 1).tolist()
+    if len(values):
+        counts = binner.counts(values, values.min(), values.max())
+        assert counts.tolist() == np.bincount(expected, minlength=len(edges) + 1).tolist()
+
+
+@pytest.mark.parametrize("n", [binning.CHUNK - 1, binning.CHUNK, 3 * binning.CHUNK + 1, 256 * binning.CHUNK + 7])
+def test_counts_add_up_over_chunks(n):
+    rng = np.random.default_rng(n)
+    x, edges = np.round(rng.normal(0, 1, n), 1), (-9.0, -1.0, 0.0, 0.30000000000000004, 2.5, 7.0)
+    expected = np.bincount(np.searchsorted(edges, x, side="left"), minlength=7)
+    assert Binner(edges).counts(x, x.min(), x.max()).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(

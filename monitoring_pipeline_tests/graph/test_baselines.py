@@ -9,7 +9,7 @@ from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor, asked, assert_same, fresh_door
 from monitoring_pipeline_tests.toy import Toy, ready
 
-AFTER_DRIFT = ("drift", "performance", "verdicts")
+AFTER_DRIFT = ("drift", "performance", "verdicts", "incidents")
 
 
 def arrive_late(it: Toy, day: int) -> None:
@@ -114,3 +114,21 @@ def test_a_nearer_window_that_appears_takes_the_place_of_the_previous_one(door: 
     assert stale(door) == {("03-02", "drift", "baseline")}
     settle(door, monitor)
     assert_as_fresh(door, monitor, [0, 1, 2])
+
+
+def test_a_named_span_is_compared_as_one_and_goes_stale_with_its_windows(door: FrontDoor) -> None:
+    launch = {"name": "launch", "from": toy.day(0).start.date(), "to": toy.day(3).start.date()}
+    it, monitor = ready(door.base, 0, baselines=["training", launch], ground_truth=None, segments=[])
+    it.write_days(range(6), labelled=False)
+    assert door.run(monitor, 0, 5) is None
+    held = door.query(
+        "select to_char(window_start, 'MM-DD') as day, n_reference from monitoring.drift_current"
+        " where baseline = 'launch' and column_name = 'amount' and method = 'psi' and segment = '*' order by 1"
+    )
+    per_day = [300] * 5
+    assert held["n_reference"].tolist() == [per_day[0], sum(per_day[:2]), *[sum(per_day[:3])] * 3], "only days before"
+    before = psi(door, 5, "launch")
+    arrive_late(it, 1)
+    settle(door, monitor)
+    assert psi(door, 5, "launch") > before + 0.2
+    assert_as_fresh(door, monitor, list(range(6)))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from monitoring_pipeline.errors import WindowError
+from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.stages import profiling
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.status import monitor_statuses
@@ -15,7 +16,7 @@ from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor, asked, assert_same, fresh_door
 from monitoring_pipeline_tests.toy import Toy, ready
 
-EVERYTHING = ("predictions", "profile", "ground_truth", "quality", "drift", "performance", "verdicts")
+EVERYTHING = ("predictions", "profile", "ground_truth", "quality", "drift", "performance", "verdicts", "incidents")
 GOOD = {"2024-03-01", "2024-03-02", "2024-03-04", "2024-03-05"}
 BAD = "2024-03-03"
 
@@ -104,7 +105,7 @@ def test_a_stage_that_waits_for_a_failed_one_is_not_asked_for_without_end(door: 
     """Profiling fails; drift and quality never come to their turn and have no failures of their own to count."""
     _, monitor = ready(door.base, 2, labelled=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(profiling, "_save", _refuses)
+        patch.setattr(profiling.profile_store, "save_profiles", _refuses)
         assert "cannot be kept" in (door.run(monitor, 0, 1) or "")
         tries = 1
         while requests := door.ask(monitor, "stale_windows"):
@@ -112,6 +113,27 @@ def test_a_stage_that_waits_for_a_failed_one_is_not_asked_for_without_end(door: 
             assert tries <= 3 and asked(requests) == [("2024-03-01", "2024-03-02", EVERYTHING[1:])]
             assert not door.do(monitor, requests[0])
     assert tries == 3
+
+
+def test_a_day_that_cannot_be_written_fails_alone(door: FrontDoor) -> None:
+    """Windows are written together; the ones beside the bad one are then written without it."""
+    _, monitor = ready(door.base, 4)
+    save = profiling.profile_store.save_profiles
+
+    def saves_but_one(conn: object, name: str, windows: list[Window], profiles: list) -> None:
+        save(conn, name, windows, profiles)  # type: ignore[arg-type]
+        if toy.day(2) in windows:
+            raise ValueError("what was written so far must not stay")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profiling.profile_store, "save_profiles", saves_but_one)
+        said = door.run(monitor, 0, 3) or ""
+    assert said.startswith("1 window(s) of toy failed") and "must not stay" in said and BAD in said
+    assert door.materialized(monitor, "profile") == GOOD - {"2024-03-05"}
+    kept = "select distinct window_start from monitoring.profile where scope = 'window' order by 1"
+    assert [f"{start:%Y-%m-%d}" for start in door.query(kept)["window_start"]] == sorted(GOOD - {"2024-03-05"})
+    (failed,) = door.query("select * from monitoring.window_stage where last_error is not null").itertuples()
+    assert (f"{failed.window_start:%Y-%m-%d}", failed.stage, failed.attempts) == (BAD, "profile", 1)
 
 
 def _refuses(*_: object) -> None:

@@ -18,7 +18,8 @@ from monitoring_pipeline.example.figures import drift_between, largest_differenc
 from monitoring_pipeline.lake import duck
 from monitoring_pipeline.lake.reference import reference_rows
 from monitoring_pipeline.lake.relation import Relation
-from monitoring_pipeline.lake.views import predictions_relation
+from monitoring_pipeline.lake.scan import Scan
+from monitoring_pipeline.lake.views import predictions_relation, relation_of
 from monitoring_pipeline.metrics.drift import measure_drift
 from monitoring_pipeline.metrics.quality import WindowFacts, measure_quality
 from monitoring_pipeline.monitors.declaration import Monitor, Thresholds
@@ -68,7 +69,8 @@ class Service:
 
 
 def profiled_reference(monitor: Monitor, settings: Settings) -> Reference:
-    relation = reference_rows(monitor, settings).by_version["v1"]
+    rows = reference_rows(monitor, settings).by_version["v1"].rows
+    relation = relation_of(Scan(monitor, reference=rows))
     with duck.connected(settings, relation.protocols) as connection:
         engine = Profiles(connection)
         layout = engine.build_layout(relation, monitor)

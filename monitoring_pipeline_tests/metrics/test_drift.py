@@ -15,10 +15,11 @@ from monitoring_pipeline.alerting import judge_drift
 from monitoring_pipeline.measurements import same_values
 from monitoring_pipeline.metrics.drift import METHODS, Compared, measure_drift, measure_drifts
 from monitoring_pipeline.metrics.drift.kolmogorov_smirnov import p_value
-from monitoring_pipeline.monitors.declaration import Thresholds
+from monitoring_pipeline.monitors.declaration import DRIFT_THRESHOLDS, Thresholds
 from monitoring_pipeline_tests.metrics.counting import categorical, categorical_layout, numerical, numerical_layout
 from monitoring_pipeline_tests.metrics.reading import rows
 
+PINNED = Thresholds(drift=DRIFT_THRESHOLDS, unseen_share=Thresholds().unseen_share)
 DISTANCES = ("psi", "jensen_shannon", "kl_divergence", "hellinger", "total_variation")
 
 
@@ -27,9 +28,9 @@ def measured(reference, current, baseline="training", segment="*", **kwargs):
 
 
 def drift(reference, current, **kwargs):
-    """Rows of one column by method, with the default verdicts."""
+    """Rows of one column by method, with verdicts by the thresholds of the literature."""
     measurement = measured([reference], [current], **kwargs)
-    found = rows(measurement, judge_drift(measurement, Thresholds()))
+    found = rows(measurement, judge_drift(measurement, PINNED))
     return {method: row for (_, method), row in found.items()}
 
 

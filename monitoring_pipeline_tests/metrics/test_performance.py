@@ -73,6 +73,7 @@ def test_binary_equals_scikit_learn():
         "mcc": sk.matthews_corrcoef(actual, predicted),
         "log_loss": sk.log_loss(actual, scores),
         "brier": sk.brier_score_loss(actual, scores),
+        "calibration_bias": scores.mean() - actual.mean(),
         "positive_rate": actual.mean(),
         "predicted_positive_rate": predicted.mean(),
     }
@@ -89,6 +90,34 @@ def test_binary_equals_scikit_learn():
     assert found["expected_calibration_error"].value == pytest.approx(error, abs=1e-12)
     assert found["reliability[bin=2]"].value == pytest.approx(actual[tenth == 2].mean())
     assert found["mean_score[bin=2]"].value == pytest.approx(scores[tenth == 2].mean())
+
+
+def test_calibration_bias_tells_the_direction_and_its_interval_is_that_of_a_mean():
+    actual, scores, predicted = binary()
+    high = np.minimum(scores + 0.1, 1.0)
+    found = measure_outcome(classified(score_layout(high), actual, high, predicted))["calibration_bias"]
+    each = high - actual
+    assert found.value == pytest.approx(each.mean(), abs=1e-12) and found.value > 0.05
+    assert found.high - found.value == pytest.approx(1.959964 * each.std(ddof=1) / np.sqrt(len(each)))
+    assert found.n == len(each)
+
+
+def test_calibration_bias_of_each_class():
+    random = np.random.default_rng(3)
+    scores = random.dirichlet([1.0, 2.0, 2.0], 3000)
+    actual = (random.random(3000)[:, None] > np.cumsum(scores, 1)).sum(1).clip(0, 2)
+    outcome = classified(score_layout(scores, ("a", "b", "c")), actual, scores, scores.argmax(1))
+    found = measure_outcome(outcome)
+    for k, name in enumerate("abc"):
+        each = scores[:, k] - (actual == k)
+        estimate = found[f"calibration_bias[class={name}]"]
+        assert estimate.value == pytest.approx(each.mean(), abs=1e-12)
+        assert estimate.high - estimate.value == pytest.approx(1.959964 * each.std() / np.sqrt(3000), rel=0.01)
+
+
+def test_calibration_bias_without_labels_is_undefined():
+    layout = score_layout(binary()[1])
+    assert measure_outcome(OutcomeProfile.empty(layout))["calibration_bias"].value is None
 
 
 def test_areas_lie_within_their_bound_and_closer_in_practice():

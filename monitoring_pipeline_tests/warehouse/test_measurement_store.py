@@ -309,3 +309,41 @@ def test_other_nonsense_is_refused(warehouse: Warehouse) -> None:
         guess = replace(s.verdict(one.measurement, 0.2), source=("guess",))  # type: ignore[arg-type]
         number = verdict_store.open_judgement(conn, s.NAME, Judgement("c", "p", None, "0.1.0", None))
         verdict_store.write_verdicts(conn, s.NAME, number, [Judged(one.measurement_id, DAY, guess)])
+
+
+def test_values_of_the_reference_are_kept_once_and_those_of_older_rows_read(declared: Warehouse) -> None:
+    kept = s.quality({("age", "missing_share"): 0.5, ("plan", "missing_share"): 0.25})
+    kept = replace(kept, reference_value=np.array([0.1, nan]))
+    shown = "select window_start, reference_value from monitoring.quality_current order by window_start, column_name"
+    older = """
+    update monitoring.measurement m set reference_value = r.reference_values, reference_values_id = null
+    from monitoring.reference_values r where r.reference_values_id = m.reference_values_id"""
+    with declared.transaction() as conn:
+        for day in (DAY, s.window(1)):
+            assert write(conn, "quality", kept, window=day) == 1
+        before, views = current(conn, s.NAME, [DAY, s.window(1)], ALL), rows(conn, shown)
+        assert rows(conn, "select count(*) as n from monitoring.reference_values")[0]["n"] == 1
+        assert conn.execute(text(older)).rowcount == 2
+        assert rows(conn, shown) == views
+        after = current(conn, s.NAME, [DAY, s.window(1)], ALL)
+        assert all(same_values(a.measurement, b.measurement) for a, b in zip(before, after, strict=True))
+        assert write(conn, "quality", kept) == 0
+
+
+def test_an_equal_verdict_under_another_policy_says_so(declared: Warehouse) -> None:
+    drift = s.drift({("age", "psi"): 0.3})
+    policy = "select distinct policy_version from monitoring.drift_current"
+    with declared.transaction() as conn:
+        write(conn, "drift", drift)
+        (kept,) = current(conn, s.NAME, [DAY], ALL)
+        judged = [Judged(kept.measurement_id, DAY, s.verdict(drift, 0.2))]
+        assert verdict_store.changes(conn, s.NAME, "p1", judged) == (judged, [])
+        for version in ("p1", "p2"):
+            number = verdict_store.open_judgement(conn, s.NAME, Judgement("c", version, None, "0.1.0", None))
+            assert verdict_store.write_verdicts(conn, s.NAME, number, judged) == 1
+            assert verdict_store.write_verdicts(conn, s.NAME, number, judged) == 0
+            assert [row["policy_version"] for row in rows(conn, policy)] == [version]
+            assert verdict_store.changes(conn, s.NAME, "p2" if version == "p1" else "p3", judged) == ([], judged)
+            assert verdict_store.changes(conn, s.NAME, version, judged) == ([], [])
+        other = [Judged(kept.measurement_id, DAY, s.verdict(drift, 0.4))]
+        assert verdict_store.changes(conn, s.NAME, "p2", other) == (other, [])

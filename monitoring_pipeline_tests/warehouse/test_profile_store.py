@@ -15,6 +15,7 @@ from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.profiles.column import ColumnProfile
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout, OutcomeLayout
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
+from monitoring_pipeline.profiles.parts import PARTS
 from monitoring_pipeline.profiles.profile import LabelledProfile, Profile, merge_profiles
 from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.warehouse import profile_store
@@ -185,3 +186,18 @@ def test_a_quarter_of_28_columns_is_loaded_and_merged_in_a_tenth_of_a_second(war
             spent.append(time.process_time() - began)
     assert merged.n_rows == 90 * 10**6
     assert min(spent) < 0.1
+
+
+def test_rows_of_before_they_were_packed_stay_readable(ready: Warehouse) -> None:
+    day, kept = s.window(0), s.labelled(s.window(0), 1)
+    as_arrays = """
+    update monitoring.profile set packed = null, counts = cast(:counts as bigint[]), sums = cast(:sums as float8[])
+    where scope = 'window' and part = :part"""
+    with ready.transaction() as conn:
+        profile_store.save_labelled(conn, s.NAME, day, [kept])
+        packed = profile_store.load_labelled(conn, s.NAME, [day])
+        for part, value in (("outcomes", kept.outcome), ("target", kept.target)):
+            counts, sums = PARTS[part].flatten(value)
+            stored = {"part": part, "counts": counts.tolist(), "sums": sums.tolist()}
+            assert conn.execute(text(as_arrays), stored).rowcount == 1
+        assert plain(tuple(profile_store.load_labelled(conn, s.NAME, [day]))) == plain(tuple(packed))

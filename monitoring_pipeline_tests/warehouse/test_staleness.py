@@ -26,6 +26,8 @@ from . import samples as s
 DAYS = [s.window(i) for i in range(3)]
 ALL = tuple(stage.name for stage in STAGES)
 ON_DATA = ("profile", "ground_truth", "quality", "drift", "performance")
+ON_POLICY = ("verdicts", "incidents")
+READ_STAGES = {"verdicts": ("quality", "drift", "performance"), "incidents": ("verdicts",)}
 ON_LABELS = ("ground_truth", "quality", "drift", "performance")
 
 
@@ -82,7 +84,7 @@ def inputs_of(conn: Connection, monitor: Monitor, window: Window, stage: str) ->
         elif kind == "reference":
             read |= references_read(monitor, ["1"], profile_store.reference_versions(conn, s.NAME))
         elif kind == "stage":
-            of = ("quality", "drift", "performance") if stage == "verdicts" else ("profile",)
+            of = READ_STAGES.get(stage, ("profile",))
             read |= {f"stage:{one}": output(one, window.start) for one in of}
         elif kind == "rows":
             for one in usual_windows(window):
@@ -182,7 +184,7 @@ def test_late_labels_make_just_their_windows_stale(settled: Warehouse) -> None:
         assert ledger.unread_label_files(conn, s.NAME) == ["labels-b"]
         assert ledger.latest_batch(conn, s.NAME, DAYS) == {DAYS[0].start: 1, DAYS[1].start: 0, DAYS[2].start: 1}
         assert stale(conn) == {(d, stage, "labels") for d in (0, 2) for stage in ON_LABELS}
-        compute(conn, [DAYS[0]], (*ON_LABELS, "verdicts"))
+        compute(conn, [DAYS[0]], (*ON_LABELS, "verdicts", "incidents"))
         the_rest = {(2, stage, "labels") for stage in ON_LABELS}
         after = {(1, "drift", "baseline")}
         assert stale(conn) == the_rest | after, "the day after is compared with a day that has other outcomes"
@@ -228,15 +230,15 @@ def test_a_run_killed_between_stages_leaves_the_rest_stale(declared: Warehouse) 
     with declared.transaction() as conn:
         take_in(conn, DAYS[:1])
         compute(conn, DAYS[:1], ["ingestion", "profile"])
-        assert stale(conn) == {(0, stage, "data") for stage in ("quality", "drift", "verdicts")}
+        assert stale(conn) == {(0, stage, "data") for stage in ("quality", "drift", "verdicts", "incidents")}
 
 
-def test_a_changed_threshold_makes_verdicts_stale_and_nothing_else(settled: Warehouse) -> None:
+def test_a_changed_threshold_makes_verdicts_and_incidents_stale_and_nothing_else(settled: Warehouse) -> None:
     changed = s.monitor(thresholds={"drift": {"psi": 0.1}})
     with settled.transaction() as conn:
         declare(conn, changed)
-        assert stale(conn) == {(d, "verdicts", "policy") for d in range(3)}
-        compute(conn, DAYS, ["verdicts"], monitor=changed)
+        assert stale(conn) == {(d, stage, "policy") for d in range(3) for stage in ON_POLICY}
+        compute(conn, DAYS, ON_POLICY, monitor=changed)
         assert stale(conn) == set()
         kept = conn.execute(text("select count(*) from monitoring.monitor_declaration")).scalar()
     assert kept == 2
@@ -312,7 +314,7 @@ def test_a_window_that_comes_of_age_is_judged_again(settled: Warehouse) -> None:
     patient = s.monitor(labels={"max_delay": "9999d"})
     with settled.transaction() as conn:
         declare(conn, patient)
-        compute(conn, DAYS, ["verdicts"], monitor=patient)
+        compute(conn, DAYS, ON_POLICY, monitor=patient)
         assert stale(conn) == set()
         conn.execute(text("update monitoring.monitor set label_max_delay = now() - :end"), {"end": DAYS[1].end})
         assert stale(conn) == {(0, "verdicts", "maturity"), (1, "verdicts", "maturity")}

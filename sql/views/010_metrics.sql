@@ -41,7 +41,8 @@ join monitoring.metric_keys k using (metric_keys_id)
 left join monitoring.verdict v on v.window_start = m.window_start and v.measurement_id = m.measurement_id
 left join monitoring.threshold_set t on t.threshold_set_id = v.threshold_set_id
 left join monitoring.judgement j on j.judgement_id = v.judgement_id
-cross join lateral unnest(k.column_names, k.metrics, m.value, m.n, m.reference_value, m.detail, t.thresholds, t.sources, v.flagged)
+left join monitoring.reference_values r on r.reference_values_id = m.reference_values_id
+cross join lateral unnest(k.column_names, k.metrics, m.value, m.n, coalesce(r.reference_values, m.reference_value), m.detail, t.thresholds, t.sources, v.flagged)
   u (column_name, metric, value, n, reference_value, detail, threshold, source, flagged)
 where m.family = 'quality' and m.superseded_at is null;
 comment on view monitoring.quality_current is 'Data-quality metrics: one row per window, column and metric.';
@@ -59,7 +60,8 @@ join monitoring.metric_keys k using (metric_keys_id)
 left join monitoring.verdict v on v.window_start = m.window_start and v.measurement_id = m.measurement_id
 left join monitoring.threshold_set t on t.threshold_set_id = v.threshold_set_id
 left join monitoring.judgement j on j.judgement_id = v.judgement_id
-cross join lateral unnest(k.metrics, m.value, m.ci_low, m.ci_high, m.n, m.reference_value, t.thresholds, t.sources, v.flagged)
+left join monitoring.reference_values r on r.reference_values_id = m.reference_values_id
+cross join lateral unnest(k.metrics, m.value, m.ci_low, m.ci_high, m.n, coalesce(r.reference_values, m.reference_value), t.thresholds, t.sources, v.flagged)
   u (metric, value, ci_low, ci_high, n, reference_value, threshold, source, flagged)
 where m.family in ('realized', 'estimated');
 comment on view monitoring.performance_history is

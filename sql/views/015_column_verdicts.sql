@@ -31,3 +31,9 @@ cross join lateral unnest(d.column_names, d.contrasts, d.s2, d.noise, d.df, d.rh
   u (column_name, contrast, s2, noise, df, rho, tail, season_s2, season_df, source);
 comment on view monitoring.drift_calibration is
   'How much each contrast of a column varies between windows without drift: what its verdicts are calibrated on.';
+comment on column monitoring.column_verdict_current.reason is 'Why the column was not judged; null when it was.';
+comment on column monitoring.column_verdict_current.status is
+  'alarm, notice (explained by earlier weeks), quiet, or abstained: not judged, see reason.';
+comment on column monitoring.drift_calibration.column_name is 'Column of the prediction log by its own name.';
+comment on column monitoring.drift_calibration.contrast is 'location, spread, outside, missing, unseen or category X.';
+comment on column monitoring.drift_calibration.source is 'calibrated, calibrated-short, learnt or provisional.';

@@ -83,7 +83,8 @@ begin
         ('n_quarantined_ever', 'Label rows set aside by all batches together.')
     ), base (view_name, table_name) as (
       values
-        ('incident_current', 'incident'), ('model_version_current', 'model_version'),
+        ('incident_current', 'incident'), ('incident_history', 'incident'), ('column_verdict_current', 'column_verdict'),
+        ('drift_calibration', 'drift_null'), ('model_version_current', 'model_version'),
         ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
         ('tuning_trial_current', 'tuning_trial'), ('window_status', 'prediction_window'),
         ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('stage_input', 'window_stage'), ('label_batch_current', 'label_batch'),

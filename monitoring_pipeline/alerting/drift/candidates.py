@@ -22,6 +22,9 @@ Ints = NDArray[np.int64]
 CONFIRMED = 0.02  # a difference whose seasonal p is at most this is not explained by earlier weeks
 UNTOLD = 0.5  # the same where earlier weeks do not tell of a difference
 TOLD = 2.0  # standard errors from which earlier weeks tell of one
+ECHO = 0.5  # part of a merged difference that the newest window must show itself: one bad day is no bad week
+CERTAIN = 1e-9  # p-values below are alike when it is said what moved
+SHARE, SIGNED, SHAPE = 0, 1, 2  # of what is equally certain, the plainest is named
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class Entries:
     ``contrast`` position within the unit, ``horizon`` windows merged, ``many`` of them that hold rows; ``x`` what is
     tested (z beyond what is ignored, or squared distance), ``effect`` what is shown, ``sampling`` variance, ``freedom``
     of a shape, ``weight`` of Bonferroni; ``season_x``, ``season_sampling``, ``season_factor`` (0: no season known), and
-    ``season_now``, the part of the sampling variance that is the window's own.
+    ``season_now``, the part of the sampling variance that is the window's own; ``plainness`` for naming it.
     """
 
     unit: Ints
@@ -50,6 +53,7 @@ class Entries:
     season_sampling: Floats
     season_factor: Floats
     season_now: Floats
+    plainness: Ints
 
     @classmethod
     def joined(cls, parts: Sequence[Entries]) -> Entries:
@@ -123,11 +127,12 @@ class Tested:
         alarm = np.where(old, np.maximum(self.p, self.season), self.p)
         best = Best(np.ones(shape), np.full(shape, -1, np.int16), np.zeros(shape, np.int16), np.zeros(shape))
         at = e.unit * shape[1] + e.at - low
-        order = np.lexsort((e.horizon, e.contrast, -np.abs(e.effect), self.p, alarm, at))
+        np.minimum.at(best.p_alarm.reshape(-1), at, _stored(alarm))
+        certain, sure = np.maximum(alarm, CERTAIN), np.maximum(self.p, CERTAIN)
+        order = np.lexsort((e.horizon, e.contrast, -np.abs(e.effect), e.plainness, sure, certain, at))
         first = order[np.unique(at[order], return_index=True)[1]]
         for into, values in (
-            (best.p_alarm, _stored(alarm)), (best.contrast, e.contrast), (best.horizon, e.horizon),
-            (best.effect, _stored(e.effect)),
+            (best.contrast, e.contrast), (best.horizon, e.horizon), (best.effect, _stored(e.effect))
         ):  # fmt: skip
             into.reshape(-1)[at[first]] = values[first]
         return best
@@ -145,19 +150,22 @@ def candidates(
         seasonal = with_blocks(batch) if alarms.season else None
         enough = np.zeros((len(batch.units), batch.windows.shape[1] - position), bool)
         season_known = np.zeros_like(enough)
+        newest = contrasts(of, batch.windows[:, position:], batch.windows_missing[:, position:])
         for h in horizons:
-            merged = contrasts(of, rolling(batch.windows, h), rolling(batch.windows_missing, h))
-            now = Contrasts(*(getattr(merged, f.name)[:, position:] for f in fields(Contrasts)))
+            merged = (rolling(counts, h)[:, position:] for counts in (batch.windows, batch.windows_missing))
+            now = contrasts(of, *merged)
             many = rolling((batch.windows.sum(axis=2) + batch.windows_missing > 0).astype(float), h)[:, position:]
             after = expected(of, *seasonal, h, period, position) if seasonal is not None else None
-            here = (now.rows >= alarms.rows) & (many >= min(h, 2))
+            here = (now.rows >= alarms.rows) & (of.rows >= alarms.rows)[:, None] & (many >= min(h, 2))
             # A window without rows is not judged by those before it.
             here &= (batch.windows.sum(axis=2) + batch.windows_missing)[:, position:] > 0
             enough |= here
             season_known |= here & after.known if after is not None else False
             places = unit, source, start, h
-            signed.append(_signed(of, now, after, many, here, places, alarms))
-            shapes.append(_shapes(of, now, after, many, here, places, alarms))
+            shown = np.abs(newest.z) * (np.sign(newest.z) == np.sign(now.z)) >= ECHO * np.abs(now.z)
+            signed.append(_signed(of, now, after, many, here[:, :, None] & shown, places, alarms))
+            shown = newest.shape >= ECHO * now.shape
+            shapes.append(_shapes(of, now, after, many, here & shown, places, alarms))
         judged.append(enough)
         known.append(season_known)
         n.append(batch.windows.sum(axis=2)[:, position:])
@@ -184,7 +192,7 @@ def _signed(
     if of.kind == "numerical":
         floor[OUTSIDE] = alarms.outside
     sizes = now.sizes()
-    beyond = np.where(share, now.change >= floor, np.abs(now.z) >= alarms.shift) & here[:, :, None]
+    beyond = np.where(share, now.change >= floor, np.abs(now.z) >= alarms.shift) & here
     beyond &= sizes >= alarms.rows
     u, t, j = np.nonzero(beyond)
     z = now.z[u, t, j]
@@ -197,6 +205,7 @@ def _signed(
     return Entries(
         unit + u, start + t, source + u * of.n_contrasts + j, j, np.full(len(u), h), many[u, t],
         tested, z, 1 / np.maximum(sizes[u, t, j], 1) + 1 / np.maximum(m, 1), np.zeros(len(u)), of.weights[j], *season,
+        plainness=np.where(share[j], SHARE, SIGNED),
     )  # fmt: skip
 
 
@@ -215,6 +224,7 @@ def _shapes(
     return Entries(
         unit + u, start + t, unit + u, np.full(len(u), of.n_contrasts), np.full(len(u), h), many[u, t],
         now.shape[u, t], effect[u, t], sampling[u, t], of.freedom[u], np.full(len(u), of.weights[-1]), *season,
+        plainness=np.full(len(u), SHAPE),
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class ColumnVerdicts:
     ``q_value`` of ``p_alarm`` over the window's columns and segments. ``status``: 2 alarm, 1 notice (only the season or
     a trend), 0 quiet, -1 not judged. ``contrast``: position of what moved most, -1 for none, the number of contrasts
     for shape. ``horizon``: windows merged. ``effect``: signed z of that contrast. ``n``: values, of ``rows``.
-    ``null``: what the last week was judged by.
+    ``source``: how the variance between windows was known. ``null``: what the last week was judged by.
     """
 
     first: int
@@ -59,6 +59,7 @@ class ColumnVerdicts:
     effect: Floats
     n: Floats
     rows: Floats
+    source: NDArray[np.str_]
     null: Null
 
 
@@ -77,8 +78,11 @@ def judge_columns(
     learner = Learner(batches, calibrated, plan)
     null = calibrated.null
     contrast, horizon, effect = np.full(shape, -1, np.int16), np.zeros(shape, np.int16), np.zeros(shape)
+    first_of = np.searchsorted(calibrated.units_of, np.arange(shape[0]))
+    source = np.full(shape, "", "<U16")
     for low, high in _weeks(plan, start, first + shape[1]):
         null = learner.null_at(low, p_alarm)
+        source[:, low - first : high - first] = null.source[first_of, None]
         tested = found.between(low, high).tested(null, len(plan.horizons))
         size, here = (shape[0], high - low), slice(low - first, high - first)
         judged = found.judged[:, low - start : high - start]
@@ -91,7 +95,7 @@ def judge_columns(
     return ColumnVerdicts(
         start, p_value[:, now], p_alarm[:, now], q_value[:, now], found.season_known, status[:, now],
         contrast[:, now], horizon[:, now], effect[:, now], found.n,
-        found.rows, null,
+        found.rows, source[:, now], null,
     )  # fmt: skip
 
 

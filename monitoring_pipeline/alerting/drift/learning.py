@@ -64,7 +64,7 @@ class Learner:
             samples.append(observe(of, single, chosen, numbers, self._plan.period, inside=False))
             at += len(batch.units)
         c = self._calibrated
-        learnt = settle(Sample.joined(samples), c.pools_of, c.units_of, self._plan.alarms, "learnt")
+        learnt = settle(Sample.joined(samples), c.kin, self._plan.alarms, "learnt")
         return _where(null, learnt, (null.source == "provisional") & (learnt.source == "learnt"), c.units_of)
 
     def _seasonal(self) -> list[tuple[Floats, Floats]]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring_pipeline.alerting.drift.judgement import ABSTAINED, ALARM
-from monitoring_pipeline.alerting.thresholds import Planned, of_drift, of_monitor, unzipped
+from monitoring_pipeline.alerting.thresholds import SHARES_OF_CATEGORIES, Planned, of_drift, of_monitor, unzipped
 from monitoring_pipeline.alerting.verdict import (
     FLAGGED,
     NOT_FLAGGED,
@@ -74,10 +74,16 @@ def judge_drift(measurement: Measurement, thresholds: Thresholds, columns: Colum
 
 
 def pinned_status(measurement: Measurement, verdict: Verdict) -> dict[str, int]:
-    """By column with a pinned threshold: the status that it decides, in the words of ``judgement``."""
+    """By column with a pinned threshold: the status that it decides, in the words of ``judgement``.
+
+    A pinned share of unseen categories decides nothing here: it is a threshold of data quality, and whether the other
+    categories drifted is still to be answered.
+    """
     found: dict[str, int] = {}
-    for column, source, flag in zip(measurement.keys.columns, verdict.source, verdict.flagged.tolist(), strict=True):
-        if source == "declared":
+    keys = measurement.keys
+    told = zip(keys.metrics, keys.columns, verdict.source, verdict.flagged.tolist(), strict=True)
+    for method, column, source, flag in told:
+        if source == "declared" and method not in SHARES_OF_CATEGORIES:
             status = ALARM if flag == FLAGGED else ABSTAINED if flag == NOT_JUDGED else 0
             found[column] = max(found.get(column, ABSTAINED), status)
     return found

@@ -24,6 +24,10 @@ SHORT_RHO, SHORT_TAIL = 0.6, 8.0  # assumed at least, and at most, where there a
 LARGEST_RHO = 0.95
 TAIL_BOUNDS = 3.0, 60.0
 BIASED_BLOCKS = 30.0  # up to as many, a sample's kurtosis is as if its tail had 4 degrees of freedom more
+CLEARLY = 3.0  # standard errors beyond noise from which a contrast keeps its own variance; of 100 contrasts that do not
+# vary, 2 show one of two standard errors, and would never alarm on small changes
+ALIKE = 10.0  # least degrees of freedom of a prior that contrasts borrow from; fewer: they differ too much
+LEAST_ALIKE = 20  # contrasts that a prior is estimated from
 Mask = NDArray[np.bool_]
 
 
@@ -112,33 +116,70 @@ def observe(of: Basis, found: Contrasts, chosen: Mask, at: Index, period: int, *
     )
 
 
-def settle(sample: Sample, pools: NDArray[np.intp], units: NDArray[np.intp], alarms: DriftAlarms, source: str) -> Null:
-    """The null of every contrast; ``pools`` (N,) and ``units`` (N,) say of which pool and unit each one is."""
+@dataclass(frozen=True, eq=False)
+class Kin:
+    """What belongs together. ``pools`` (N,), ``versions`` (N,), ``units`` (N,): number of each contrast's pool, model
+    version and unit. ``whole`` (N,) and ``whole_units`` (M,): the same contrast and unit counted in all rows (segment
+    ``*``) of the version; itself, where there is none."""
+
+    pools: Index
+    versions: Index
+    units: Index
+    whole: Index
+    whole_units: Index
+
+
+def settle(sample: Sample, kin: Kin, alarms: DriftAlarms, source: str) -> Null:
+    """The null of every contrast. A segment's few rows show neither tails nor autocorrelation: what all segments of the
+    version show together is believed of each."""
     timed = sample.blocks >= LEAST_BLOCKS
     short = sample.blocks < FEW_BLOCKS
-    rho = np.where(timed, _autocorrelation(sample, pools, timed), 0.0)
+    rho = np.where(timed, _autocorrelation(sample, kin, timed), 0.0)
     rho = np.where(timed & short, np.maximum(rho, SHORT_RHO), rho)
-    effective = np.maximum(sample.blocks * (1 - rho) / (1 + rho), 3.0)
-    s2 = sample.noise + np.maximum(sample.s2 - sample.noise, 0) / (1 - 1 / effective)
-    tail = _tails(sample, pools, timed)
-    s2, df = _moderated(s2, effective - 1, sample.noise, pools, timed)
+    effective = _effective(sample.blocks, rho)
+    s2 = sample.noise + (sample.s2 - sample.noise) / (1 - 1 / effective)
+    tail = np.minimum(_tails(sample, kin.pools, timed), _tails(sample, kin.versions, timed))
+    s2, df = _moderated(s2, effective - 1, sample.noise, kin.pools, timed)
+    tail = np.where(short, np.minimum(tail, SHORT_TAIL), tail)
     prior, of_unit = alarms.prior_sd**2, np.zeros(len(sample.shape), bool)
-    of_unit[units[timed]] = True
-    return Null(
+    of_unit[kin.units[timed]] = True
+    shape_rho, first = _of_shape(rho, kin.units), np.searchsorted(kin.units, np.arange(len(sample.shape)))
+    shape_df = np.minimum(_effective(sample.shape_blocks, shape_rho) - 1, tail[first])
+    null = Null(
         s2=np.where(timed, s2, prior),
         noise=np.where(timed, sample.noise, 0.0),
         df=np.where(timed, df, alarms.prior_df),
         rho=rho,
-        tail=np.where(short, np.minimum(tail, SHORT_TAIL), tail),
+        tail=tail,
         season_s2=sample.season_s2,
         season_df=sample.season_df,
         shape=np.where(of_unit, sample.shape, prior),
-        shape_df=np.where(of_unit, np.maximum(sample.shape_blocks - 1, 1), alarms.prior_df),
+        shape_df=np.where(of_unit, shape_df, alarms.prior_df),
         shape_var=np.where(of_unit, sample.shape_var, 0.0),
-        shape_rho=_of_shape(rho, units),
+        shape_rho=shape_rho,
         source=np.where(timed, np.where(short & (source == "calibrated"), "calibrated-short", source), "provisional"),
         ignored=alarms.ignored_shift,
     )
+    return _with_the_whole(null, kin)
+
+
+def _effective(blocks: Floats, rho: Floats) -> Floats:
+    """Independent blocks that ``blocks`` autocorrelated ones are worth; at least 3."""
+    return np.maximum(blocks * (1 - rho) / (1 + rho), 3.0)
+
+
+def _with_the_whole(null: Null, kin: Kin) -> Null:
+    """Effects of days that all rows show are in each segment too, though its fewer rows hide them: where the whole
+    varies more, a segment has the variance of the whole."""
+    between, at, units = np.maximum(null.s2 - null.noise, 0), kin.whole, kin.whole_units
+    unknown = (null.source == "provisional") & (null.source[at] != "provisional")
+    taken = unknown | ((between[at] > between) & (null.source[at] != "provisional"))
+    shapes = (null.shape[units] > null.shape) | unknown[np.searchsorted(kin.units, np.arange(len(units)))]
+    names = ("s2", "noise", "df", "season_s2", "season_df", "source")
+    changed = {name: np.where(taken, getattr(null, name)[at], getattr(null, name)) for name in names}
+    of_unit = ("shape", "shape_df", "shape_var", "shape_rho")
+    changed |= {name: np.where(shapes, getattr(null, name)[units], getattr(null, name)) for name in of_unit}
+    return replace(null, **changed, rho=np.maximum(null.rho, null.rho[at]), tail=np.minimum(null.tail, null.tail[at]))
 
 
 # -- of one batch ------------------------------------------------------------------------------------------------------
@@ -222,17 +263,20 @@ def _summed(values: Floats, pools: NDArray[np.intp], where: Mask) -> Floats:
     return sums[pools]
 
 
-def _autocorrelation(sample: Sample, pools: NDArray[np.intp], timed: Mask) -> Floats:
-    """A contrast's own where it is significant, at least that of the pool together."""
+def _autocorrelation(sample: Sample, kin: Kin, timed: Mask) -> Floats:
+    """A contrast's own where it is significant, at least that of the pool and of the version together."""
     live = timed & (sample.s2 > 1e-10)
     s2 = np.maximum(sample.s2, 1e-12)
     r1, share = sample.gamma1 / s2, np.maximum(sample.s2 - sample.noise, 0) / s2
-    many = _summed(np.ones_like(s2), pools, live)
-    below = np.maximum(np.maximum(_summed(share, pools, live), 0.1 * many), 1e-9)
-    pooled = np.clip(_summed(r1, pools, live) / below, 0, 0.9)
+    together = np.zeros_like(s2)
+    for of in (kin.pools, kin.versions):
+        many = _summed(np.ones_like(s2), of, live)
+        below = np.maximum(np.maximum(_summed(share, of, live), 0.1 * many), 1e-9)
+        pooled = np.clip(_summed(r1, of, live) / below, 0, 0.9)
+        together = np.maximum(together, pooled)
     tau2 = np.maximum(sample.s2 - sample.noise, 0.5 * s2)
     own = np.clip(sample.gamma1 / tau2, 0, LARGEST_RHO)
-    return np.maximum(np.where(r1 > 2 / np.sqrt(np.maximum(sample.blocks, 1)), own, 0.0), pooled)
+    return np.maximum(np.where(r1 > 2 / np.sqrt(np.maximum(sample.blocks, 1)), own, 0.0), together)
 
 
 def _of_shape(rho: Floats, units: NDArray[np.intp]) -> Floats:
@@ -263,16 +307,24 @@ def _moderated(s2: Floats, df: Floats, noise: Floats, pools: NDArray[np.intp], t
     told = timed & (noise > 0) & (s2 > 0.3 * noise)  # rarer than one row a block tells nothing
     for pool in np.unique(pools[told]):
         at = np.flatnonzero(told & (pools == pool))
-        if len(at) < 20:
-            continue
-        ratio, own = s2[at] / noise[at], df[at]
-        prior_df, prior = _prior(ratio, own)
-        if prior_df < 10:
-            continue  # the contrasts differ: nothing to borrow
-        new = (prior_df * prior + own * ratio) / (prior_df + own)
-        kept = (new < ratio) & (ratio >= 1 + 2 * np.sqrt(2 / own))
-        s2[at], df[at] = np.where(kept, s2[at], noise[at] * new), own + prior_df
+        found = _borrowed(s2[at] / noise[at], df[at]) if len(at) >= LEAST_ALIKE else None
+        if found is not None:
+            s2[at], df[at] = noise[at] * found[0], found[1]
     return s2, df
+
+
+def _borrowed(ratio: Floats, df: Floats) -> tuple[Floats, Floats] | None:
+    """Moderated ratios and their degrees of freedom; None where the contrasts differ: nothing to borrow.
+
+    A ratio below 1 is chance. It counts as it is where no contrast varies, else the others would seem to; where some
+    do, it only makes them look more different than they are."""
+    for each in (ratio, np.maximum(ratio, 1)):
+        prior_df, prior = _prior(each, df)
+        if prior_df >= ALIKE:
+            new = (prior_df * prior + df * each) / (prior_df + df)
+            kept = (new < each) & (each >= 1 + CLEARLY * np.sqrt(2 / df))
+            return np.where(kept, each, new), df + prior_df
+    return None
 
 
 def _prior(ratio: Floats, df: Floats) -> tuple[float, float]:

@@ -17,6 +17,7 @@ _EDGES = np.concatenate(([0.0], 10.0 ** np.linspace(-7, -1, 13), np.linspace(0.2
 NODES = np.concatenate(([3e-8], (_EDGES[1:-1] + _EDGES[2:]) / 2))
 WEIGHTS = np.diff(_EDGES)
 MOST_DF = 1e6  # as good as normal
+LEAST_SQUARE = 0.5  # of the variance of Student's t is its squared scale; exactly 1/3 for 3 degrees of freedom, 0 for 2
 
 
 def variance_nodes(s2: Floats, noise: Floats, df: Floats) -> Floats:
@@ -48,9 +49,16 @@ def of_shape(
     distance: Floats, freedom: Floats, sampling: Floats, extra: Floats, df: Floats, variance: Floats
 ) -> Floats:
     """(N,) P(X > ``distance``): a squared distance of ``freedom`` contrasts, each with the variance ``sampling``, plus
-    ``extra`` between windows, of which ``df`` degrees of freedom are known; F by Satterthwaite's matching."""
+    ``extra`` between windows, of which ``df`` degrees of freedom are known; F by Satterthwaite's matching.
+
+    Matching two moments of the sum hides how far one effect may reach; the chance that it reaches so far by itself, in
+    one direction, is the least p there is."""
     mean = sampling * freedom + extra
     spread = 2 * sampling**2 * freedom + np.maximum(2 * extra**2, variance)
     above = 2 * mean**2 / np.maximum(spread, 1e-300)
     below = np.clip(df * (mean / np.maximum(extra, 1e-12)) ** 2, df, MOST_DF)
-    return np.where(freedom > 0, fdtrc(np.maximum(above, 1e-6), below, distance / np.maximum(mean, 1e-300)), 1.0)
+    matched = fdtrc(np.maximum(above, 1e-6), below, distance / np.maximum(mean, 1e-300))
+    square = extra * np.maximum(1 - 2 / df, LEAST_SQUARE)  # of the t's scale; ``extra`` is its variance
+    beyond = distance - sampling * freedom
+    alone = np.where(beyond > 0, fdtrc(1.0, df, np.maximum(beyond, 0) / np.maximum(square, 1e-12)), 0)
+    return np.where(freedom > 0, np.maximum(matched, alone), 1.0)

@@ -51,18 +51,21 @@ def with_blocks(batch: Batch) -> tuple[Counts, Counts]:
 
 def expected(of: Basis, counts: Counts, missing: Counts, h: int, period: int, start: int) -> Expected:
     """Of the windows from position ``start`` on, each merged with the ``h - 1`` before it."""
-    x, x_missing = rolling(counts, h), rolling(missing, h)
+    now = np.arange(start, counts.shape[1])
+    before = [now - step(h, period) * k for k in range(1, SEASONS + 1)]
+    needed, places = np.unique(np.maximum(np.concatenate((now, *before)), 0), return_inverse=True)
+    x, x_missing = rolling(counts, h)[:, needed], rolling(missing, h)[:, needed]
     found = contrasts(of, x, x_missing)
     q = x / np.maximum(found.n, 1)[:, :, None]
     sizes = np.maximum(found.sizes(), 1)
-    now = np.arange(start, x.shape[1])
-    before = [now - step(h, period) * k for k in range(1, SEASONS + 1)]
-    there = np.stack([(at >= h - 1) & (found.n[:, np.maximum(at, 0)] >= LEAST_ROWS) for at in before], axis=2)
+    here, *slots = places.reshape(SEASONS + 1, len(now))
+    reached = [(at >= h - 1) & (found.n[:, slot] >= LEAST_ROWS) for at, slot in zip(before, slots, strict=True)]
+    there = np.stack(reached, axis=2)
     weights = _weights(there)
-    d, sampling, difference = found.z[:, now].copy(), 1 / sizes[:, now], q[:, now].copy()
-    largest = np.maximum(of.p[:, None, :], q[:, now])
-    for k, at in enumerate(before):
-        w, at = weights[:, :, k, None], np.maximum(at, 0)
+    d, sampling, difference = found.z[:, here].copy(), 1 / sizes[:, here], q[:, here].copy()
+    largest = np.maximum(of.p[:, None, :], q[:, here])
+    for k, at in enumerate(slots):
+        w = weights[:, :, k, None]
         d -= w * found.z[:, at]
         sampling += w * w / sizes[:, at]
         difference -= w * q[:, at]

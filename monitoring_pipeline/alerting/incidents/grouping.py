@@ -44,6 +44,25 @@ def grouped(alarms: Iterable[Alarm], correlation: Correlation = unrelated) -> li
     return found
 
 
+def without_known_columns(alarms: Iterable[Alarm], first_judged: int) -> list[Alarm]:
+    """These alarms but for undeclared columns that are no news: met in an earlier window, or since the first one.
+
+    ``first_judged``: number of the monitor's first window; what is in the log from the start has not appeared.
+    """
+    ordered = sorted(alarms, key=lambda alarm: alarm.number)
+    known: set[str] = set()
+    kept = []
+    for alarm in ordered:
+        if alarm.moved != "column_extra":
+            kept.append(alarm)
+            continue
+        names = set(alarm.detail.split(", "))
+        if names - known and alarm.number > first_judged:
+            kept.append(alarm)
+        known |= names
+    return kept
+
+
 def _home(alarm: Alarm, recent: list[Group], correlation: Correlation) -> Group | None:
     """The incident that an alarm belongs to: by its subject before by its time before by correlation."""
     for group in recent:

@@ -19,6 +19,15 @@ CONTRASTS = {
     "scale": "the mean absolute error is {change:.2f} times the reference's",
     "error": "the odds of a wrong prediction are {change:.2f} times the reference's",
 }
+WHOLE = {
+    "rows": "{value:,.0f} rows came where {usual:,.0f} were expected",
+    "labelled share": "{value:.1%} of the rows have an outcome where {usual:.1%} were expected",
+    "quarantined_share": "{value:.2%} of the rows could not be used, at most {usual:.2%} may",
+    "duplicate_share": "{value:.2%} of the rows repeat an id, at most {usual:.2%} may",
+    "type_violation_share": "{value:.2%} of the values are of another type, at most {usual:.2%} may be",
+}
+COUNTED = {"column_extra": "columns appeared that are not declared", "column_missing": "the column is missing",
+           "retyped": "the column has another type"}  # fmt: skip
 RATIOS = ("level", "scale", "error")  # contrasts that are logarithms
 NAMED = 3  # columns that are described; the others are counted
 
@@ -50,7 +59,7 @@ class Harm:
 
 
 def strongest(group: Group) -> list[Alarm]:
-    """The largest alarm of each subject; drift of ``*`` before segments of the same size. The largest first."""
+    """The largest alarm of each subject, of all rows where these alarm too, else of a segment. The largest first."""
     best: dict[str, Alarm] = {}
     for alarm in group.alarms:
         known = best.get(alarm.subject)
@@ -62,8 +71,8 @@ def strongest(group: Group) -> list[Alarm]:
 _KINDS = ("performance", "volume", "freshness", "coverage", "quality", "drift")
 
 
-def _rank(alarm: Alarm) -> tuple[float, bool, int]:
-    return abs(alarm.effect), alarm.segment == WHOLE_ROWS, -alarm.number
+def _rank(alarm: Alarm) -> tuple[bool, float, int]:
+    return alarm.segment == WHOLE_ROWS, abs(alarm.effect), -alarm.number
 
 
 def sentence(
@@ -125,7 +134,14 @@ def _told_of_metric(alarm: Alarm) -> str:
         change = exp(alarm.effect) if contrast in RATIOS else alarm.effect
         text = CONTRASTS[contrast].format(change=change)
         return f"{text} ({subject})" if subject else text
+    if alarm.value is not None and alarm.usual is not None and alarm.moved in WHOLE:
+        return WHOLE[alarm.moved].format(value=alarm.value, usual=alarm.usual) + (
+            f" ({alarm.detail})" if alarm.detail else ""
+        )
     of = "" if alarm.column == WHOLE_ROWS else f" of {alarm.column}"
+    if alarm.moved in COUNTED:
+        name = "" if alarm.column == WHOLE_ROWS else f"{alarm.column}: "
+        return f"{name}{COUNTED[alarm.moved]}" + (f" ({alarm.detail})" if alarm.detail else "")
     value = "" if alarm.value is None else f" is {alarm.value:.4g}"
     usual = "" if alarm.usual is None else f" instead of {alarm.usual:.4g}"
     detail = f" ({alarm.detail})" if alarm.detail else ""

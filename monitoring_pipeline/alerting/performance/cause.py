@@ -47,7 +47,8 @@ def causes(
         return found
     at = np.nonzero(spoken)
     p = tests.by_contrast[at[0], at[1], tests.horizon[at]] * tests.tried[at[0], None]
-    auc, moved, slope = (np.nan_to_num(p, nan=1.0) <= level).T
+    most = tests.contrast[at][:, None] == np.arange(p.shape[1])
+    auc, moved, slope = ((np.nan_to_num(p, nan=1.0) <= level) | most).T
     fell = tests.effect[at[0], at[1], tests.horizon[at], 0]
     mixed = _expected_fall(family, np.where(mature[..., None], evidence, 0.0), tests, at)
     harder = auc & ~slope & (mixed <= settings.mix_share * fell)

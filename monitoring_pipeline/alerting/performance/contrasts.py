@@ -90,6 +90,12 @@ def smaller(observed: Floats, expected: Floats) -> Floats:
     return np.where(np.abs(root) < np.abs(plain), root, plain)
 
 
+def weighted(x: Floats, weights: Floats) -> Floats:
+    """Sums over the last axis of x weights. Unlike a matrix product, a sum does not depend on how many windows are
+    summed at once, so that windows judged one by one get the same digits."""
+    return np.asarray((x * weights).sum(-1))
+
+
 def divided(a: Floats, b: Floats) -> Floats:
     """a / b, 0 where b is not above 0."""
     return np.divide(a, b, out=np.zeros(np.broadcast_shapes(np.shape(a), np.shape(b))), where=np.asarray(b) > 0)

@@ -93,16 +93,27 @@ def judge(
     merges = [_merge(calibration, evidence, mature, h, allowed, settings) for h in settings.horizons]
     by_contrast, source = _fold(calibration, merges, mature, allowed, settings, origin)
     tried = allowed.sum(1) * len(settings.horizons)
-    smallest = np.where(np.isnan(by_contrast), np.inf, by_contrast).reshape(*mature.shape, -1)
-    at = smallest.argmin(-1)
-    least = np.take_along_axis(smallest, at[..., None], -1)[..., 0]
-    p = np.minimum(np.where(np.isinf(least), np.nan, least) * tried[:, None], 1.0)
-    horizon, contrast = np.divmod(at, len(family.names))
+    tested = np.where(np.isnan(by_contrast), np.inf, by_contrast).reshape(*mature.shape, -1)
+    p = simes(tested, tried[:, None])
+    horizon, contrast = np.divmod(tested.argmin(-1), len(family.names))
     tests = Tests(
         family.names, settings.horizons, p, by_contrast, np.stack([m.found.value for m in merges], 2), tried, horizon,
         contrast, source, _reasons(p, evidence, mature, family.able, allowed), np.zeros(mature.shape, bool),
     )  # fmt: skip
     return tests if uncovered is None else replace(tests, untrusted=_untrusted(tests, uncovered))
+
+
+def simes(p: Floats, tried: NDArray[np.intp]) -> Floats:
+    """One p-value (...) of (..., M) p-values of the same windows, min over i of tried p_(i) / i (Simes, Biometrika 73,
+    1986); inf marks those that are not there, and where none is the result is NaN.
+
+    Never larger than Bonferroni's tried p_(1): where a model changes, several contrasts and horizons show it.
+
+    >>> simes(np.array([0.01, 0.012, 0.5, np.inf]), np.array(4)).item()
+    0.024
+    """
+    least = (np.sort(p, axis=-1) / np.arange(1, p.shape[-1] + 1)).min(-1)
+    return np.minimum(np.where(np.isinf(least), np.nan, least) * tried, 1.0)
 
 
 def decide(tests: Sequence[Tests], level: float) -> list[Verdicts]:

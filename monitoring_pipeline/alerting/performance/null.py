@@ -24,6 +24,7 @@ import numpy as np
 from scipy.special import gammaincinv, ndtr
 
 from monitoring_pipeline.alerting.budget import Floats
+from monitoring_pipeline.alerting.performance.contrasts import weighted
 from monitoring_pipeline.alerting.performance.settings import NullSettings
 from monitoring_pipeline.alerting.status import Source
 
@@ -78,7 +79,7 @@ def two_sided(value: Floats, sampling: Floats, between: Floats, tail: Floats) ->
     degrees = np.minimum(tail * (whole / np.maximum(between, 1e-12 * whole)) ** 2, 1e6)
     t2 = value[..., None] ** 2 / whole
     deviate = (8 * degrees + 1) / (8 * degrees + 3) * np.sqrt(degrees * np.log1p(t2 / degrees))
-    return np.minimum(2 * (ndtr(-deviate) @ WEIGHTS), 1.0)
+    return np.minimum(2 * weighted(ndtr(-deviate), WEIGHTS), 1.0)
 
 
 def mean_factor(rho: Floats, h: Floats) -> Floats:

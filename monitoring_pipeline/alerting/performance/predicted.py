@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitoring_pipeline.alerting.budget import Floats
-from monitoring_pipeline.alerting.performance.contrasts import Contrasts, divided, inverse, smaller
+from monitoring_pipeline.alerting.performance.contrasts import Contrasts, divided, inverse, smaller, weighted
 from monitoring_pipeline.alerting.performance.scores import sides_of
 from monitoring_pipeline.alerting.performance.settings import PerformanceSettings
 from monitoring_pipeline.alerting.status import Flags
@@ -50,8 +50,7 @@ class Predicted:
         """As the module describes, (S, T, 1)."""
         rows, wrong = sides_of(evidence)
         e = self.expected
-        sums = rows @ np.stack((e, e * (1 - e)), axis=-1)
-        expected, info = sums[..., 0], sums[..., 1]
+        expected, info = (weighted(rows, k[:, None]) for k in (e, e * (1 - e)))
         n, seen = rows.sum(-1), wrong.sum(-1)
         rare = expected <= n / 2
         e, o = (np.maximum(np.where(rare, k, n - k), 0.0) for k in (expected, seen))

@@ -8,7 +8,8 @@ auc    AUC - the reference's; variance ξ10/P + ξ01/N, the placement variances 
 level  Σ(y - p̂) / Σw: log odds by which outcomes are more frequent than the line says. The smaller of this and its
        square-root form, taken for the rarer class. Variance 1 / Σw. ``least``: expected events of the rarer class.
 slope  Σ(y - p̂)(x - x̄) / Σw (x - x̄)² / b: relative change of the line's slope by one step of the score test about
-       x̄ = Σwx / Σw. Variance 1 / (b² Σw (x - x̄)²). ``least``: Σw.
+       x̄ = Σwx / Σw, p̂ and w being those of the line moved to the window's own level: else a moved level would show as
+       another slope. Variance 1 / (b² Σw (x - x̄)²). ``least``: Σw of the line.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import numpy as np
 from scipy.special import expit
 
 from monitoring_pipeline.alerting.budget import Floats
-from monitoring_pipeline.alerting.performance.contrasts import Contrasts, divided, inverse, smaller
+from monitoring_pipeline.alerting.performance.contrasts import Contrasts, divided, inverse, smaller, weighted
 from monitoring_pipeline.alerting.performance.line import fit_line
 from monitoring_pipeline.alerting.performance.settings import PerformanceSettings
 from monitoring_pipeline.alerting.status import Flags
 
+NEWTON = 2  # steps to the window's own level
 SURE_OF_SLOPE = 4.0  # standard errors by which the reference's slope must be above 0 to be compared with
 
 
@@ -87,25 +89,37 @@ class Scores:
     def _level(self, labelled: Floats, n: Floats, events: Floats) -> tuple[Floats, Floats, Floats]:
         """(S, T) level, expected events of the rarer class, information."""
         p = self.expected
-        sums = labelled @ np.stack((p, p * (1 - p)), axis=-1)
-        expected, info = sums[..., 0], sums[..., 1]
+        expected, info = (weighted(labelled, k[:, None]) for k in (p, p * (1 - p)))
         rare = expected <= n / 2
         e, o = (np.maximum(np.where(rare, k, n - k), 0.0) for k in (expected, events))
         return divided(np.where(rare, 1, -1) * smaller(o, e), info), e, info
 
     def _slope(self, labelled: Floats, positive: Floats) -> tuple[Floats, Floats]:
-        """(S, T) slope and Σw (x - x̄)². x is centred first, so that the sums lose no digits."""
-        p = self.expected
-        weights = p * (1 - p)
+        """(S, T) slope and Σw (x - x̄)², about the line moved to the window's own level: else a moved level would show
+        as a changed slope. x is centred first, so that the sums lose no digits."""
         x = self.x - self.x.mean(1, keepdims=True)
-        moments = np.stack((p, p * x, weights, weights * x, weights * x * x), axis=-1)
-        s0, s1, w0, w1, w2 = np.moveaxis(labelled @ moments, -1, 0)
-        y0, y1 = positive.sum(-1), (positive @ x[..., None])[..., 0]
+        p = self._at_level(labelled, positive.sum(-1))
+        rows = labelled * p
+        left, w = positive - rows, rows * (1 - p)
+        r0, r1 = left.sum(-1), weighted(left, x[:, None])
+        w0, w1, w2 = w.sum(-1), weighted(w, x[:, None]), weighted(w, (x * x)[:, None])
         mean = divided(w1, w0)
         spread = np.maximum(w2 - mean * w1, 0.0)
         spread = np.where(spread > 1e-9 * np.maximum(w2, 1e-300), spread, 0.0)
         steep = np.maximum(self.line[:, 1:], 1e-9)
-        return divided((y1 - s1) - mean * (y0 - s0), spread * steep), spread
+        return divided(r1 - mean * r0, spread * steep), spread
+
+    def _at_level(self, labelled: Floats, events: Floats) -> Floats:
+        """(S, T, B) P(positive | bin) by the line, its intercept moved by Newton's steps to the window's events."""
+        odds = self.line[:, :1] + self.line[:, 1:] * self.x
+        moved = np.zeros(events.shape)
+        p = np.broadcast_to(expit(odds)[:, None], labelled.shape)
+        for _ in range(NEWTON):
+            rows = labelled * p
+            info = np.asarray((rows * (1 - p)).sum(-1))
+            moved = moved + np.clip(divided(events - rows.sum(-1), info), -1.0, 1.0)
+            p = expit(odds[:, None] + moved[..., None])
+        return p
 
 
 @dataclass(frozen=True)
@@ -140,7 +154,7 @@ class MacroAuc:
     def contrasts(self, evidence: Floats, settings: PerformanceSettings) -> Contrasts:
         """(S, T, 1), usable where every counted class has its positives and negatives."""
         classes = self.auc.shape[1]
-        by_class = evidence.reshape(*evidence.shape[:-1], classes, -1)
+        by_class = evidence.reshape(*evidence.shape[:-1], classes, evidence.shape[-1] // classes)
         labelled, positive = sides_of(by_class)
         events, others = positive.sum(-1), (labelled - positive).sum(-1)
         counted = self.counted[:, None, :]

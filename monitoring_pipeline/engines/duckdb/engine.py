@@ -10,10 +10,9 @@ from monitoring_pipeline.engines.counter import Counted
 from monitoring_pipeline.engines.duckdb.profiler import Profiler
 from monitoring_pipeline.engines.engine import Parts, SegmentKeys
 from monitoring_pipeline.errors import WindowError
-from monitoring_pipeline.lake.duck import connected, protocol_of
-from monitoring_pipeline.lake.relation import Relation
+from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.scan import Scan
-from monitoring_pipeline.lake.views import labelled_relation, predictions_relation
+from monitoring_pipeline.lake.views import relation_of
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.settings import Settings
 
@@ -26,7 +25,7 @@ class DuckDBEngine:
 
     def layout(self, scan: Scan) -> Layout:
         """As ``Engine.layout``."""
-        relation = self._relation(scan)
+        relation = relation_of(scan)
         with connected(self._settings, relation.protocols) as connection:
             return Profiler(connection).layout(relation, scan.monitor)
 
@@ -35,17 +34,10 @@ class DuckDBEngine:
     ) -> list[Counted]:
         """As ``Engine.profile``."""
         try:
-            relation = self._relation(scan)
-            protocols = {*relation.protocols, *(protocol_of(path) for path in scan.files)}
-            with connected(self._settings, protocols) as connection:
+            relation = relation_of(scan)
+            with connected(self._settings, relation.protocols) as connection:
                 return Profiler(connection).profile(relation, layouts, segment_keys, parts)
         except duckdb.Error as error:
-            names = ", ".join(scan.files) or "the reference"
-            raise WindowError(f"{names} cannot be profiled: {error}; ingest the window again") from error
-
-    def _relation(self, scan: Scan) -> Relation:
-        if scan.reference is not None:
-            return scan.reference
-        if scan.labels is None:
-            return predictions_relation(scan.monitor, scan.windows)
-        return labelled_relation(scan.monitor, scan.windows, scan.labels)
+            names = ", ".join(scan.files)
+            remedy = "ingest the window again" if scan.reference is None else "correct reference.path"
+            raise WindowError(f"{names} cannot be profiled: {error}; {remedy}") from error

@@ -1,10 +1,10 @@
 """Spark: tasks are spread over a cluster, counted where they run, and added up there.
 
-Spark does not decode the rows. A task is a scan of its own; the worker streams its Parquet files as Arrow batches
-through the same statement and the same counters as the embedded engine, so that counts are equal, whatever the
-declaration asks of cleaning, time zones and labels. What leaves a worker are counts: one binary value for each (window,
-model version, segment) it met. These are added up in the cluster, first in the task that made them, then by key; the
-driver receives the finished profiles only.
+Spark does not decode the rows. A task is a scan of its own; the worker streams its Parquet files, or row groups, as
+Arrow batches through the same statement and the same counters as the embedded engine, so that counts are equal,
+whatever the declaration asks of cleaning, time zones and labels. What leaves a worker are counts: one binary value for
+each (window, model version, segment) it met. The workers add these up as a tree, ``FAN_IN`` tasks' values of a key at a
+time; the driver receives the finished profiles only.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ import pyarrow as pa
 from monitoring_pipeline.engines.counter import Counted
 from monitoring_pipeline.engines.duckdb import DuckDBEngine
 from monitoring_pipeline.engines.engine import Parts, SegmentKeys
-from monitoring_pipeline.engines.merging import in_order, merged, merged_by_key
-from monitoring_pipeline.engines.spark.tasks import tasks_of
+from monitoring_pipeline.engines.merging import in_order, merged
+from monitoring_pipeline.engines.spark.tasks import files_to_cut, tasks_of
 from monitoring_pipeline.errors import UserError, WindowError
+from monitoring_pipeline.lake.row_groups import row_groups
 from monitoring_pipeline.lake.scan import Scan
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark import Broadcast
+    from pyspark.sql import DataFrame, SparkSession
 
-TASK = "payload binary"
-COUNTS = "counted_key string, payload binary"
+COUNTS = "counted_key string, place long, payload binary"
+FAN_IN = 8  # of a key so many values are in a worker's memory at a time
 LOCAL = "127.0.0.1"
 
 
@@ -45,36 +47,49 @@ class SparkEngine:
         self._settings = settings
 
     def layout(self, scan: Scan) -> Layout:
-        """As ``Engine.layout``; a reference is bounded and read in this process."""
+        """As ``Engine.layout``; in this process, since exact quantiles need all values of a column sorted."""
         return DuckDBEngine(self._settings).layout(scan)
 
     def profile(
         self, scan: Scan, layouts: Mapping[str, Layout], segment_keys: SegmentKeys, parts: Parts
     ) -> list[Counted]:
         """As ``Engine.profile``. Raises UserError when the cluster cannot be reached or pyspark is not installed."""
-        if scan.reference is not None or not scan.windows:
-            return DuckDBEngine(self._settings).profile(scan, layouts, segment_keys, parts)
+        if not scan.files:
+            return []
+        tasks = tasks_of(scan, row_groups(self._settings, files_to_cut(scan)))
+        # Workers read files; the database, and its password, are none of their business. A task has one core.
+        settings = self._settings.model_copy(update={"database_url": None, "duckdb_threads": 1})
+        common = (settings, dict(layouts), tuple(map(tuple, segment_keys)), parts)
         session = session_of(self._settings)
-        # Workers read files; the database, and its password, are none of their business.
-        common = (
-            self._settings.model_copy(update={"database_url": None}),
-            dict(layouts),
-            tuple(map(tuple, segment_keys)),
-            parts,
-        )
-        tasks = [(pickle.dumps((task, *common)),) for task in tasks_of(scan)]
+        sent = session.sparkContext.broadcast([pickle.dumps(common), *map(pickle.dumps, tasks)])
         try:
-            found = (
-                session.createDataFrame(tasks, TASK)
-                .repartition(len(tasks))
-                .mapInArrow(_count, COUNTS)
-                .groupBy("counted_key")
-                .applyInArrow(_add_up, "payload binary")
-                .collect()
-            )
+            found = _added_up(_counted(session, sent, len(tasks)), len(tasks)).collect()
         except Exception as error:  # Spark raises a family of its own, which only an installed pyspark can name
             raise _translated(error, scan) from error
+        finally:
+            sent.destroy()
         return in_order(pickle.loads(row.payload) for row in found)
+
+
+def _counted(session: SparkSession, sent: Broadcast[list[bytes]], n_tasks: int) -> DataFrame:
+    """A row for each key that a task met; each task is a partition."""
+
+    def count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """On a worker."""
+        for batch in batches:
+            for place in batch.column(0).to_pylist():
+                yield from _count(pickle.loads(sent.value[0]), pickle.loads(sent.value[1 + place]), place)
+
+    return session.range(0, n_tasks, 1, n_tasks).mapInArrow(count, COUNTS)
+
+
+def _added_up(counts: DataFrame, n_tasks: int) -> DataFrame:
+    """One row a key: what up to ``FAN_IN`` neighbouring tasks counted for a key becomes one, until one is left."""
+    while True:
+        n_tasks = -(-n_tasks // FAN_IN)
+        counts = counts.groupBy("counted_key", (counts.place / FAN_IN).cast("long")).applyInArrow(_add_up, COUNTS)
+        if n_tasks == 1:
+            return counts
 
 
 def session_of(settings: Settings) -> SparkSession:
@@ -110,23 +125,22 @@ def _configuration(settings: Settings) -> dict[str, str]:
     return common | local | {"spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def _count(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """On a worker: counts its tasks, adds up what they have in common, and sends one value a key."""
-    found: list[Counted] = []
-    for batch in batches:
-        for payload in batch.column(0).to_pylist():
-            task, settings, layouts, segment_keys, parts = pickle.loads(payload)
-            found += DuckDBEngine(settings).profile(task, layouts, segment_keys, parts)
-    for one in merged_by_key(found):
-        key = "\0".join((one.window.isoformat(), one.version, one.segment))
-        columns = [pa.array([key], pa.string()), pa.array([pickle.dumps(one)], pa.binary())]
-        yield pa.RecordBatch.from_arrays(columns, names=["counted_key", "payload"])
+def _count(common: Any, task: Scan, place: int) -> Iterator[pa.RecordBatch]:
+    """On a worker: counts a task and sends one value a key."""
+    settings, layouts, segment_keys, parts = common
+    for one in DuckDBEngine(settings).profile(task, layouts, segment_keys, parts):
+        yield from _row("\0".join((one.window.isoformat(), one.version, one.segment)), place, one).to_batches()
 
 
 def _add_up(table: pa.Table) -> pa.Table:
-    """On a worker: one value of all that were counted for one key."""
-    counted: list[Counted] = [pickle.loads(p) for p in table.column("payload").to_pylist()]
-    return pa.table({"payload": pa.array([pickle.dumps(merged(counted))], pa.binary())})
+    """On a worker: one value of those that neighbouring tasks counted for one key, in the tasks' order."""
+    rows = sorted(table.to_pylist(), key=lambda row: row["place"])
+    return _row(rows[0]["counted_key"], rows[0]["place"] // FAN_IN, merged([pickle.loads(r["payload"]) for r in rows]))
+
+
+def _row(key: str, place: int, counted: Counted) -> pa.Table:
+    columns = [pa.array([key], pa.string()), pa.array([place], pa.int64()), pa.array([pickle.dumps(counted)])]
+    return pa.table(columns, names=["counted_key", "place", "payload"])
 
 
 def _translated(error: Exception, scan: Scan) -> Exception:

@@ -1,4 +1,4 @@
-"""Whether a score means what it says: Brier score, log loss, expected calibration error, reliability curve."""
+"""Whether a score means what it says: Brier score, log loss, calibration error and bias, reliability curve."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ SEED = 20130101
 
 
 def calibration_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
-    """``brier``, ``log_loss``, ``expected_calibration_error``; binary also ``reliability[bin=i]`` and
-    ``mean_score[bin=i]``.
+    """``brier``, ``log_loss``, ``expected_calibration_error``; binary also ``calibration_bias``,
+    ``reliability[bin=i]`` and ``mean_score[bin=i]``; of several classes ``calibration_bias[class=k]``.
 
-    Bins 0 to 9 are (i/10, (i+1)/10]; only those with labelled rows appear. With several classes the calibration error
-    is the mean over classes (Kull et al., Beyond temperature scaling, NeurIPS 2019), and Brier the sum over classes.
+    ``calibration_bias``: the mean score minus the share of positives, above 0 where the model promises too much; it
+    tells the direction, which the calibration error does not. Bins 0 to 9 are (i/10, (i+1)/10]; only those with
+    labelled rows appear. With several classes the calibration error is the mean over classes (Kull et al., Beyond
+    temperature scaling, NeurIPS 2019), and Brier the sum over classes.
     """
     squared, squared2, loss, loss2 = outcome.sums.tolist()
     n = outcome.n_scored
@@ -35,12 +37,35 @@ def calibration_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
     )
     if counts.sum() > 0:
         found["expected_calibration_error"] = _calibration_error(counts, positives, scores)
+    found |= _biases(outcome)
     if outcome.layout.task == "binary":
         for i in np.flatnonzero(counts[0] > 0).tolist():
             found[f"reliability[bin={i}]"] = wilson(positives[0, i], counts[0, i])
             m = float(scores[0, i] / counts[0, i])
             found[f"mean_score[bin={i}]"] = Estimate(m, m, m, int(counts[0, i]))
     return found
+
+
+def _biases(outcome: OutcomeProfile) -> dict[str, Estimate]:
+    """Σ (score - outcome) / n of each scored class, with the normal interval of a mean.
+
+    Binary: its second moment is the Brier score's sum. Of several classes that is not kept by class: within a bin
+    every score is taken as the bin's mean, Σ_b n_b ((s_b - r_b)² + r_b (1 - r_b)).
+    """
+    n, s = outcome.labelled_counts.astype(float), outcome.labelled_sums
+    positives = outcome.positive_counts.astype(float)
+    if outcome.layout.task == "binary":
+        total = float(s.sum() - positives.sum())
+        return {"calibration_bias": mean(total, float(outcome.sums[0]), int(n.sum()))}
+    rows = np.maximum(n, 1.0)
+    rate = positives / rows
+    squares = (n * ((s / rows - rate) ** 2 + rate * (1 - rate))).sum(axis=1)
+    return {
+        f"calibration_bias[class={name}]": mean(
+            float(s[k].sum() - positives[k].sum()), float(squares[k]), int(n[k].sum())
+        )
+        for k, name in enumerate(outcome.layout.scored)
+    }
 
 
 def _tenths(outcome: OutcomeProfile, matrix: NDArray) -> Floats:

@@ -25,11 +25,26 @@ from monitoring_pipeline.warehouse.ledger.labels import (
     unread_label_files,
 )
 from monitoring_pipeline.warehouse.ledger.monitors import declare_monitor, know_stages, lock_monitor, monitor_names
-from monitoring_pipeline.warehouse.ledger.stages import complete_stage, fail_stage, stage_states
-from monitoring_pipeline.warehouse.ledger.windows import ingested, lock_verdicts, lock_window, record_ingested
+from monitoring_pipeline.warehouse.ledger.stages import (
+    Completed,
+    complete_stage,
+    complete_stages,
+    fail_stage,
+    stage_states,
+)
+from monitoring_pipeline.warehouse.ledger.windows import (
+    ingested,
+    lock_verdicts,
+    lock_window,
+    lock_windows,
+    record_ingested,
+    record_windows,
+)
 
 __all__ = [
+    "Completed",
     "complete_stage",
+    "complete_stages",
     "declare_monitor",
     "fail_stage",
     "files_of_windows",
@@ -41,6 +56,7 @@ __all__ = [
     "lock_monitor",
     "lock_verdicts",
     "lock_window",
+    "lock_windows",
     "mark_unreadable",
     "monitor_names",
     "never_read_files",
@@ -51,6 +67,7 @@ __all__ = [
     "record_batch",
     "record_files",
     "record_ingested",
+    "record_windows",
     "source_revisions",
     "stage_states",
     "unread_label_files",

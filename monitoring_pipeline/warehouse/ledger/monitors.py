@@ -61,7 +61,7 @@ def declare_monitor(conn: Connection, monitor: Monitor, stage_configs: Mapping[s
             "starts_on": monitor.start,
             "owner_team": monitor.owner.team,
             "owner_email": monitor.owner.email,
-            "baselines": list(monitor.baselines),
+            "baselines": list(monitor.baseline_names),
             "segmentations": [",".join(key) for key in monitor.segment_keys],
             "has_ground_truth": monitor.ground_truth is not None,
             "label_coverage": monitor.labels.coverage,

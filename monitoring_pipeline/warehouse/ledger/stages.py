@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +13,15 @@ from sqlalchemy import Connection, text
 from monitoring_pipeline.records import Stage, StageState
 from monitoring_pipeline.windows import Window, starts_of
 
-COMPLETE_STAGE = text("""
+COMPLETE_STAGES = text("""
 insert into monitoring.window_stage as s (monitor, window_start, window_end, stage, data_version, label_batch,
   config_version, code_version, run_id, inputs, output_version, completed_at)
-values (:monitor, :window_start, :window_end, :stage, :data_version, :label_batch, :config_version, :code_version,
-  :run_id, cast(:inputs as jsonb), :output_version, clock_timestamp())
+select :monitor, n.window_start, n.window_end, :stage, n.data_version, n.label_batch, n.config_version, n.code_version,
+  n.run_id, cast(n.inputs as jsonb), n.output_version, clock_timestamp()
+from unnest(cast(:window_start as timestamptz[]), cast(:window_end as timestamptz[]), cast(:data_version as text[]),
+            cast(:label_batch as bigint[]), cast(:config_version as text[]), cast(:code_version as text[]),
+            cast(:run_id as text[]), cast(:inputs as text[]), cast(:output_version as text[]))
+  n (window_start, window_end, data_version, label_batch, config_version, code_version, run_id, inputs, output_version)
 on conflict (monitor, window_start, stage) do update set window_end = excluded.window_end,
   data_version = excluded.data_version, label_batch = excluded.label_batch, config_version = excluded.config_version,
   code_version = excluded.code_version, run_id = excluded.run_id, completed_at = excluded.completed_at,
@@ -50,35 +55,39 @@ where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
 """)
 
 
-def complete_stage(
-    conn: Connection,
-    monitor: str,
-    window: Window,
-    stage: Stage,
-    *,
-    data_version: str,
-    label_batch: int | None,
-    config_version: str,
-    code_version: str,
-    run_id: str | None,
-    inputs: Mapping[str, str | None],
-    output_version: str | None,
-) -> None:
-    """The stage is done; failures are forgotten. ``label_batch`` None: it depends on no labels.
+@dataclass(frozen=True)
+class Completed:
+    """A stage of one window that is done. ``label_batch`` None: it depends on no labels.
 
     ``inputs``: version of everything it read, None for what it looked for and did not find; the view ``stage_input``
     says which names there are. ``output_version``: of what it wrote; None: the same as before.
     """
-    made = {
-        "data_version": data_version,
-        "label_batch": label_batch,
-        "config_version": config_version,
-        "code_version": code_version,
-        "run_id": run_id,
-        "inputs": json.dumps(dict(inputs)),
-        "output_version": output_version,
+
+    window: Window
+    data_version: str
+    label_batch: int | None
+    config_version: str
+    code_version: str
+    run_id: str | None
+    inputs: Mapping[str, str | None]
+    output_version: str | None
+
+
+def complete_stages(conn: Connection, monitor: str, stage: Stage, completed: Sequence[Completed]) -> None:
+    """The stage is done for these windows, each named once; their failures are forgotten."""
+    columns: dict[str, list[Any]] = {
+        "window_start": [one.window.start for one in completed],
+        "window_end": [one.window.end for one in completed],
+        "inputs": [json.dumps(dict(one.inputs)) for one in completed],
     }
-    conn.execute(COMPLETE_STAGE, _stage_key(monitor, window, stage) | made)
+    for name in ("data_version", "label_batch", "config_version", "code_version", "run_id", "output_version"):
+        columns[name] = [getattr(one, name) for one in completed]
+    conn.execute(COMPLETE_STAGES, {"monitor": monitor, "stage": stage} | columns)
+
+
+def complete_stage(conn: Connection, monitor: str, window: Window, stage: Stage, **made: Any) -> None:
+    """``complete_stages`` of one window; ``made``: the other fields of ``Completed``."""
+    complete_stages(conn, monitor, stage, [Completed(window, **made)])
 
 
 def fail_stage(

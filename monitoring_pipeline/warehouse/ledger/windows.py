@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from monitoring_pipeline.records import Contract, IngestedWindow
+from monitoring_pipeline.warehouse.copying import text_array_literal
 from monitoring_pipeline.windows import Window, starts_of
 
-NEXT_INGESTION_REVISION = text("""
-update monitoring.monitor set ingestion_revision = ingestion_revision + 1 where monitor = :monitor
+NEXT_INGESTION_REVISIONS = text("""
+update monitoring.monitor set ingestion_revision = ingestion_revision + :n where monitor = :monitor
 returning ingestion_revision
 """)
 INGESTED = text("""
@@ -28,28 +29,39 @@ where p.monitor = :monitor
 order by p.window_start
 """)
 CONSIDER_SOURCES = text("""
-update monitoring.prediction_window set source_revision = greatest(source_revision, :source_revision), pruned_at = null
-where monitor = :monitor and window_start = :window_start
+update monitoring.prediction_window p
+set source_revision = greatest(p.source_revision, n.source_revision), pruned_at = null
+from unnest(cast(:window_start as timestamptz[]), cast(:source_revision as bigint[])) n (window_start, source_revision)
+where p.monitor = :monitor and p.window_start = n.window_start
 """)
 RECORD_INGESTED = text("""
 insert into monitoring.prediction_window (monitor, window_start, window_end, n_rows, n_duplicates, n_quarantined,
   last_event_at, data_version, source_revision, ingestion_revision, lake_files, versions, contract, run_id)
-values (:monitor, :window_start, :window_end, :n_rows, :n_duplicates, :n_quarantined, :last_event_at, :data_version,
-  :source_revision, :ingestion_revision, :lake_files, cast(:versions as jsonb), cast(:contract as jsonb), :run_id)
+select :monitor, n.window_start, n.window_end, n.n_rows, n.n_duplicates, n.n_quarantined, n.last_event_at,
+  n.data_version, n.source_revision, n.ingestion_revision, cast(n.lake_files as text[]), cast(n.versions as jsonb),
+  cast(n.contract as jsonb), :run_id
+from unnest(cast(:window_start as timestamptz[]), cast(:window_end as timestamptz[]), cast(:n_rows as bigint[]),
+            cast(:n_duplicates as bigint[]), cast(:n_quarantined as bigint[]), cast(:last_event_at as timestamptz[]),
+            cast(:data_version as text[]), cast(:source_revision as bigint[]), cast(:ingestion_revision as bigint[]),
+            cast(:lake_files as text[]), cast(:versions as text[]), cast(:contract as text[]))
+  n (window_start, window_end, n_rows, n_duplicates, n_quarantined, last_event_at, data_version, source_revision,
+     ingestion_revision, lake_files, versions, contract)
 on conflict (monitor, window_start) do update set window_end = excluded.window_end, n_rows = excluded.n_rows,
   n_duplicates = excluded.n_duplicates, n_quarantined = excluded.n_quarantined, last_event_at = excluded.last_event_at,
   data_version = excluded.data_version, source_revision = excluded.source_revision,
   ingestion_revision = excluded.ingestion_revision, lake_files = excluded.lake_files, versions = excluded.versions,
   contract = excluded.contract, run_id = excluded.run_id, ingested_at = now(), pruned_at = null
 """)
-FORGET_QUARANTINE = text(
-    "delete from monitoring.window_quarantine where monitor = :monitor and window_start = :window_start"
-)
+FORGET_QUARANTINE = text("""
+delete from monitoring.window_quarantine
+where monitor = :monitor and window_start = any (cast(:window_start as timestamptz[]))
+""")
 RECORD_QUARANTINE = text("""
 insert into monitoring.window_quarantine (monitor, window_start, reason, count)
-select :monitor, :window_start, q.* from unnest(cast(:reason as text[]), cast(:count as bigint[])) q
+select :monitor, q.*
+from unnest(cast(:window_start as timestamptz[]), cast(:reason as text[]), cast(:count as bigint[])) q
 """)
-LOCK_WINDOW = text("select pg_advisory_xact_lock(hashtextextended(:window, 0))")
+LOCK_WINDOWS = text("select pg_advisory_xact_lock(hashtextextended(w, 0)) from unnest(cast(:windows as text[])) w")
 LOCK_VERDICTS = text("select pg_advisory_xact_lock(hashtextextended(:monitor, 1))")
 
 
@@ -58,42 +70,66 @@ def lock_verdicts(conn: Connection, monitor: str) -> None:
     conn.execute(LOCK_VERDICTS, {"monitor": f"monitoring:{monitor}:verdicts"})
 
 
+def lock_windows(conn: Connection, monitor: str, windows: Iterable[Window]) -> None:
+    """Until the transaction ends nobody else works on these windows: two runs of one at once take turns.
+
+    All locks a transaction needs are taken here at once, in the order of time: two runs cannot wait for each other.
+    """
+    names = [f"monitoring:{monitor}:{start.isoformat()}" for start in sorted(starts_of(windows))]
+    conn.execute(LOCK_WINDOWS, {"windows": names})
+
+
 def lock_window(conn: Connection, monitor: str, window: Window) -> None:
-    """Until the transaction ends nobody else works on this window: two runs of it at once take turns."""
-    conn.execute(LOCK_WINDOW, {"window": f"monitoring:{monitor}:{window.start.isoformat()}"})
+    """``lock_windows`` of one."""
+    lock_windows(conn, monitor, [window])
+
+
+def record_windows(
+    conn: Connection, monitor: str, taken: Sequence[tuple[IngestedWindow, int]], run_id: str | None
+) -> list[bool]:
+    """These windows lie in the lake, each read from sources of a revision. True where that differs from before."""
+    before = ingested(conn, monitor, [one.window for one, _ in taken])
+    differs = [before.get(one.window.start) != one for one, _ in taken]
+    same = [pair for pair, new in zip(taken, differs, strict=True) if not new]
+    changed = [pair for pair, new in zip(taken, differs, strict=True) if new]
+    if same:
+        starts = [one.window.start for one, _ in same]
+        revisions = [revision for _, revision in same]
+        conn.execute(CONSIDER_SOURCES, {"monitor": monitor, "window_start": starts, "source_revision": revisions})
+    if changed:
+        _record(conn, monitor, changed, run_id)
+    return differs
 
 
 def record_ingested(
     conn: Connection, monitor: str, taken: IngestedWindow, source_revision: int, run_id: str | None
 ) -> bool:
-    """A window lies in the lake. True if that differs from what was there before."""
-    place = {"monitor": monitor, "window_start": taken.window.start}
-    if ingested(conn, monitor, [taken.window]).get(taken.window.start) == taken:
-        conn.execute(CONSIDER_SOURCES, place | {"source_revision": source_revision})
-        return False
-    revision = conn.execute(NEXT_INGESTION_REVISION, {"monitor": monitor}).scalar_one()
-    conn.execute(
-        RECORD_INGESTED,
-        place
-        | {
-            "window_end": taken.window.end,
-            "n_rows": taken.n_rows,
-            "n_duplicates": taken.n_duplicates,
-            "n_quarantined": taken.n_quarantined,
-            "last_event_at": taken.last_event,
-            "data_version": taken.data_version,
-            "source_revision": source_revision,
-            "ingestion_revision": revision,
-            "lake_files": list(taken.files),
-            "versions": json.dumps(dict(taken.versions)),
-            "contract": json.dumps(_contract_json(taken.contract)),
-            "run_id": run_id,
-        },
-    )
-    conn.execute(FORGET_QUARANTINE, place)
-    reasons = {reason: count for reason, count in taken.quarantine.items() if count}
-    conn.execute(RECORD_QUARANTINE, place | {"reason": list(reasons), "count": list(reasons.values())})
-    return True
+    """``record_windows`` of one."""
+    return record_windows(conn, monitor, [(taken, source_revision)], run_id)[0]
+
+
+def _record(conn: Connection, monitor: str, taken: Sequence[tuple[IngestedWindow, int]], run_id: str | None) -> None:
+    last = conn.execute(NEXT_INGESTION_REVISIONS, {"monitor": monitor, "n": len(taken)}).scalar_one()
+    windows = [one for one, _ in taken]
+    starts = [one.window.start for one in windows]
+    rows: dict[str, list[Any]] = {
+        "window_start": starts,
+        "window_end": [one.window.end for one in windows],
+        "last_event_at": [one.last_event for one in windows],
+        "source_revision": [revision for _, revision in taken],
+        "ingestion_revision": list(range(last - len(taken) + 1, last + 1)),
+        "lake_files": [text_array_literal(one.files) for one in windows],
+        "versions": [json.dumps(dict(one.versions)) for one in windows],
+        "contract": [json.dumps(_contract_json(one.contract)) for one in windows],
+    }
+    for name in ("n_rows", "n_duplicates", "n_quarantined", "data_version"):
+        rows[name] = [getattr(one, name) for one in windows]
+    conn.execute(RECORD_INGESTED, {"monitor": monitor, "run_id": run_id} | rows)
+    conn.execute(FORGET_QUARANTINE, {"monitor": monitor, "window_start": starts})
+    reasons = [(one.window.start, *q) for one in windows for q in one.quarantine.items() if q[1]]
+    if reasons:
+        columns = dict(zip(("window_start", "reason", "count"), map(list, zip(*reasons, strict=True)), strict=True))
+        conn.execute(RECORD_QUARANTINE, {"monitor": monitor} | columns)
 
 
 def ingested(conn: Connection, monitor: str, windows: Iterable[Window] | None = None) -> dict[datetime, IngestedWindow]:

@@ -93,6 +93,7 @@ def incidents_of(
 def _fold(conn: Connection, stages: StageContext) -> Folded:
     monitor = stages.monitor
     ledger.lock_verdicts(conn, monitor.name)
+    incident_store.declare_importance(conn, monitor.name, monitor.alarms.importance)
     was = incident_store.current(conn, monitor.name)
     names = NewCategories(stages, was.values())
     alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name))

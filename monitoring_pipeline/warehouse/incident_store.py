@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,6 +64,16 @@ select sum(p.value * p.n_labelled) / nullif(sum(p.n_labelled), 0) as value,
 from monitoring.performance_current p
 where p.monitor = :monitor and p.metric = :metric and p.segment = '*' and p.kind = 'realized'
   and p.window_start >= :first and p.window_start <= :last and p.value is not null and p.reference_value is not null
+""")
+FORGET_DECLARED = text("""
+delete from monitoring.column_importance where monitor = :monitor and source = 'declared'
+  and not (column_name = any (cast(:columns as text[])))
+""")
+DECLARE_IMPORTANCE = text("""
+insert into monitoring.column_importance (monitor, model_version, column_name, importance, source)
+select :monitor, '', d.column_name, d.importance, 'declared'
+from unnest(cast(:columns as text[]), cast(:importance as float8[])) d (column_name, importance)
+on conflict (monitor, model_version, column_name) do update set importance = excluded.importance
 """)
 IMPORTANCE = text("""
 select column_name, max(importance) as importance from monitoring.column_importance
@@ -150,6 +160,14 @@ def harm(
     """The realized metric of the windows that start in [first, last], by labelled rows, and the reference's."""
     row = conn.execute(HARM, {"monitor": monitor, "metric": metric, "first": first, "last": last}).one()
     return None if row.value is None or row.reference is None else (row.value, row.reference)
+
+
+def declare_importance(conn: Connection, monitor: str, declared: Mapping[str, float]) -> None:
+    """Replaces the declared importance of columns, which holds for all model versions."""
+    columns = {"monitor": monitor, "columns": list(declared)}
+    conn.execute(FORGET_DECLARED, columns)
+    if declared:
+        conn.execute(DECLARE_IMPORTANCE, columns | {"importance": list(declared.values())})
 
 
 def importance(conn: Connection, monitor: str) -> dict[str, float]:

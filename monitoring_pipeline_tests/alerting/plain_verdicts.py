@@ -106,6 +106,8 @@ def performance(metric, value, low, high, reference, thresholds):
         return nearer, "declared", _beyond(value, low, high, bound.min, bound.max)
     better = higher_is_better(metric)
     drop, source = declared(thresholds, "performance_drop")
+    if source != "declared":
+        return None, "none", None  # the calibrated verdict on the model is repeated; here there is none
     if better is None or reference is None:
         return None, source, None
     loss = drop * abs(reference)

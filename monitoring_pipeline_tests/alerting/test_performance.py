@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from monitoring_pipeline.alerting import judge_performance
+from monitoring_pipeline.alerting.performance.bounds import Judged
 from monitoring_pipeline.metrics.drift import measure_drift
 from monitoring_pipeline.metrics.performance import measure_outcome, measure_performance
 from monitoring_pipeline.monitors.declaration import Thresholds
@@ -29,18 +30,31 @@ def binary(n=4000, seed=0):
 
 
 def test_degraded_means_beyond_the_threshold_with_its_whole_interval():
+    drop = Thresholds(performance_drop=0.1)
     good = classified(score_layout(binary()[1]), *binary())
     actual, scores, predicted = binary(seed=5)
     bad = classified(good.layout, 1 - actual, scores, predicted)
     few = classified(good.layout, 1 - actual[:6], scores[:6], predicted[:6])
-    row = judged(bad, good)["roc_auc"]
+    row = judged(bad, good, drop)["roc_auc"]
     reference = measure_outcome(good)["roc_auc"].value
-    assert (row.threshold, row.source, row.flagged) == (pytest.approx(0.9 * reference), "default", True)
-    loss = judged(bad, good)["log_loss"]
+    assert (row.threshold, row.source, row.flagged) == (pytest.approx(0.9 * reference), "declared", True)
+    loss = judged(bad, good, drop)["log_loss"]
     assert loss.flagged and loss.threshold == pytest.approx(1.1 * measure_outcome(good)["log_loss"].value)
-    assert not any(row.flagged for row in judged(good, good).values())
-    assert not judged(few, good)["roc_auc"].flagged
-    assert judged(bad)["roc_auc"].flagged is None
+    assert not any(row.flagged for row in judged(good, good, drop).values())
+    assert not judged(few, good, drop)["roc_auc"].flagged
+    assert judged(bad, None, drop)["roc_auc"].flagged is None
+
+
+def test_without_a_bound_the_verdict_on_the_model_is_repeated():
+    outcome = classified(score_layout(binary()[1]), *binary())
+    measurement = measure_performance(labelled(outcome), labelled(outcome))
+    for status, flagged in (("alarm", True), ("notice", False), ("quiet", False), ("abstained", None)):
+        subjects = {"": Judged(status, "slope", "calibrated-short")}
+        found = rows(measurement, judge_performance(measurement, Thresholds(), mature=True, subjects=subjects))
+        auc, accuracy = found["*", "roc_auc"], found["*", "accuracy"]
+        source = "none" if status == "abstained" else "calibrated-short"
+        assert (auc.threshold, auc.source, auc.flagged) == (None, source, flagged)
+        assert (accuracy.threshold, accuracy.source, accuracy.flagged) == (None, "none", None)
 
 
 def test_declared_bounds_are_taken_as_they_are():
@@ -50,7 +64,7 @@ def test_declared_bounds_are_taken_as_they_are():
     auc, rate = found["roc_auc"], found["positive_rate"]
     assert (auc.threshold, auc.source, auc.flagged) == (0.99, "declared", True)
     assert (rate.threshold, rate.flagged) == (0.01, True)
-    assert found["accuracy"].source == "default"
+    assert (found["accuracy"].source, found["accuracy"].flagged) == ("none", None)
 
 
 def test_one_row_has_no_interval_and_no_verdict():

@@ -35,7 +35,7 @@ QUIET_LIFE: dict[str, Any] = {
 DAYS = 44
 EMPTY, SHIFTED, LOSSY, NOVEL = 9, range(16, 21), 28, range(36, 38)
 """A day without rows, days of x one deviation higher, a day without a fifth of amount, days of a new channel."""
-ECHO = 6
+ECHO = 1
 """Days for which a merged week still shows what is over."""
 VIEWS = ("column_verdict_current", "drift_current", "incident_current")
 UNUSED = ("returning", "y")

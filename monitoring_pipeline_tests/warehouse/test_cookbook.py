@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import Connection, text
 
 from monitoring_pipeline.alerting import Verdict
-from monitoring_pipeline.measurements import Measurement
+from monitoring_pipeline.measurements import Measurement, metric_keys
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.resources import data_dir
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages.declaring import declare
-from monitoring_pipeline.warehouse import ledger, measurement_store, profile_store, verdict_store
+from monitoring_pipeline.warehouse import column_verdict_store, ledger, measurement_store, profile_store, verdict_store
+from monitoring_pipeline.warehouse.column_verdict_store import ColumnRow, JudgedWindow
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.measurement_store import Provenance
 from monitoring_pipeline.warehouse.model_versions import ModelVersion, register_version
@@ -52,13 +54,30 @@ def fill(conn: Connection) -> None:
     conn.execute(text("update monitoring.measurement set as_known_at = as_known_at - interval '3 days'"))
     conn.execute(
         text("""insert into monitoring.incident (monitor, incident_id, kind, severity, state, opened_at, first_window,
-                last_window, columns, summary)
-                values ('churn', 'i1', 'drift', 'critical', 'open', now(), now(), now(), '{age}', 'age moved')""")
+                last_window, columns, summary, evidence)
+                values ('churn', 'i1', 'drift', 'critical', 'open', now(), :first, :last, '{age}', 'age moved',
+                '{"alarms": [{"kind": "drift", "column": "age", "segment": "*", "moved": "location", "effect": 0.9,
+                              "q_value": 0.001, "windows": 1}]}')"""),
+        {"first": DAYS[0].start, "last": DAYS[2].start},
     )
+    judge_columns(conn)
     conn.execute(
         text("""insert into monitoring.retrain_decision (monitor, decided_at, trigger, decision, reason,
                 challenger_version) values ('churn', now(), 'drift', 'retrain', 'age moved', '1')""")
     )
+
+
+def judge_columns(conn: Connection) -> None:
+    """Verdicts on the columns of the last day: age alarms, plan is explained by earlier weeks."""
+    judgement = verdict_store.open_judgement(conn, s.NAME, Judgement("c1", "p", None, "0.1.0", "run-1"))
+    keys = metric_keys("column", ("age", "plan"), ("feature", "feature"), ("verdict", "verdict"))
+    low, none = np.array([0.0001, 0.4]), np.zeros(2, np.int64)
+    row = ColumnRow(
+        DAYS[2], "1", "*", keys, low, low, low, np.ones(2, bool), np.array([2, 1], np.int8), ("location", "shape"),
+        np.ones(2, np.int16), np.array([0.9, 0.2]), none + 100, ("calibrated", "calibrated"),
+    )  # fmt: skip
+    judged = JudgedWindow(DAYS[2], "p1", "n1", 0.5 / 30, 2, 1, 1)
+    column_verdict_store.replace(conn, s.NAME, judgement, [judged], [row])
 
 
 def write(conn: Connection, window: Window, measured: Measurement, verdict: Verdict, made: Provenance) -> None:

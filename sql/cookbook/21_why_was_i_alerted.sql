@@ -1,4 +1,5 @@
--- Why was I alerted? The open incidents, and the alarms each one rests on, the largest first.
+-- Why was I alerted?
+-- The open incidents, and the alarms each one rests on, the largest first.
 select i.monitor, i.incident_id, i.severity, i.change, a.value ->> 'kind' as kind, a.value ->> 'column' as column_name,
        a.value ->> 'segment' as segment, a.value ->> 'moved' as moved, (a.value ->> 'effect')::double precision as effect,
        (a.value ->> 'q_value')::double precision as q_value, (a.value ->> 'windows')::integer as windows, i.summary

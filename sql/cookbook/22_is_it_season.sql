@@ -1,4 +1,5 @@
--- Is it season? Columns that differ from the reference now, and whether the same hours of earlier weeks did too.
+-- Is it season?
+-- Columns that differ from the reference now, and whether the same hours of earlier weeks did too.
 select v.monitor, v.window_start, v.column_name, v.segment, v.status, v.moved, round(v.effect::numeric, 2) as effect,
        v.p_value as p_against_reference, v.p_season as p_with_season, v.season
 from monitoring.column_verdict_current v

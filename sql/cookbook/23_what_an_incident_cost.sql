@@ -1,4 +1,5 @@
--- What did it cost us? Each incident beside the realized performance of its windows and of the reference.
+-- What did it cost us?
+-- Each incident beside the realized performance of its windows and of the reference.
 select i.monitor, i.incident_id, i.change, i.first_window, i.last_window, p.metric,
        sum(p.value * p.n_labelled) / nullif(sum(p.n_labelled), 0) as during,
        avg(p.reference_value) as in_the_reference, sum(p.n_labelled) as outcomes

@@ -1,4 +1,5 @@
--- What would another budget have done? Windows with a drift alarm at other levels; `judge --policy` replays incidents exactly.
+-- What would another budget have done?
+-- Windows with a drift alarm at other levels; `judge --policy` replays incidents exactly.
 select v.monitor, b.budget, count(distinct v.window_start) as windows_with_an_alarm, count(*) as alarms
 from monitoring.column_verdict_current v
 cross join (values (0.25), (1.0), (4.0), (12.0)) b (budget)

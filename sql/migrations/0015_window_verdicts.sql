@@ -32,6 +32,7 @@ comment on column monitoring.window_verdict.contrast is
   'What moved most: auc, level, slope (classification), bias, scale (regression), error (no scores), rows or labelled share.';
 comment on column monitoring.window_verdict.effect is
   'Its size: change of AUC; log odds; change of slope; reference RMSEs; log ratio of MAE, of rows; change of a share.';
+comment on column monitoring.window_verdict.judgement_id is 'The declaration and policy; see judgement.';
 comment on column monitoring.window_verdict.value is 'Rows, or labelled share, of the window.';
 comment on column monitoring.window_verdict.expected is 'The same as expected from earlier windows.';
 comment on column monitoring.window_verdict.reason is 'Why it is not judged, or why an alarm is only a notice.';

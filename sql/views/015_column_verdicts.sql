@@ -9,7 +9,10 @@ select v.monitor, v.model_version, v.window_start, v.window_end, v.segment, u.co
        case coalesce(u.pinned, u.status) when 2 then 'alarm' when 1 then 'notice' when 0 then 'quiet' else 'abstained' end as status,
        case when coalesce(u.pinned, u.status) >= 0 then null when u.n = 0 then 'no values in the window'
             else 'too few values to judge' end as reason,
-       u.moved, u.effect::double precision as effect, u.horizon, u.n as n_current,
+       u.moved, u.effect::double precision as effect, u.horizon,
+       (select i.importance from monitoring.column_importance i
+        where i.monitor = v.monitor and i.column_name = u.column_name and i.model_version in ('', v.model_version)
+        order by i.model_version desc limit 1) as importance, u.n as n_current,
        case when u.pinned is null then u.source else 'declared' end as threshold_source,
        j.config_version, j.policy_version, j.code_version, j.run_id, j.judged_at
 from monitoring.column_verdict v

@@ -19,6 +19,7 @@ from monitoring_pipeline.alerting.drift.units import Batch, rolling
 from monitoring_pipeline.monitors.alarms import DriftAlarms
 
 Ints = NDArray[np.int64]
+Seasonal = tuple[Floats, Floats, Floats, Floats]  # x, sampling, factor, the window's own sampling
 CONFIRMED = 0.02  # a difference whose seasonal p is at most this is not explained by earlier weeks
 UNTOLD = 0.5  # the same where earlier weeks do not tell of a difference
 TOLD = 2.0  # standard errors from which earlier weeks tell of one
@@ -198,7 +199,7 @@ def _signed(
     z = now.z[u, t, j]
     m = np.where(j == of.n_contrasts - 1, of.rows[u], of.m[u])
     tested = np.where(share[j], z, np.sign(z) * np.maximum(np.abs(z) - alarms.ignored_shift, 0))
-    season = _nothing(len(u)) if after is None else (
+    season: Seasonal = _nothing(len(u)) if after is None else (
         after.d[u, t, j], after.sampling[u, t, j], np.where(after.known[u, t], after.factor[u, t], 0.0),
         1 / np.maximum(sizes[u, t, j], 1),
     )  # fmt: skip
@@ -217,7 +218,7 @@ def _shapes(
     sampling = 1 / np.maximum(now.n, 1) + (1 / np.maximum(of.m, 1))[:, None]
     effect = np.sqrt(np.maximum(now.shape - of.freedom[:, None] * sampling, 0))
     u, t = np.nonzero((effect >= alarms.shift) & here & (now.n >= alarms.rows) & (of.freedom > 0)[:, None])
-    season = _nothing(len(u)) if after is None else (
+    season: Seasonal = _nothing(len(u)) if after is None else (
         after.shape[u, t], after.sampling[u, t, 0], np.where(after.known[u, t], after.factor[u, t], 0.0),
         1 / np.maximum(now.n[u, t], 1),
     )  # fmt: skip
@@ -228,7 +229,7 @@ def _shapes(
     )  # fmt: skip
 
 
-def _nothing(n: int) -> tuple[Floats, Floats, Floats, Floats]:
+def _nothing(n: int) -> Seasonal:
     return np.zeros(n), np.ones(n), np.zeros(n), np.zeros(n)
 
 

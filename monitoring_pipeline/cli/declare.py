@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitoring_pipeline.cli.output import JsonOption, print_json, wants_json
-from monitoring_pipeline.errors import DeclarationError, UserError
+from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.lake.inspection import SourceFinding
+    from monitoring_pipeline.monitors.loading import Finding
 
 SOURCE_HELP = "File, glob, directory or fsspec URL; or SQLALCHEMY_URL#TABLE."
 
@@ -23,7 +28,7 @@ def init(
     force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
     """Draft a commented monitor file from data: types, task, id, time. Review it, then `validate` and `run`."""
-    from monitoring_pipeline.lake.inspection import summarize
+    from monitoring_pipeline.lake.inspection import summarize, summarize_delays
     from monitoring_pipeline.monitors.drafting import draft
 
     settings = Settings()
@@ -34,7 +39,8 @@ def init(
     for conflict in (said for summary in summaries if summary for said in summary.conflicts):
         typer.secho(f"warning: {conflict}", fg="yellow", err=True)
     assert summaries[0] is not None
-    text = draft(name, summaries[0], summaries[1], summaries[2])
+    delays = summarize_delays(summaries[0], summaries[1], settings) if summaries[0].n_rows else None
+    text = draft(name, summaries[0], summaries[1], summaries[2], delays)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     typer.echo(
@@ -54,6 +60,8 @@ def validate(
     if not paths:
         raise UserError(f"there are no monitors in {settings.monitors_dir}; `monitoring-pipeline init` drafts one")
     findings = [finding for path in paths for finding in _findings(path, settings)]
+    for note in (note for path in paths for note in _notes(path)):
+        typer.secho(note, fg="yellow", err=True)
     if wants_json(json):
         print_json([vars(finding) for finding in findings])
     else:
@@ -65,23 +73,32 @@ def validate(
         raise typer.Exit(1)
 
 
-def _findings(path: Path, settings: Settings) -> list:
+def _findings(path: Path, settings: Settings) -> list[Finding]:
     """What is wrong with the declaration; when nothing is, what is wrong with its sources."""
-    from monitoring_pipeline.lake.inspection import check_sources
-    from monitoring_pipeline.monitors.loading import Finding, check_files, line_of, load_monitor
-    from monitoring_pipeline.monitors.trainer import trainer_of
+    from monitoring_pipeline.monitors.loading import check_files, load_monitor
+    from monitoring_pipeline.stages.prechecks import check_monitor
 
     if wrong := check_files([path]):
         return wrong
-    monitor = load_monitor(path)
-    wrong = []
-    if monitor.retrain.trainer is not None:
-        try:
-            trainer_of(monitor.retrain.trainer)
-        except DeclarationError as error:
-            line = line_of(path, ("retrain", "trainer"))
-            wrong = [Finding(str(path), line, "retrain.trainer", str(error))]
-    return wrong + [
-        Finding(str(path), line_of(path, found.location), ".".join(map(str, found.location)), found.message)
-        for found in check_sources(monitor, settings)
+    return located(path, check_monitor(load_monitor(path), settings))
+
+
+def _notes(path: Path) -> list[str]:
+    """What is no mistake, and would otherwise go unseen; nothing of a file that does not load."""
+    from monitoring_pipeline.monitors.loading import load_monitor
+    from monitoring_pipeline.stages.limits import cut_by_declaration
+
+    try:
+        monitor = load_monitor(path)
+    except UserError:
+        return []  # a finding of that file
+    return [f"{path}: note: {said}" for said in cut_by_declaration(monitor)]
+
+
+def located(path: Path, found: Sequence[SourceFinding]) -> list[Finding]:
+    """Findings with the lines of the monitor's file that they are about."""
+    from monitoring_pipeline.monitors.loading import Finding, line_of
+
+    return [
+        Finding(str(path), line_of(path, one.location), ".".join(map(str, one.location)), one.message) for one in found
     ]

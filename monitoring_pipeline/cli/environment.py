@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitoring_pipeline.errors import DeclarationError, UserError
@@ -66,3 +67,16 @@ def monitor_named(name: str, settings: Settings) -> Monitor:
         unusable = "".join(f"\n{error}" for error in broken)
         raise UserError(f"there is no monitor named {name!r} in {settings.monitors_dir}. There are: {known}{unusable}")
     return monitors[name]
+
+
+def file_of(monitor: Monitor, settings: Settings) -> Path | None:
+    """The file that declares the monitor; None when none in the directory of monitors does."""
+    from monitoring_pipeline.monitors.loading import load_monitor, monitor_files
+
+    for path in monitor_files(settings.monitors_dir):
+        try:
+            if load_monitor(path).name == monitor.name:
+                return path
+        except DeclarationError:
+            continue  # another monitor's mistake
+    return None

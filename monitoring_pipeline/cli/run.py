@@ -42,11 +42,14 @@ def run(
 ) -> None:
     """Materialize a monitor's graph for these windows in this process; no daemon is needed.
 
+    First it looks for what `validate` looks for; a mistake in the declaration ends it before anything is computed.
+
     Unchanged windows are skipped. A failed window does not stop the others; it is named and the exit code is 1.
     Ctrl-C ends it with exit code 130; what was committed is kept, and the next run continues from there.
     """
     settings = Settings()
     monitor = monitor_named(name, settings)
+    _refuse_range(monitor, from_, to)
     _check(monitor, settings)
     try:
         done, failures = _materialize(monitor, settings, from_, to)
@@ -60,12 +63,21 @@ def run(
 
 
 def _check(monitor: Monitor, settings: Settings) -> None:
-    """What would make every metric wrong without an error. Raises UserError before anything is computed."""
-    from monitoring_pipeline.lake.inspection import check_positive_class
+    """Raises UserError with the lines `validate` prints, before anything is computed, for what would make it wrong."""
+    from monitoring_pipeline.cli.declare import located
+    from monitoring_pipeline.cli.environment import file_of
+    from monitoring_pipeline.stages.limits import cut_by_declaration
+    from monitoring_pipeline.stages.prechecks import what_stops_a_run
 
-    if found := check_positive_class(monitor, settings):
-        lines = [f"{monitor.name}: {'.'.join(one.location)}: {one.message}" for one in found]
-        raise UserError("\n".join(lines))
+    for said in cut_by_declaration(monitor):
+        typer.secho(f"{monitor.name}: note: {said}", fg="yellow", err=True)
+    found = what_stops_a_run(monitor, settings)
+    if not found:
+        return
+    path = file_of(monitor, settings)
+    if path is None:
+        raise UserError("\n".join(f"{monitor.name}: {'.'.join(one.location)}: {one.message}" for one in found))
+    raise UserError("\n".join(map(str, located(path, found))))
 
 
 def _materialize(
@@ -153,21 +165,28 @@ def _problems_of(check: AssetCheckEvaluation) -> str:
     return f"{asset} failed the check {check.check_name}, so nothing was computed from it:\n{problems}"
 
 
+def _refuse_range(monitor: Monitor, from_: datetime | None, to: datetime | None) -> None:
+    """Raises UserError for a range that makes no sense whatever the sources hold."""
+    start = from_.date() if from_ else monitor.start
+    if start < monitor.start:
+        raise UserError(
+            f"--from {start}: {monitor.name} is monitored from {monitor.start} on; change `start` or --from"
+        )
+    if to is not None and monitor.end and to.date() >= monitor.end:
+        raise UserError(f"--to {to:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
+    if to is not None and to.date() < start:
+        raise UserError(f"there are no windows from {start} to {to:%Y-%m-%d}")
+
+
 def _range(monitor: Monitor, settings: Settings, from_: datetime | None, to: datetime | None) -> tuple[Window, Window]:
     from monitoring_pipeline.windows import Window
 
     start = (from_ or datetime.combine(monitor.start, time())).replace(tzinfo=UTC)
-    if start.date() < monitor.start:
-        raise UserError(
-            f"--from {start:%Y-%m-%d}: {monitor.name} is monitored from {monitor.start} on; change `start` or --from"
-        )
     if to is not None and to.time() == time() and monitor.window == "hour":
         to = to + timedelta(hours=23)
     stop = to.replace(tzinfo=UTC) if to else _last_with_rows(monitor, settings)
     if to is None and monitor.end:  # what was logged after the end is nobody's concern
         stop = min(stop, datetime.combine(monitor.end, time(), UTC) - timedelta(seconds=1))
-    if monitor.end and stop.date() >= monitor.end:
-        raise UserError(f"--to {stop:%Y-%m-%d}: {monitor.name} ends before {monitor.end}; change `end` or --to")
     first, last = Window.at(start, monitor.window), Window.at(stop, monitor.window)
     if last.start < first.start:
         raise UserError(f"there are no windows from {first.start:%Y-%m-%d %H:%M} to {last.start:%Y-%m-%d %H:%M}")

@@ -25,13 +25,16 @@ def reference_asset(monitor: Monitor) -> dg.AssetsDefinition:
             outcome = stage.profile_reference(monitoring.stage_context(monitor, context.run.run_id))
         except UserError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from error
-        return dg.MaterializeResult(
-            metadata={
-                "rows": outcome.n_rows,
-                "model_versions": ", ".join(outcome.model_versions),
-                "columns": outcome.n_columns,
-                "changed": outcome.changed,
-            }
-        )
+        for said in outcome.cut:
+            context.log.warning(said)
+        facts: dict[str, dg.MetadataValue | str | int | bool] = {
+            "rows": outcome.n_rows,
+            "model_versions": ", ".join(outcome.model_versions),
+            "columns": outcome.n_columns,
+            "changed": outcome.changed,
+        }
+        if outcome.cut:
+            facts["left_out"] = dg.MetadataValue.md("\n".join(f"- {said}" for said in outcome.cut))
+        return dg.MaterializeResult(metadata=facts)
 
     return reference

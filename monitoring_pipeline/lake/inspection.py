@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +14,24 @@ import duckdb
 
 from monitoring_pipeline.errors import SourceError, UserError
 from monitoring_pipeline.lake import values
+from monitoring_pipeline.lake.census import ids_of, label_delays, take_census
 from monitoring_pipeline.lake.cleaning import Field, fields_of, source_columns
 from monitoring_pipeline.lake.duck import connected, protocol_of
+from monitoring_pipeline.lake.outcome_classes import classes_in_source, no_positive_class, some
 from monitoring_pipeline.lake.reconciling import Reconciled, reconcile
 from monitoring_pipeline.lake.sampled import Sample, sample_of
 from monitoring_pipeline.lake.sources import sql
-from monitoring_pipeline.lake.sources.files import file_format, list_files
+from monitoring_pipeline.lake.sources.files import expand_environment, file_format, list_files
 from monitoring_pipeline.lake.sources.reading import reading
-from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable
-from monitoring_pipeline.lake.times import is_time, on_the_calendar, utc_sql
+from monitoring_pipeline.lake.sources.scan import find_unreadable
+from monitoring_pipeline.lake.sources.text_columns import text_columns
+from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, is_time, on_the_calendar, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
-from monitoring_pipeline.monitors.roles import UNIQUE_SHARE
-from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, SourceSummary
+from monitoring_pipeline.monitors.drafting import label_columns
+from monitoring_pipeline.monitors.kinds import MOST_LABELS, UNIQUE_SHARE
+from monitoring_pipeline.monitors.model_version import is_candidate
+from monitoring_pipeline.monitors.roles import find_event_time, id_candidates
+from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, LabelDelays, SourceSummary
 from monitoring_pipeline.settings import Settings
 
 SAMPLE_FILES = 20
@@ -30,16 +39,22 @@ SAMPLE_ROWS = 200_000
 SAMPLE_VALUES = 8_000_000  # rows times columns: DuckDB reserves the memory of a whole sample before it draws one
 _EXAMPLES = 20
 _CLASSES = 1000
+_MOST_CODES = 100  # numbers with a fraction that are stored as text: of few, they are codes such as 250.01
+_NEARLY_ALL = 0.95  # of the values: then the declaration is wrong, not the data
 _TYPES = {"number": "numbers", "class": "classes", "category": "categories", "flag": "true or false"}
 Location = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class SourceFinding:
-    """What is wrong between a declaration and its source. ``location``: the keys that lead to it in the YAML."""
+    """What is wrong between a declaration and its source. ``location``: the keys that lead to it in the YAML.
+
+    ``stops``: everything computed from the source would be wrong or empty; else rows are bad, which is counted.
+    """
 
     location: Location
     message: str
+    stops: bool = True
 
 
 def summarize(written: str, settings: Settings) -> SourceSummary:
@@ -49,90 +64,140 @@ def summarize(written: str, settings: Settings) -> SourceSummary:
     """
     source = _source_of(written)
     monitor = _undeclared(source)
+    texts = text_columns(monitor, source)
     with connected(settings) as connection:
         sample = _sample(connection, monitor, source, settings, None)
         reconciled = {name: reconcile(connection, sample, name) for name in sample.columns}
-        found = tuple(_summarize_column(connection, sample.table, name, one) for name, one in reconciled.items())
+        found = [_summarize_column(connection, sample, name, one, texts) for name, one in reconciled.items()]
         (n,) = _first(connection, f"SELECT count(*) FROM {sample.table}")  # noqa: S608
+    time, keys = find_event_time(found), [c.name for c in id_candidates(found, int(n))]
+    versions = [c.name for c in found if is_candidate(c)]
+    census = take_census(monitor, source, settings, time.name if time else None, keys, versions)
+    counted = tuple(
+        replace(c, repeats=census.repeats.get(c.name), alternation=census.alternation.get(c.name)) for c in found
+    )
     conflicts = tuple(one.conflict for one in reconciled.values() if one.conflict)
-    return SourceSummary(int(n), found, source.path, source.url, source.table, conflicts)
+    return SourceSummary(int(n), counted, source.path, source.url, source.table, conflicts, census.whole)
 
 
-def check_sources(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
-    """What is wrong between the declaration and its sources: each says what, and what to write instead.
-
-    Looks at a sample; empty when nothing was found. Never raises for what a user can mend.
-    """
-    findings: list[SourceFinding] = []
-    for field in ("predictions", "reference", "ground_truth"):
-        source: Source | None = getattr(monitor, field)
-        if source is None:
-            continue
-        try:
-            with connected(settings) as connection:
-                wanted = _declared_columns(monitor, field)
-                check = _Check(monitor, field, connection, _sample(connection, monitor, source, settings, wanted))
-                findings += check.labels() if field == "ground_truth" else check.rows()
-        except UserError as error:
-            findings.append(SourceFinding((field, "url" if source.url else "path"), str(error)))
-    if monitor.ground_truth is not None and not findings:
-        findings += _matching(monitor, settings)
-    return findings
-
-
-def check_positive_class(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
-    """Whether the positive class occurs in the reference; every row's outcome is looked at, no other column.
-
-    Empty for other tasks, without an outcome, and where the reference cannot be read, which its own stage reports.
-    """
-    column = monitor.reference.outcome
-    if monitor.task != "binary" or column is None:
-        return []
-    source = monitor.reference
-    try:
-        with (
-            connected(settings) as connection,
-            reading(connection, monitor, source, None, settings, [column]) as reader,
-        ):
-            scans, broken = reader.scans(_paths(monitor, source))
-            if broken or any(column not in scan.columns for scan in scans):
-                return []
-            found = _most_frequent(connection, f"({_labels_sql(scans, column)})")
-    except (UserError, duckdb.Error):
-        return []
-    met, positive = found, monitor.schema_.positive_class
-    if not met or positive in met:
-        return []
-    said = f"the outcome {column!r} of the reference is {_some(met)}, never {positive!r}"
-    return [SourceFinding(("schema", "positive_class"), f"{said}; write the value that counts as positive")]
-
-
-def _labels_sql(scans: Sequence[Scan], column: str) -> str:
-    """Class labels ``__v`` of a column of these scans."""
-    return " UNION ALL ".join(
-        f"SELECT {values.class_label(scan.column(column), scan.columns[column]).sql} AS __v"  # noqa: S608
-        f" FROM ({scan.from_sql([column])})"
-        for scan in scans
+def summarize_delays(log: SourceSummary, truth: SourceSummary | None, settings: Settings) -> LabelDelays | None:
+    """How late the labels at hand came; None without labels or without their time. Raises as ``draft`` does."""
+    found = label_columns(log, truth)
+    if found is None or found.label_time is None:
+        return None
+    logged, labelled = (Source(path=one.path, url=one.url, table=one.table) for one in (log, truth or log))
+    return label_delays(
+        (_undeclared(logged), logged, found.prediction_id, found.event_time),
+        (_undeclared(labelled), labelled, found.label_id, found.label_time),
+        settings,
     )
 
 
-def _most_frequent(connection: duckdb.DuckDBPyConnection, labels: str) -> list[str]:
-    """The distinct ``__v`` of a FROM item, the most frequent first."""
-    rows = connection.execute(
-        f"SELECT __v, count(*) FROM {labels} WHERE __v IS NOT NULL"  # noqa: S608
-        f" GROUP BY __v ORDER BY 2 DESC, 1 LIMIT {_CLASSES}"
-    ).fetchall()
-    return [str(v) for v, _ in rows]
+def check_sources(monitor: Monitor, settings: Settings, n_files: int = SAMPLE_FILES) -> list[SourceFinding]:
+    """What is wrong between the declaration and its sources: each says what, and what to write instead.
+
+    Looks at a sample of so many files; empty when nothing was found. What a sample cannot tell (a class or an id that
+    never occurs) is looked for in all rows before it is said. Never raises for what a user can mend.
+    """
+    findings: list[SourceFinding] = []
+    met: dict[str, _Classes] = {}
+    for field in ("predictions", "reference", "ground_truth"):
+        source: Source | None = getattr(monitor, field)
+        if source is not None:
+            findings += _check_source(monitor, field, source, settings, n_files, met)
+    findings += _vocabularies(monitor, met)
+    if monitor.ground_truth is not None and not findings:
+        findings += _matching(monitor, settings, n_files)
+    return findings
+
+
+@dataclass
+class _Classes:
+    """Of one source: predicted classes and outcomes, as they are compared, the most frequent first."""
+
+    predicted: list[str]
+    outcomes: list[str]
+
+
+def _check_source(
+    monitor: Monitor, field: str, source: Source, settings: Settings, n_files: int, met: dict[str, _Classes]
+) -> list[SourceFinding]:
+    place = (field, "url" if source.url else "path")
+    unread: list[str] = []
+    try:
+        with connected(settings) as connection:
+            wanted = _declared_columns(monitor, field)
+            most = SAMPLE_FILES if field == "reference" else n_files
+            sample = _sample(connection, monitor, source, settings, wanted, most, unread)
+            check = _Check(monitor, field, connection, sample, settings)
+            findings = check.labels() if field == "ground_truth" else check.rows()
+            met[field] = check.met()
+    except UserError as error:
+        return [SourceFinding(place, str(error), stops=_stops(monitor, field, source))]
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:  # pages behind a sound footer: which file it is, its own window says
+        said = f"the {_source_name(field)} cannot be read ({str(error).splitlines()[0]})"
+        return [SourceFinding(place, f"{said}; write the damaged file again or take it out", stops=False)]
+    # A file that cannot be read fails its own windows; the reference is read whole or not at all.
+    return [SourceFinding(place, why, stops=field == "reference") for why in unread] + findings
+
+
+def _stops(monitor: Monitor, field: str, source: Source) -> bool:
+    """Whether a source that cannot be looked at stops a run. Not files that cannot be read, which fail their own
+    windows, unless they are the reference's; nor labels that are only awaited."""
+    try:
+        _paths(monitor, source)
+    except UserError:
+        return not (field == "ground_truth" and _is_awaited(monitor, source))
+    return field == "reference" or source.url is not None
+
+
+def _is_awaited(monitor: Monitor, source: Source) -> bool:
+    """A glob in a directory that is there, without a file."""
+    try:
+        paths = [expand_environment(path, "path") for path in source.paths]
+    except UserError:
+        return False
+    heads = [re.match(r"([^*?\[]*/)?[^*?\[/]*[*?\[]", path) for path in paths if not protocol_of(path)]
+    return len(heads) == len(paths) and all(
+        head is not None and (Path(monitor.base_dir) / Path(head[1] or ".").expanduser()).is_dir() for head in heads
+    )
+
+
+def _vocabularies(monitor: Monitor, met: dict[str, _Classes]) -> list[SourceFinding]:
+    """Classes that two sources call by other names, and a positive class that the labels lack."""
+    findings: list[SourceFinding] = []
+    known = met["reference"].outcomes if "reference" in met else []
+    for field in ("reference", "predictions"):
+        predicted = met[field].predicted if field in met else []
+        if predicted and known and not set(predicted) & set(known):
+            said = f"{some(predicted)} are predicted in the {_source_name(field)}, and none of them is ever the outcome"
+            said += f" {monitor.reference.outcome!r}, which is {some(known)}"
+            write = "name the column of the predicted class, in the outcome's words"
+            findings.append(SourceFinding(("schema", "prediction"), f"{said}; {write}"))
+            break
+    truth = monitor.ground_truth
+    if truth is None or "ground_truth" not in met:
+        return findings
+    outcomes = met["ground_truth"].outcomes
+    never = no_positive_class(monitor, truth.outcome, _source_name("ground_truth"), outcomes)
+    # The first labels may well be of the other class: then the reference, where the class occurs, knows it too.
+    if never and not (monitor.schema_.positive_class in known and set(outcomes) <= set(known)):
+        findings.append(SourceFinding(("schema", "positive_class"), never, stops=len(outcomes) > 1 or bool(known)))
+    return findings
 
 
 @dataclass
 class _Check:
-    """One source against the declaration, by a sample of it."""
+    """One source against the declaration, by a sample of it. ``known``: classes by column, once looked for."""
 
     monitor: Monitor
     field: str
     connection: duckdb.DuckDBPyConnection
     sample: Sample
+    settings: Settings
+    known: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     @property
     def columns(self) -> Collection[str]:
@@ -194,12 +259,18 @@ class _Check:
         if self.field == "reference":
             findings += self._empty(place, one, value.sql)
         if one.name.startswith("__score"):
-            rows = f"(SELECT {value.sql} AS __v FROM {self.sample.table})"  # noqa: S608
-            n, least, greatest = self._row("count(*) FILTER (__v < 0 OR __v > 1), min(__v), max(__v)", rows)
-            if n:
-                said = f"{one.source!r} runs from {least:g} to {greatest:g}, but a score is a probability in [0, 1]"
-                findings.append(SourceFinding(place, f"{said}; name the column of the probability"))
+            findings += self._probability(place, one, value.sql)
         return findings
+
+    def _probability(self, place: Location, one: Field, value: str) -> list[SourceFinding]:
+        rows = f"(SELECT {value} AS __v FROM {self.sample.table})"  # noqa: S608
+        bad = "count(*) FILTER (__v < 0 OR __v > 1)"
+        n, total, least, greatest = self._row(f"{bad}, count(__v), min(__v), max(__v)", rows)
+        if not n:
+            return []
+        said = f"{one.source!r} runs from {least:g} to {greatest:g}, but a score is a probability in [0, 1]"
+        write = "name the column of the probability"
+        return [SourceFinding(place, f"{said}; {write}", stops=n > _NEARLY_ALL * total)]
 
     def _invalid(self, place: Location, one: Field, invalid: str) -> list[SourceFinding]:
         assert one.source is not None
@@ -216,7 +287,7 @@ class _Check:
         if len(self.sample.columns[one.source]) > 1:
             said += f": its files disagree on the type, it is {self.sample.types_met(one.source)}"
             write = "write it in one type in all files, or drop the column from the declaration"
-        return [SourceFinding(place, f"{said}; {write}")]
+        return [SourceFinding(place, f"{said}; {write}", stops=n > _NEARLY_ALL * total)]
 
     def _empty(self, place: Location, one: Field, value: str) -> list[SourceFinding]:
         """A reference without a value fixes no bins; nothing is computed from it."""
@@ -232,14 +303,21 @@ class _Check:
             return []
         time = self.sample.each(column, lambda one, kind: utc_sql(one, kind, self.monitor.schema_.timezone))
         bad = f"FILTER ({time} IS NULL)"
-        n, total, example = self._row(f"count(*) {bad}, count(*), any_value({self.sample.text(column)}) {bad}")
+        future = f"FILTER ({time} > TIMESTAMP '{timestamp(datetime.now(UTC) + FUTURE_TOLERANCE)}')"
+        n, total, example, n_future, first = self._row(
+            f"count(*) {bad}, count(*), any_value({self.sample.text(column)}) {bad}, count(*) {future}, min({time})"
+        )
+        if total and n_future == total and self.field == "predictions":
+            said = f"all times in {column!r} of the prediction log lie in the future (the first is {first} UTC)"
+            return [SourceFinding(place, f"{said}; such rows are refused: correct `schema.timezone` or the column")]
         if not n:
             return []
         said = f"{n} of {total} times in {column!r} of the {_source_name(self.field)} cannot be read"
         said += f" (such as {example!r})"
         if len(self.sample.columns[column]) > 1:
             said += f": its files disagree on the type, it is {self.sample.types_met(column)}"
-        return [SourceFinding(place, f"{said}; write ISO 8601 (2024-03-31T02:30:00+02:00) or seconds since 1970")]
+        write = "write ISO 8601 (2024-03-31T02:30:00+02:00) or seconds since 1970"
+        return [SourceFinding(place, f"{said}; {write}", stops=n > _NEARLY_ALL * total)]
 
     def _unique(self, column: str) -> list[SourceFinding]:
         if column not in self.columns:
@@ -248,10 +326,12 @@ class _Check:
         total, distinct, absent = self._row(f"count({key}), count(DISTINCT {key}), count(*) - count({key})")
         findings, place = [], ("schema", "prediction_id")
         if absent:
-            findings.append(SourceFinding(place, f"{absent} rows have no {column!r}; fill it, or they are quarantined"))
+            said = f"{absent} rows have no {column!r}; fill it, or they are quarantined"
+            findings.append(SourceFinding(place, said, stops=absent > total))
         if distinct < UNIQUE_SHARE * total:  # some are written twice, by retries; those are removed and counted
             said = f"{total - distinct} of {total} ids in {column!r} occur again"
-            findings.append(SourceFinding(place, f"{said}; name a column that is different in every prediction"))
+            write = "name a column that is different in every prediction"
+            findings.append(SourceFinding(place, f"{said}; {write}", stops=2 * distinct < total))
         return findings
 
     def _outcome(self, place: Location, column: str | None) -> list[SourceFinding]:
@@ -262,27 +342,60 @@ class _Check:
             return self._fits(place, Field("__outcome", "number", column))
         met = self._classes(column)
         if not met:
+            return self._no_outcome(place, column)
+        findings = self._spellings(column, met)
+        if self.monitor.task == "multiclass":
+            return findings + self._scored(column, met)
+        said = no_positive_class(self.monitor, column, _source_name(self.field), met)
+        if said and self.field == "reference":
+            findings.append(SourceFinding(("schema", "positive_class"), said))
+        return findings
+
+    def met(self) -> _Classes:
+        """The classes of this source; none in a regression."""
+        if self.monitor.task == "regression":
+            return _Classes([], [])
+        prediction = self.monitor.schema_.prediction if self.field != "ground_truth" else None
+        truth = self.monitor.ground_truth if self.field == "ground_truth" else None
+        outcome = self.monitor.reference.outcome if self.field == "reference" else None
+        outcome = truth.outcome if truth else outcome
+        return _Classes(self._classes_if_there(prediction), self._classes_if_there(outcome))
+
+    def _classes_if_there(self, column: str | None) -> list[str]:
+        return self._classes(column) if column is not None and column in self.columns else []
+
+    def _no_outcome(self, place: Location, column: str) -> list[SourceFinding]:
+        (n,) = self._row("count(*)")
+        if not n or self.field != "reference":
+            return []  # outcomes may all be still to come
+        said = f"the outcome {column!r} of the reference holds no value"
+        return [SourceFinding(place, f"{said}; drop `reference.outcome` or mend the source")]
+
+    def _spellings(self, column: str, met: list[str]) -> list[SourceFinding]:
+        """The positive class written otherwise in some rows, which would count as the other class."""
+        positive = self.monitor.schema_.positive_class
+        others = [c for c in met if c != positive and c.casefold() == positive.casefold()]
+        if self.monitor.task != "binary" or positive not in met or not others:
             return []
-        known = self.monitor.schema_.prediction if self.field == "reference" else None
-        predicted = self._classes(known) if known is not None and known in self.columns else []
-        findings = []
-        if predicted and not set(predicted) & set(met):
-            said = f"{_some(predicted)} are predicted in the reference, and none of them is ever the outcome {column!r}"
-            said += f", which is {_some(met)}; name the column of the predicted class, in the outcome's words"
-            findings.append(SourceFinding(("schema", "prediction"), said))
-        return findings + (self._positive(column, met) if self.monitor.task == "binary" else self._scored(column, met))
+        said = f"the outcome {column!r} of the {_source_name(self.field)} is {positive!r} and {some(others)}"
+        write = "write the positive class alike everywhere: other spellings count as the other class"
+        return [SourceFinding(("schema", "positive_class"), f"{said}; {write}")]
 
     def _classes(self, column: str) -> list[str]:
-        """Class labels of a column as they are compared, the most frequent first."""
-        label = self.sample.value(column, values.class_label).sql
-        return _most_frequent(self.connection, f"(SELECT {label} AS __v FROM {self.sample.table})")  # noqa: S608
+        """Class labels of a column as they are compared, the most frequent first.
 
-    def _positive(self, column: str, met: list[str]) -> list[SourceFinding]:
-        positive = self.monitor.schema_.positive_class
-        if positive in met:
-            return []
-        said = f"the outcome {column!r} of the {_source_name(self.field)} is {_some(met)}, never {positive!r}"
-        return [SourceFinding(("schema", "positive_class"), f"{said}; write the value that counts as positive")]
+        Of outcomes without the positive class, and of a reference cut out of its source, all rows are looked at.
+        """
+        if column in self.known:
+            return self.known[column]
+        label, reference = self.sample.value(column, values.class_label).sql, self.monitor.reference
+        met = _most_frequent(self.connection, self.sample, label, _CLASSES)
+        cut = self.field == "reference" and (reference.from_ or reference.to)
+        if column != self.monitor.schema_.prediction and (cut or self.monitor.schema_.positive_class not in met):
+            source: Source = getattr(self.monitor, self.field)
+            met = classes_in_source(self.monitor, source, column, self.settings)
+        self.known[column] = met
+        return met
 
     def _scored(self, column: str, met: list[str]) -> list[SourceFinding]:
         """Classes with a score that never occur beside ones without: the same classes under other names."""
@@ -290,41 +403,44 @@ class _Check:
         never, unscored = [c for c in scored if c not in met], [c for c in met if c not in scored]
         if not never or not unscored:
             return []
-        said = f"the outcome {column!r} of the {_source_name(self.field)} is {_some(unscored)}, which have no score"
-        said += f", and never {_some(never)}, which have one"
+        said = f"the outcome {column!r} of the {_source_name(self.field)} is {some(unscored)}, which have no score"
+        said += f", and never {some(never)}, which have one"
         return [SourceFinding(("schema", "class_scores"), f"{said}; write the classes as the outcome has them")]
 
     def _row(self, select: str, rows: str | None = None) -> tuple[Any, ...]:
         return _first(self.connection, f"SELECT {select} FROM {rows or self.sample.table}")  # noqa: S608
 
 
-def _some(classes: Sequence[str]) -> str:
-    return ", ".join(map(repr, classes[:5])) + (", …" if len(classes) > 5 else "")
-
-
-def _matching(monitor: Monitor, settings: Settings) -> list[SourceFinding]:
+def _matching(monitor: Monitor, settings: Settings, n_files: int) -> list[SourceFinding]:
     """No label id among the predictions' ids. Some that do not match are normal: files come late."""
+    for most in (n_files, None):  # a sample of both that has none in common says nothing
+        n, total, label, prediction = _matched(monitor, settings, most)
+        if n or not total or prediction is None:
+            return []
+    said = f"none of {total} label ids (such as {label!r}) is among the predictions' ids (such as {prediction!r})"
+    write = "write the column that holds the predictions' ids"
+    return [SourceFinding(("ground_truth", "prediction_id"), f"{said}; {write}")]
+
+
+def _matched(monitor: Monitor, settings: Settings, n_files: int | None) -> tuple[Any, ...]:
+    """Label ids among the predictions' ids, label ids, one of each; of a sample, or of everything (None)."""
     truth = monitor.ground_truth
     assert truth is not None
-    schema_id = monitor.schema_.prediction_id
+    own = monitor.schema_.prediction_id
+    sides = (("__logged", monitor.predictions, own), ("__labelled", truth, truth.prediction_id or own))
     with connected(settings) as connection:
-        for table, source, column in (
-            ("__logged", monitor.predictions, schema_id),
-            ("__labelled", truth, truth.prediction_id or schema_id),
-        ):
-            sample = _sample(connection, monitor, source, settings, [column])
-            key = sample.each(column, values.key)
-            connection.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT {key} AS __id FROM {sample.table}")  # noqa: S608
-        n, total, label, prediction = _first(
+        for table, source, column in sides:
+            if n_files is None:
+                ids = ids_of(connection, monitor, source, column, settings)
+            else:
+                sample = _sample(connection, monitor, source, settings, [column], n_files)
+                ids = f"SELECT {sample.each(column, values.key)} AS __id FROM {sample.table}"  # noqa: S608
+            connection.execute(f"CREATE TEMP TABLE {table} AS SELECT DISTINCT __id FROM ({ids})")  # noqa: S608
+        return _first(
             connection,
             "SELECT count(*) FILTER (__id IN (SELECT __id FROM __logged)), count(*), min(__id),"
             " (SELECT min(__id) FROM __logged) FROM __labelled WHERE __id IS NOT NULL",
         )
-    if n or not total:
-        return []
-    said = f"none of {total} label ids (such as {label!r}) is among the predictions' ids (such as {prediction!r})"
-    write = "write the column that holds the predictions' ids"
-    return [SourceFinding(("ground_truth", "prediction_id"), f"{said}; {write}")]
 
 
 def _place(monitor: Monitor, one: Field) -> Location:
@@ -352,7 +468,7 @@ def _declared_columns(monitor: Monitor, field: str) -> list[str]:
     truth = monitor.ground_truth
     assert truth is not None
     names = (truth.prediction_id or monitor.schema_.prediction_id, truth.outcome, truth.label_time)
-    return [name for name in names if name]
+    return [name for name in names if name is not None]
 
 
 def _sample(
@@ -361,17 +477,23 @@ def _sample(
     source: Source,
     settings: Settings,
     wanted: Sequence[str] | None,
+    n_files: int = SAMPLE_FILES,
+    unread: list[str] | None = None,
 ) -> Sample:
     """A repeatable sample over the first and last files, read as ingestion reads them.
 
-    Only the ``wanted`` columns hold values. Raises SourceError when there is no file or one cannot be read.
+    Only the ``wanted`` columns hold values. Raises SourceError when there is no file or one cannot be read;
+    with ``unread``, which then gets what is wrong with each, only when none can.
     """
-    paths, half = _paths(monitor, source), SAMPLE_FILES // 2
-    some = paths if len(paths) <= SAMPLE_FILES else [*paths[:half], *paths[-half:]]
+    paths, half = _paths(monitor, source), n_files // 2
+    chosen = paths if len(paths) <= n_files else [*paths[:half], *paths[-half:]]
     with reading(connection, monitor, source, None, settings, wanted) as reader:
-        scans, broken = reader.scans(some)
-        if broken:
+        reader.at_most = SAMPLE_ROWS if n_files < SAMPLE_FILES else None  # of a table
+        scans, broken = reader.scans(chosen)
+        if broken and (unread is None or not scans):
             raise SourceError("; ".join(broken.values()))
+        if unread is not None:
+            unread += broken.values()
         try:
             return sample_of(connection, scans, wanted, lambda n: min(SAMPLE_ROWS, SAMPLE_VALUES // max(n, 1)))
         except duckdb.OutOfMemoryException:
@@ -432,22 +554,43 @@ def _undeclared(source: Source) -> Monitor:
     )
 
 
-def _summarize_column(connection: duckdb.DuckDBPyConnection, rows: str, name: str, one: Reconciled) -> ColumnSummary:
+def _summarize_column(
+    connection: duckdb.DuckDBPyConnection, sample: Sample, name: str, one: Reconciled, texts: Collection[str] | None
+) -> ColumnSummary:
+    """``texts``: columns that the source could have stored as numbers, and stored as text; None: all text is."""
     typed, kind = one.typed, one.kind
-    n_rows, n_distinct, n_null, least, greatest = _first(
+    is_narrowed = typed != one.written
+    zeros = f"regexp_matches({one.written}, '^\\s*0[0-9]')" if is_narrowed and _is_text(sample, name) else "false"
+    n_rows, n_distinct, n_null, least, greatest, leading = _first(
         connection,
         f"SELECT count(*), approx_count_distinct(__v), count(*) - count(__v),"  # noqa: S608
-        f" {_extreme('min', kind)}, {_extreme('max', kind)}"
-        f" FROM (SELECT {typed} AS __v FROM {rows})",
+        f" {_extreme('min', kind)}, {_extreme('max', kind)}, coalesce(bool_or(__zero), false)"
+        f" FROM (SELECT {typed} AS __v, {zeros} AS __zero FROM {sample.table})",
     )
     # Approximate counts are off by 6 % at times: where uniqueness is in question they are made exact.
     if n_distinct < 10_000 or n_distinct > 0.8 * (n_rows - n_null):
-        (n_distinct,) = _first(connection, f"SELECT count(DISTINCT {typed}) FROM {rows}")  # noqa: S608
-    frequent = connection.execute(
-        f"SELECT CAST(__v AS VARCHAR), count(*) FROM (SELECT {one.written} AS __v FROM {rows}) WHERE __v IS NOT NULL"  # noqa: S608
-        f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {_EXAMPLES}"
+        (n_distinct,) = _first(connection, f"SELECT count(DISTINCT {typed}) FROM {sample.table}")  # noqa: S608
+    written = tuple(_most_frequent(connection, sample, f"CAST({one.written} AS VARCHAR)", _EXAMPLES))
+    label = sample.value(name, values.class_label).sql
+    classes = tuple(_most_frequent(connection, sample, label, MOST_LABELS)) if n_distinct <= _CLASSES else ()
+    is_stored_as_text = _is_text(sample, name) if texts is None else name in texts
+    few_numbers = kind in values.INTEGERS or (kind in values.FLOATS and n_distinct <= _MOST_CODES)
+    is_code = (leading and kind in values.INTEGERS) or (is_stored_as_text and few_numbers and is_narrowed)
+    return ColumnSummary(name, kind, n_distinct, n_null, least, greatest, written, classes, is_code=is_code)
+
+
+def _is_text(sample: Sample, name: str) -> bool:
+    """Whether all files store the column as text."""
+    return all(values.is_text(variant.kind) for variant in sample.columns[name])
+
+
+def _most_frequent(connection: duckdb.DuckDBPyConnection, sample: Sample, value: str, n: int) -> list[str]:
+    """The distinct values of an SQL expression of type VARCHAR over the sample, the most frequent first."""
+    found = connection.execute(
+        f"SELECT __v, count(*) FROM (SELECT {value} AS __v FROM {sample.table}) WHERE __v IS NOT NULL"  # noqa: S608
+        f" GROUP BY __v ORDER BY 2 DESC, 1 LIMIT {n}"
     ).fetchall()
-    return ColumnSummary(name, kind, n_distinct, n_null, least, greatest, tuple(text for text, _ in frequent))
+    return [str(text) for text, _ in found]
 
 
 def _extreme(function: str, kind: str) -> str:

@@ -103,7 +103,8 @@ def _narrowest(connection: duckdb.DuckDBPyConnection, rows: str, text: str) -> s
     words = "('true', 'false', 'yes', 'no', 't', 'f')"
     tests = {
         "BIGINT": f"TRY_CAST({text} AS BIGINT) IS NOT NULL AND NOT regexp_matches({text}, '[.eE]')",
-        "DOUBLE": f"TRY_CAST({text} AS DOUBLE) IS NOT NULL",
+        # More digits than a number holds are a name.
+        "DOUBLE": f"TRY_CAST({text} AS DOUBLE) IS NOT NULL AND NOT regexp_matches({text}, '^[0-9]{{17,}}$')",
         "BOOLEAN": f"lower({text}) IN {words}",
         "TIMESTAMP WITH TIME ZONE": f"TRY_CAST({text} AS TIMESTAMPTZ) IS NOT NULL AND {has_zone}",
         "TIMESTAMP": f"TRY_CAST({text} AS TIMESTAMP) IS NOT NULL AND NOT {has_zone}",

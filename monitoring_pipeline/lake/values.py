@@ -8,8 +8,10 @@ INTEGERS = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
 }  # fmt: skip
 FLOATS = {"FLOAT", "DOUBLE"}
+# Patterns, since DuckDB makes a join of an IN with five values: a wide file then took memory by its columns squared.
 # What exporters write for "no number". In a categorical column the same letters may be a category (NA is Namibia).
-_NO_NUMBER = "('', 'na', 'n/a', 'null', 'none', '<na>')"
+_NO_NUMBER = "(?i)(na|n/a|null|none|<na>)?"
+_TRUE, _FALSE = "(?i)true|t|yes|y|1|1[.]0", "(?i)false|f|no|n|0|0[.]0"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def numerical(column: str, kind: str) -> Value:
     if is_text(kind):
         text = f"CAST({column} AS VARCHAR)"
         number = f"TRY_CAST({text} AS DOUBLE)"
-        missing = f"lower(trim({text})) IN {_NO_NUMBER}"
+        missing = _matches(text, _NO_NUMBER)
         # CASE: the words are only looked at where there is no number.
         invalid = f"CASE WHEN {number} IS NULL THEN {column} IS NOT NULL AND NOT {missing} ELSE false END"
         return Value(number, invalid, fits=False)
@@ -75,12 +77,10 @@ def boolean(column: str, kind: str) -> Value:
         missing = f" AND NOT isnan({column})" if kind in FLOATS else ""
         return Value(flag, f"{column} NOT IN (0, 1){missing}", fits=kind in INTEGERS)
     if is_text(kind):
-        text = f"lower(trim(CAST({column} AS VARCHAR)))"
-        flag = (
-            f"CASE WHEN {text} IN ('true', 't', 'yes', 'y', '1', '1.0') THEN 'true'"
-            f" WHEN {text} IN ('false', 'f', 'no', 'n', '0', '0.0') THEN 'false' END"
-        )
-        return Value(flag, f"{column} IS NOT NULL AND {flag} IS NULL AND {text} NOT IN {_NO_NUMBER}", fits=False)
+        text = f"CAST({column} AS VARCHAR)"
+        flag = f"CASE WHEN {_matches(text, _TRUE)} THEN 'true' WHEN {_matches(text, _FALSE)} THEN 'false' END"
+        invalid = f"{column} IS NOT NULL AND {flag} IS NULL AND NOT {_matches(text, _NO_NUMBER)}"
+        return Value(flag, invalid, fits=False)
     return _unfit("VARCHAR", column)
 
 
@@ -107,6 +107,11 @@ def key(column: str, kind: str) -> str:
 def version(column: str, kind: str, default: str) -> str:
     """The model version as VARCHAR: text as it is, 2.0 stays ``2.0`` (versions are names, not numbers)."""
     return f"coalesce(nullif(CAST({column} AS VARCHAR), ''), {default})"
+
+
+def _matches(text: str, pattern: str) -> str:
+    """Condition: all of the text but the blanks around it is what the pattern says."""
+    return f"regexp_full_match(trim({text}), '{pattern}')"
 
 
 def _number_text(column: str, kind: str) -> str:

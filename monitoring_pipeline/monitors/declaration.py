@@ -69,6 +69,15 @@ def _class_label(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _outcome_class(value: Any) -> Any:
+    """A class as the lake writes those it reads from data: without blanks around it, ``1`` for ``1.0``."""
+    label = _class_label(value)
+    if not isinstance(label, str):
+        return label
+    label = re.sub(r"^([+-]?[0-9]+)\.0+$", r"\1", label.strip())
+    return label.lower() if label in ("True", "False", "TRUE", "FALSE") else label
+
+
 def _utc(value: datetime) -> datetime:
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -96,6 +105,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
 ClassLabel = Annotated[str, BeforeValidator(_class_label)]
+OutcomeClass = Annotated[str, BeforeValidator(_outcome_class)]
 Moment = Annotated[datetime, AfterValidator(_utc)]
 MonitoredDay = Annotated[date, AfterValidator(_monitored_day)]
 BASELINES = ("training", "previous", "seasonal")
@@ -186,10 +196,10 @@ class Schema(Declared):
     )
     prediction: str | None = Field(default=None, description="predicted class or value")
     score: str | None = Field(default=None, description="binary: score of the positive class in [0, 1]")
-    class_scores: dict[ClassLabel, str] = Field(
+    class_scores: dict[OutcomeClass, str] = Field(
         default_factory=dict, description="multiclass: class -> column of its score"
     )
-    positive_class: ClassLabel = Field(default="1", description="binary: the outcome that counts as positive")
+    positive_class: OutcomeClass = Field(default="1", description="binary: the outcome that counts as positive")
     numerical: tuple[str, ...] = Field(default=(), description="features that are numbers")
     categorical: tuple[str, ...] = Field(default=(), description="features that are one of some values; text or codes")
     boolean: tuple[str, ...] = Field(default=(), description="features that are true or false (or 1, 0, yes, no)")

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from monitoring_pipeline.errors import DeclarationError
-from monitoring_pipeline.monitors.declaration import Monitor
-from monitoring_pipeline.monitors.roles import Roles, find_join_id, find_outcome, find_time, infer_roles, moment_of
-from monitoring_pipeline.monitors.summary import ColumnSummary, SourceSummary
+from monitoring_pipeline.monitors.declaration import FIRST_YEAR, LAST_YEAR, LONGEST, Monitor, as_text
+from monitoring_pipeline.monitors.kinds import moment_of
+from monitoring_pipeline.monitors.roles import Roles, find_join_id, find_outcome, find_time, infer_roles
+from monitoring_pipeline.monitors.summary import ColumnSummary, LabelDelays, SourceSummary, Whole
 from monitoring_pipeline.windows import LENGTH, Window, WindowSize
 
 HOURLY_FROM = 24_000  # rows a day from which an hour holds enough of them to be a window
+_HOURS_A_DAY = 6  # with rows in fewer, such as where a batch is scored at night, most hours would be empty windows
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 # What YAML does not take as it is, beyond the control characters that JSON escapes.
 _UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -24,10 +29,12 @@ def draft(
     predictions: SourceSummary,
     ground_truth: SourceSummary | None = None,
     reference: SourceSummary | None = None,
+    delays: LabelDelays | None = None,
 ) -> str:
     """Commented YAML of a monitor called ``name``. Sources are written as their summaries name them.
 
     Without a reference the log's first weeks stand in; an outcome found in the log is declared as its own ground truth.
+    ``delays``: how late the labels at hand came, which ``labels.max_delay`` is drafted from (see ``max_delay_of``).
     Raises DeclarationError when the name is no name or the log lacks an id, an event time or the model's output.
     """
     pattern = Monitor.model_fields["name"].metadata[0].pattern
@@ -38,7 +45,7 @@ def draft(
     roles = infer_roles(predictions, ground_truth)
     period = _Period(predictions, roles)
     lines = [
-        f"# Drafted from {predictions.n_rows:,} rows. Read the comments, correct what was guessed wrong, then:",
+        f"# Drafted from {_looked_at(predictions)}. Read the comments, correct what was guessed wrong, then:",
         "#   monitoring-pipeline validate",
         f"#   monitoring-pipeline run {name}",
         f"name: {name}",
@@ -53,30 +60,104 @@ def draft(
         "",
         *_windows(roles, predictions, period, stands_in=reference is None),
         "",
-        *_ENDING,
+        *_labels(roles, predictions, ground_truth, delays),
+        "",
+        "# Everything else has a default: thresholds, bins, the retrain policy. See docs/monitor-reference.md.",
     ]
     return "\n".join(lines) + "\n"
 
 
-_ENDING = (
-    "labels:",
-    "  coverage: 0.95 # a window's performance counts as final at this labelled share,",
-    "  max_delay: 7d # or when this much time has passed",
-    "",
-    "# Everything else has a default: thresholds, bins, the retrain policy. See docs/monitor-reference.md.",
-)
+def _looked_at(log: SourceSummary) -> str:
+    whole = log.whole
+    if whole is None or whole.n_rows <= log.n_rows:
+        return f"{log.n_rows:,} rows"
+    unread = f"; {whole.n_unread_files} files cannot be read" if whole.n_unread_files else ""
+    return f"a sample of {log.n_rows:,} of {whole.n_rows:,} rows{unread}"
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """Where predictions and labels tell their id and time. ``in_log``: the log holds the outcome itself."""
+
+    prediction_id: str
+    event_time: str
+    label_id: str
+    label_time: str | None
+    in_log: bool
+
+
+def label_columns(log: SourceSummary, truth: SourceSummary | None) -> LabelColumns | None:
+    """As ``draft`` finds them; None without labels. Raises DeclarationError as ``draft`` does."""
+    return _label_columns(infer_roles(log, truth), log, truth)
+
+
+def _label_columns(roles: Roles, log: SourceSummary, truth: SourceSummary | None) -> LabelColumns | None:
+    own = roles.prediction_id, roles.event_time
+    if truth is None:
+        return LabelColumns(*own, roles.prediction_id, roles.label_time, True) if roles.outcome else None
+    outcome, identifier = find_outcome(truth, log), find_join_id(truth, roles.prediction_id)
+    if outcome is None or identifier is None:
+        return None
+    known_at = find_time([c for c in truth.columns if c not in (identifier, outcome) and c.name != roles.event_time])
+    return LabelColumns(*own, identifier.name, known_at.name if known_at else None, False)
+
+
+def max_delay_of(delays: LabelDelays | None) -> timedelta | None:
+    """``labels.max_delay`` from the labels at hand: the longest delay, or where that is more than a quarter longer than
+    the 99 % quantile, the quantile; rounded up to whole hours below two days, else to whole days.
+
+    None when nothing can be told: no label was matched, or most are older than their predictions.
+    """
+    if delays is None or delays.n == 0 or 2 * delays.n_early > delays.n:
+        return None
+    late = delays.longest if delays.longest <= 1.25 * delays.quantile_99 else delays.quantile_99
+    step = timedelta(hours=1) if late <= timedelta(days=2) else timedelta(days=1)
+    return min(max(-(-late // step), 1) * step, LONGEST)
+
+
+def _labels(roles: Roles, log: SourceSummary, truth: SourceSummary | None, delays: LabelDelays | None) -> Sequence[str]:
+    found, late = _label_columns(roles, log, truth), max_delay_of(delays)
+    why = "; a guess: there are no labels yet"
+    if late is not None and delays is not None:
+        why = f"; of {delays.n:,} labels at hand the last came after {as_text(_rounded(delays.longest))}"
+        why += f", 99 % within {as_text(_rounded(delays.quantile_99))}"
+    elif found is not None and found.label_time is None:
+        why = "; a guess: the labels carry no time, so how late they come cannot be told"
+    elif found is not None and delays is not None and delays.n:
+        why = f"; a guess: {delays.n_early:,} of {delays.n:,} labels are older than their predictions"
+    elif found is not None:
+        why = "; a guess: no label at hand has a prediction at hand"
+    return (
+        "labels:",
+        "  coverage: 0.95 # a window's performance counts as final at this labelled share,",
+        f"  max_delay: {as_text(late or timedelta(days=7))} # or when this much time has passed{why}",
+    )
+
+
+def _rounded(delay: timedelta) -> timedelta:
+    """To the minute, which is how it is read."""
+    return timedelta(minutes=round(delay / timedelta(minutes=1)))
 
 
 class _Period:
     """When the log begins and ends, how long its reference would be, how large its windows."""
 
     def __init__(self, log: SourceSummary, roles: Roles) -> None:
-        column = log.column(roles.event_time)
-        self.first = moment_of(column.minimum) if column else None
-        self.last = moment_of(column.maximum) if column else None
-        days = max((self.last - self.first) / timedelta(days=1), 1e-9) if self.first and self.last else 1.0
-        self.rows_per_day = log.n_rows / max(days, 1.0)
-        self.window: WindowSize = "hour" if self.rows_per_day >= HOURLY_FROM or days < 2 else "day"
+        column, whole = log.column(roles.event_time), log.whole
+        days = _usual_days(whole) if whole else []
+        if days:
+            self.first: datetime | None = days[0][2]
+            self.last: datetime | None = days[-1][3]
+        else:
+            self.first = _monitored(moment_of(column.minimum) if column else None)
+            self.last = _monitored(moment_of(column.maximum) if column else None)
+        span = max((self.last - self.first) / timedelta(days=1), 1e-9) if self.first and self.last else 1.0
+        n_rows = sum(n for _, n, *_ in days) or log.n_rows
+        # The first and the last day are seldom whole.
+        inner = [n for _, n, *_ in days[1:-1]]
+        self.rows_per_day = statistics.median(inner) if inner else n_rows / max(span, 1.0)
+        spread = whole is None or whole.n_hours >= _HOURS_A_DAY * len(whole.days)
+        self.window: WindowSize = "hour" if span < 2 or (self.rows_per_day >= HOURLY_FROM and spread) else "day"
 
     @property
     def reference_end(self) -> datetime | None:
@@ -90,11 +171,31 @@ class _Period:
         return end if end <= self.last else None
 
 
+_ALONE = timedelta(days=30)
+_STRAY = 0.01
+
+
+def _usual_days(whole: Whole) -> list[tuple[date, int, datetime, datetime]]:
+    """Days of the log without those that a wrong clock made: few rows, a month before or after all others."""
+    days = [day for day in whole.days if FIRST_YEAR <= day[0].year <= LAST_YEAR]
+    stray = _STRAY * sum(n for _, n, *_ in days)
+    while len(days) > 1 and days[0][1] <= stray and days[1][0] - days[0][0] > _ALONE:
+        days = days[1:]
+    while len(days) > 1 and days[-1][1] <= stray and days[-1][0] - days[-2][0] > _ALONE:
+        days = days[:-1]
+    return days
+
+
+def _monitored(moment: datetime | None) -> datetime | None:
+    return moment if moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR else None
+
+
 def _schema(roles: Roles, log: SourceSummary) -> list[str]:
     lines = [
         "schema:",
-        f"  prediction_id: {scalar(roles.prediction_id)} # tells predictions apart; ground truth is joined by it",
-        f"  event_time: {scalar(roles.event_time)} # when the prediction was made",
+        f"  prediction_id: {scalar(roles.prediction_id)} # tells predictions apart; ground truth is joined by it"
+        + _repeated(log.column(roles.prediction_id)),
+        f"  event_time: {scalar(roles.event_time)} # when the prediction was made{_odd_times(log.whole)}",
     ]
     if roles.naive_time:
         lines.append("  timezone: UTC # the times carry no zone; write the one they are in, such as America/New_York")
@@ -108,25 +209,46 @@ def _schema(roles: Roles, log: SourceSummary) -> list[str]:
         lines += ["  class_scores: # class: column of its score"]
         lines += [f"    {scalar(label)}: {scalar(column)}" for label, column in roles.class_scores.items()]
     if roles.task == "binary":
-        lines.append(f"  positive_class: {scalar(roles.positive_class)} # the outcome that counts as positive")
+        remark = f"; {roles.positive_class.remark}" if roles.positive_class.remark else ""
+        lines.append(
+            f"  positive_class: {scalar(roles.positive_class.label)} # the outcome that counts as positive{remark}"
+        )
     for group in ("numerical", "categorical", "boolean"):
-        lines += _features(group, [name for name, of in roles.features.items() if of == group], log)
+        lines += _features(group, [name for name, of in roles.features.items() if of == group], log, roles.remarks)
     if roles.left_out:
         lines.append("  # Left out; move a name to a list above to monitor it:")
         lines += [f"  #   {scalar(name)}: {reason.splitlines()[0]}" for name, reason in roles.left_out.items()]
     return lines
 
 
-def _features(group: str, names: list[str], log: SourceSummary) -> list[str]:
+def _features(group: str, names: list[str], log: SourceSummary, remarks: dict[str, str]) -> list[str]:
     if not names:
         return []
-    return [f"  {group}:", *(f"    - {scalar(name)}{_remark(log.column(name), log.n_rows)}" for name in names)]
+    said = {name: "; ".join(filter(None, (_missing(log, name), remarks.get(name)))) for name in names}
+    return [f"  {group}:", *(f"    - {scalar(name)}{said[name] and f' # {said[name]}'}" for name in names)]
 
 
-def _remark(column: ColumnSummary | None, n_rows: int) -> str:
-    if column is None or not n_rows or column.n_null / n_rows < 0.01:
+def _missing(log: SourceSummary, name: str) -> str:
+    column = log.column(name)
+    if column is None or not log.n_rows or column.n_null / log.n_rows < 0.01:
         return ""
-    return f" # {column.n_null / n_rows:.0%} missing"
+    return f"{column.n_null / log.n_rows:.0%} missing"
+
+
+def _repeated(column: ColumnSummary | None) -> str:
+    if column is None or column.repeats is None or column.repeats.anywhere < 0.0005:
+        return ""
+    return f"; {column.repeats.anywhere:.1%} occur again"
+
+
+def _odd_times(whole: Whole | None) -> str:
+    """Rows that will be refused for their time."""
+    said = []
+    if whole is not None and whole.n_future:
+        said.append(f"{whole.n_future:,} of {whole.n_rows:,} lie in the future: such rows are quarantined")
+    if whole is not None and whole.n_untimed:
+        said.append(f"{whole.n_untimed:,} of {whole.n_rows:,} cannot be read: such rows are quarantined")
+    return "".join(f"; {what}" for what in said)
 
 
 def _source(key: str, source: SourceSummary) -> list[str]:
@@ -147,6 +269,8 @@ def _ground_truth(roles: Roles, log: SourceSummary, truth: SourceSummary | None)
         return ["# No ground truth yet: performance is not measured. When outcomes arrive, write:", *_ADVICE]
     if truth is None:
         lines = [*_source("ground_truth", log), f"  outcome: {scalar(roles.outcome or '')}"]
+        if roles.label_time:
+            lines.append(f"  label_time: {scalar(roles.label_time)} # when the outcome became known")
         return [*lines[:1], "  # the log holds the outcome itself", *lines[1:]]
     outcome = find_outcome(truth, log)
     identifier = find_join_id(truth, roles.prediction_id)
@@ -158,9 +282,9 @@ def _ground_truth(roles: Roles, log: SourceSummary, truth: SourceSummary | None)
     if identifier.name != roles.prediction_id:
         lines.append(f"  prediction_id: {scalar(identifier.name)}")
     lines.append(f"  outcome: {scalar(outcome.name)}")
-    known_at = find_time([c for c in truth.columns if c not in (identifier, outcome) and c.name != roles.event_time])
-    if known_at is not None:
-        lines.append(f"  label_time: {scalar(known_at.name)} # when the outcome became known")
+    found = _label_columns(roles, log, truth)
+    if found is not None and found.label_time:
+        lines.append(f"  label_time: {scalar(found.label_time)} # when the outcome became known")
     return lines
 
 

@@ -26,6 +26,7 @@ from monitoring_pipeline.monitors.declaration import (
     Labels,
     Monitor,
     NamedBaseline,
+    OutcomeClass,
     Owner,
     ReferenceSource,
     Retention,
@@ -72,7 +73,8 @@ One YAML file in `monitors/` declares one deployed model. `monitoring-pipeline i
   that were read before: the next `run` reads them again.
 - **Paths** are relative to the file of the monitor; `${NAME}` in `path` and `url` comes from the environment, so that
   no password stands in a file.
-- **Class labels** are text: `1`, `1.0` and `"1"` are the same class, `true` and `"true"` too.
+- **Class labels** are text: `1`, `1.0` and `"1"` are the same class, `true`, `True` and `"true"` too, and blanks around
+  them do not count. Everything else is as it is written: `Yes` and `yes` are two classes.
 
 ## The least that is needed
 
@@ -144,7 +146,7 @@ def _type(field: FieldInfo) -> str:
 def _name(annotation: Any) -> str:
     """A type in the words of someone who writes YAML."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation in (Duration, ClassLabel):
+    if annotation in (Duration, ClassLabel, OutcomeClass):
         return "duration" if annotation is Duration else "class label"
     if origin is typing.Annotated:
         return "share" if arguments[0] is float else _name(arguments[0])

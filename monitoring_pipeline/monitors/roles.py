@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Literal
 
 from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.declaration import Task
+from monitoring_pipeline.monitors.kinds import (
+    FLAGS,
+    UNIQUE_SHARE,
+    by_name,
+    classes_of,
+    has_decimal_comma,
+    is_class,
+    is_code,
+    is_epoch,
+    is_number,
+    is_share,
+    is_text,
+    is_time,
+    is_unique,
+    is_whole,
+    n_classes,
+    numbers_rows,
+    words,
+)
+from monitoring_pipeline.monitors.model_version import find_model_version, why_no_version
+from monitoring_pipeline.monitors.positive_class import POSITIVE, PositiveClass, guess_positive_class
 from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, SourceSummary
 
 Group = Literal["numerical", "categorical", "boolean"]
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
-_FLAGS = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"}, {"0", "1"})
-_POSITIVE = (
-    "1",
-    "true",
-    "yes",
-    "y",
-    "t",
-    "positive",
-    "pos",
-    "late",
-    "fraud",
-    "churn",
-    "churned",
-    "default",
-    "bad",
-    "spam",
-)
 MAX_CATEGORIES = 1000  # more distinct values than this are ids or free text to a monitor
-MAX_CLASSES = 20
 MOST_NAMED = 40  # columns, in a message
-UNIQUE_SHARE = 0.95  # a log repeats some ids, by retries
 
 # The most telling names first; compared word by word, so that `PredictionTime` and `prediction_time` are one.
 _ID = (
@@ -51,6 +50,7 @@ _ID = (
     "guid",
     "id",
 )
+_ID_ENDINGS = {"id", "uuid", "guid", "key", "hash", "ref", "reference", "nr"}
 _TIME = (
     "event time",
     "prediction time",
@@ -63,23 +63,40 @@ _TIME = (
     "created at",
     "occurred at",
     "event date",
+    "prediction date",
+    "prediction ts",
+    "event ts",
+    "request timestamp",
+    "inference time",
+    "inference timestamp",
+    "logged at",
     "datetime",
     "date time",
     "time",
     "ts",
     "date",
 )
+_TIME_ENDINGS = {"time", "timestamp", "ts", "at", "date", "datetime", "epoch", "ms", "seconds"}
 _LABEL_TIME = (
     "label time",
     "labelled at",
     "labeled at",
     "label timestamp",
+    "label ts",
+    "label date",
     "outcome time",
+    "outcome at",
+    "outcome timestamp",
+    "outcome date",
     "known at",
+    "known since",
+    "known",
     "observed at",
-    "updated at",
+    "resolved at",
+    "settled at",
+    "confirmed at",
 )
-_VERSION = ("model version", "model id", "model name", "model", "version")
+_WRITTEN_TIME = ("updated at", "created at", "modified at")  # of a label row: when it became known
 _OUTCOME = (
     "target",
     "label",
@@ -132,7 +149,10 @@ _PREDICTION_WORDS = {"prediction", "pred", "predicted", "forecast", "yhat"}
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column of a prediction log seems to be. ``left_out``: why a column is no feature."""
+    """What each column of a prediction log seems to be. ``left_out``: why a column is no feature.
+
+    ``remarks``: what to say of a column where it stands. ``label_time``: of the ``outcome`` that the log itself holds.
+    """
 
     task: Task
     prediction_id: str
@@ -143,9 +163,11 @@ class Roles:
     score: str | None
     class_scores: dict[str, str]
     outcome: str | None
-    positive_class: str
+    positive_class: PositiveClass
     features: dict[str, Group]
     left_out: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+    label_time: str | None = None
 
 
 def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles:
@@ -154,18 +176,21 @@ def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles
     Raises DeclarationError when no id, no event time or neither a prediction nor a score can be found.
     """
     columns = [column for column in log.columns if not _PANDAS_INDEX.fullmatch(column.name)]
-    time = _required(find_time(columns, _TIME), log, "time", "the prediction was made at", "event_time")
-    identifier = _required(_find_id(columns, log, truth), log, "id", "tells predictions apart", "prediction_id")
+    time = _required(find_event_time(columns), log, "time", "the prediction was made at", "event_time")
+    found_id = _find_id(columns, log, truth)
+    if found_id is None and (why := _nearly_an_id(columns)):
+        raise DeclarationError(f"predictions: id: no column tells predictions apart; {why}")
+    identifier = _required(found_id, log, "id", "tells predictions apart", "prediction_id")
     rest = [column for column in columns if column not in (time, identifier)]
-    version = _find_version(rest)
+    version = find_model_version(rest)
     found = _find_output([column for column in rest if column is not version], log)
     outcome = found.outcome if truth is None else find_outcome(truth, log)
     task = _task(found.prediction, found.score, found.class_scores, outcome)
-    prediction, score = found.prediction, found.score
-    if task == "regression":
-        prediction, score = prediction or score, None
-    features, left_out = _features([c for c in rest if c is not version and not found.has(c)], log.n_rows)
-    left_out |= {c.name: "the other class's score" for c in found.spare}
+    prediction, score, spare = _usable_output(found, task, outcome)
+    known_at = by_name([c for c in rest if is_time(c) or is_epoch(c)], _LABEL_TIME) if found.outcome else None
+    others = [c for c in rest if c not in (version, known_at) and not found.has(c)]
+    features, left_out = _features(others, log.n_rows)
+    left_out |= spare
     left_out |= dict.fromkeys({c.name for c in log.columns} - {c.name for c in columns}, "an index that pandas wrote")
     if found.outcome is not None and truth is not None:
         left_out[found.outcome.name] = "looks like the outcome; a feature that knows it would hide everything else"
@@ -179,10 +204,87 @@ def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles
         score=score.name if score else None,
         class_scores=found.class_scores,
         outcome=found.outcome.name if found.outcome else None,
-        positive_class=_positive_class(outcome, prediction if score or task == "binary" else None),
+        positive_class=guess_positive_class(outcome, prediction if score or task == "binary" else None),
         features=features,
         left_out=left_out,
+        remarks={c.name: why for c in others if (why := _remark(c, features))},
+        label_time=known_at.name if known_at else None,
     )
+
+
+def _usable_output(
+    found: _Output, task: Task, outcome: ColumnSummary | None
+) -> tuple[ColumnSummary | None, ColumnSummary | None, dict[str, str]]:
+    """Prediction and score as the task can declare them, and why other outputs are left out."""
+    prediction, score = found.prediction, found.score
+    left_out = {c.name: "the other class's score" for c in found.spare}
+    if task == "regression":
+        return prediction or score, None, left_out
+    if task == "multiclass" and score is not None:
+        left_out[score.name] = "only a binary monitor has one score; write `class_scores`"
+        return prediction, None, left_out
+    if task == "binary" and prediction is not None and score is not None and (why := _other_words(prediction, outcome)):
+        left_out[prediction.name] = why
+        return None, score, left_out
+    return prediction, score, left_out
+
+
+def id_candidates(columns: Sequence[ColumnSummary], n_rows: int) -> list[ColumnSummary]:
+    """Columns worth counting over all rows: those that may be the id by the sample, and those that are called so."""
+    able = [c for c in columns if c.n_distinct > 0 and not is_time(c) and (is_text(c) or is_whole(c))]
+    unique = [c for c in able if is_unique(c, n_rows)]
+    named = [c for c in able if _is_called_id(c) and c not in unique]
+    unique.sort(key=lambda c: not _is_called_id(c))
+    return [*unique, *named][:6]
+
+
+def find_event_time(columns: Sequence[ColumnSummary]) -> ColumnSummary | None:
+    """The column of the event time in a prediction log."""
+    known_at = by_name(columns, _LABEL_TIME)
+    able = [column for column in columns if column is not known_at]
+    return find_time(able, _TIME) or next(
+        (c for c in able if is_epoch(c) and set(words(c.name)[-1:]) & _TIME_ENDINGS), None
+    )
+
+
+def _is_called_id(column: ColumnSummary) -> bool:
+    return by_name([column], _ID) is not None or words(column.name)[-1:] == ("id",)
+
+
+def _nearly_an_id(columns: Sequence[ColumnSummary]) -> str | None:
+    """Why a column that is called an id is none."""
+    named = [c for c in columns if _is_called_id(c) and c.repeats is not None]
+    column = by_name(named, _ID) or next(iter(named), None)
+    if column is None or column.repeats is None:
+        return None
+    said = f"{column.name!r} looks like one, but {column.repeats.anywhere:.0%} of its values occur again"
+    if 1 - column.repeats.in_a_file >= UNIQUE_SHARE:
+        return f"{said} in other files; write ids that differ between files, such as with the day before them"
+    return f"{said}; write one that is different in every prediction"
+
+
+def _other_words(prediction: ColumnSummary | None, outcome: ColumnSummary | None) -> str | None:
+    """Why a predicted class beside a score is of no use: it calls the classes otherwise than the outcome does."""
+    if prediction is None or outcome is None:
+        return None
+    said, true = classes_of(prediction), classes_of(outcome)
+    if not said or not true or set(said) & set(true):
+        return None
+    return f"says {_listed(said)} where the outcome {outcome.name!r} says {_listed(true)}; write them alike to use it"
+
+
+def _remark(column: ColumnSummary, features: dict[str, Group]) -> str:
+    """What to say of a feature whose name or values promised something else."""
+    code = column.is_code and features.get(column.name) == "categorical"
+    said = (
+        why_no_version(column),
+        "digits kept as text, or with leading zeros: a code; if it is a number, move it to `numerical`" if code else "",
+    )
+    return "; ".join(filter(None, said))
+
+
+def _listed(classes: Sequence[str]) -> str:
+    return ", ".join(map(repr, classes[:3])) + (", …" if len(classes) > 3 else "")
 
 
 @dataclass(frozen=True)
@@ -201,11 +303,11 @@ class _Output:
 
 
 def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary) -> _Output:
-    outcome = _by_name(columns, _OUTCOME)
+    outcome = by_name(columns, _OUTCOME)
     rest = [column for column in columns if column is not outcome]
     class_scores, score, spare = _find_scores(rest)
     prediction = _find_prediction([c for c in rest if c is not score and c.name not in class_scores.values()])
-    written = [c for c in rest if _has_decimal_comma(c) and _is_output(c)]
+    written = [c for c in rest if has_decimal_comma(c) and _is_output(c)]
     if written and (prediction is None or prediction in written):
         raise DeclarationError(_decimal_comma(written[0]))
     if not (prediction or score or class_scores):
@@ -217,15 +319,8 @@ def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary) -> _Outpu
 
 
 def _is_output(column: ColumnSummary) -> bool:
-    by_name = _by_name([column], (*_PREDICTION, *_SCORE)) is not None
-    return by_name or bool((_PREDICTION_WORDS | _SCORE_WORDS) & set(words(column.name)))
-
-
-def _has_decimal_comma(column: ColumnSummary) -> bool:
-    """Numbers such as 3,14, and whole ones among them."""
-    commas = [sample for sample in column.samples if DECIMAL_COMMA.fullmatch(sample)]
-    rest = [sample for sample in column.samples if sample not in commas]
-    return bool(commas) and all(re.fullmatch(r"[+-]?\d+", sample) for sample in rest)
+    named = by_name([column], (*_PREDICTION, *_SCORE)) is not None
+    return named or bool((_PREDICTION_WORDS | _SCORE_WORDS) & set(words(column.name)))
 
 
 def _decimal_comma(column: ColumnSummary) -> str:
@@ -242,7 +337,7 @@ def _predicted_thing(
         thing = [word for word in words(output.name) if word not in generic | {"y", "model"}] if output else []
         for column in columns:
             name = [word for word in words(column.name) if word not in ("is", "has", "was", "actual", "true")]
-            inflected = column.n_distinct == 2 and len(name) == 1 and len(thing[:1]) == 1 and len(thing[0]) > 3
+            inflected = n_classes(column) == 2 and len(name) == 1 and len(thing[:1]) == 1 and len(thing[0]) > 3
             if thing and (name == thing or (inflected and name[0].startswith(thing[0]))):
                 return column
     return None
@@ -250,55 +345,29 @@ def _predicted_thing(
 
 def find_outcome(truth: SourceSummary, log: SourceSummary) -> ColumnSummary | None:
     """The column of the true outcome in a source of ground truth: by name, else what the log does not have."""
-    candidates = [column for column in truth.columns if not _is_time(column)]
-    named = _by_name(candidates, _OUTCOME)
+    candidates = [column for column in truth.columns if not is_time(column)]
+    named = by_name(candidates, _OUTCOME)
     if named is not None:
         return named
     new = [column for column in candidates if log.column(column.name) is None]
     # What is unique may be the id under another name, unless it has a fraction.
-    told = [c for c in new if not _is_unique(c, truth.n_rows)] or [c for c in new if c.kind in ("DOUBLE", "FLOAT")]
+    told = [c for c in new if not is_unique(c, truth.n_rows)] or [c for c in new if c.kind in ("DOUBLE", "FLOAT")]
     return next(iter(told or new), None)
 
 
-def find_time(columns: Sequence[ColumnSummary], names: Sequence[str] = _LABEL_TIME) -> ColumnSummary | None:
+def find_time(
+    columns: Sequence[ColumnSummary], names: Sequence[str] = (*_LABEL_TIME, *_WRITTEN_TIME)
+) -> ColumnSummary | None:
     """The column of time with the most telling name, else the first of a time type."""
-    times = [column for column in columns if _is_time(column) and column.n_distinct > 0]
-    epochs = [column for column in columns if _is_epoch(column)]
-    return _by_name([*times, *epochs], names) or (times[0] if times else None)
+    times = [column for column in columns if is_time(column) and column.n_distinct > 0]
+    epochs = [column for column in columns if is_epoch(column)]
+    return by_name([*times, *epochs], names) or (times[0] if times else None)
 
 
 def find_join_id(truth: SourceSummary, prediction_id: str) -> ColumnSummary | None:
     """The column of a source of ground truth with the prediction ids: of the same name, so called, or else unique."""
-    unique = (c for c in truth.columns if _is_unique(c, truth.n_rows) and (_is_text(c) or c.kind in _INTEGERS))
-    return truth.column(prediction_id) or _by_name(truth.columns, _ID) or next(unique, None)
-
-
-def words(name: str) -> tuple[str, ...]:
-    """``PredictionTime``, ``prediction_time`` and ``prediction-time`` are (prediction, time)."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return tuple(re.findall(r"[a-z0-9]+", parted.lower()))
-
-
-def moment_of(value: object) -> datetime | None:
-    """A minimum or maximum as an aware moment in UTC: from a time, ISO 8601 text or an epoch; None from all else."""
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        value = float(value)
-        scale = next((s for s in (1, 1e3, 1e6, 1e9) if 3e8 <= value / s < 5e9), None)
-        return None if scale is None else datetime.fromtimestamp(value / scale, UTC)
-    try:
-        return moment_of(datetime.fromisoformat(str(value).strip()))
-    except ValueError:
-        return None
-
-
-def _by_name(columns: Iterable[ColumnSummary], names: Sequence[str]) -> ColumnSummary | None:
-    """The column whose name comes first in ``names``."""
-    found = {" ".join(words(column.name)): column for column in columns}
-    return next((found[name] for name in names if name in found), None)
+    unique = (c for c in truth.columns if is_unique(c, truth.n_rows) and (is_text(c) or is_whole(c)))
+    return truth.column(prediction_id) or by_name(truth.columns, _ID) or next(unique, None)
 
 
 def _required(found: ColumnSummary | None, log: SourceSummary, what: str, does: str, name: str) -> ColumnSummary:
@@ -322,29 +391,24 @@ def _no_output(log: SourceSummary) -> str:
 
 
 def _find_id(columns: Sequence[ColumnSummary], log: SourceSummary, truth: SourceSummary | None) -> ColumnSummary | None:
-    unique = [
-        c for c in columns if _is_unique(c, log.n_rows) and not _is_time(c) and (_is_text(c) or c.kind in _INTEGERS)
-    ]
+    unique = [c for c in columns if is_unique(c, log.n_rows) and not is_time(c) and (is_text(c) or is_whole(c))]
     shared = [c for c in unique if truth is not None and truth.column(c.name) is not None]
     for candidates in (shared, unique):
-        named = _by_name(candidates, _ID) or next((c for c in candidates if words(c.name)[-1:] == ("id",)), None)
+        named = by_name(candidates, _ID) or next((c for c in candidates if words(c.name)[-1:] == ("id",)), None)
         if named is not None:
             return named
     if shared:
         return shared[0]
-    return next((c for c in unique if _is_text(c) or c.kind == "UUID"), None)
-
-
-def _find_version(columns: Sequence[ColumnSummary]) -> ColumnSummary | None:
-    few = [c for c in columns if 0 < c.n_distinct <= 100 and (_is_text(c) or _is_number(c))]
-    return _by_name(few, _VERSION)
+    full = [c for c in unique if c.n_null <= 0.05 * log.n_rows]
+    ending = next((c for c in full if set(words(c.name)[-1:]) & _ID_ENDINGS), None)
+    return ending or next((c for c in full if is_text(c)), None)
 
 
 def _find_scores(
     columns: Sequence[ColumnSummary],
 ) -> tuple[dict[str, str], ColumnSummary | None, list[ColumnSummary]]:
     """Scores by class (three or more), the one score, and columns that say the same once more."""
-    scores = [c for c in columns if _is_share(c)]
+    scores = [c for c in columns if is_share(c)]
     groups: dict[str, list[tuple[str, ColumnSummary]]] = {}
     for column in scores:
         match = re.fullmatch(r"(?i)(.*?(?:score|probability|proba|prob|p)(?:_class)?)[_ .-](.+)", column.name)
@@ -354,14 +418,14 @@ def _find_scores(
     if len(group) > 2:
         return {suffix: column.name for suffix, column in group}, None, []
     if len(group) == 2:
-        positive = next((pair for value in _POSITIVE for pair in group if pair[0].lower() == value), group[1])
+        positive = next((pair for value in POSITIVE for pair in group if pair[0].lower() == value), group[1])
         return {}, positive[1], [column for _, column in group if column is not positive[1]]
-    return {}, _by_name(scores, _SCORE) or next((c for c in scores if _SCORE_WORDS & set(words(c.name))), None), []
+    return {}, by_name(scores, _SCORE) or next((c for c in scores if _SCORE_WORDS & set(words(c.name))), None), []
 
 
 def _find_prediction(columns: Sequence[ColumnSummary]) -> ColumnSummary | None:
-    usable = [c for c in columns if c.n_distinct > 0 and not _is_time(c)]
-    return _by_name(usable, _PREDICTION) or next((c for c in usable if _PREDICTION_WORDS & set(words(c.name))), None)
+    usable = [c for c in columns if c.n_distinct > 0 and not is_time(c)]
+    return by_name(usable, _PREDICTION) or next((c for c in usable if _PREDICTION_WORDS & set(words(c.name))), None)
 
 
 def _task(
@@ -372,26 +436,16 @@ def _task(
 ) -> Task:
     if class_scores:
         return "multiclass"
-    if outcome is not None and outcome.n_distinct > 2:
-        return "multiclass" if _is_class(outcome) and (prediction is None or _is_class(prediction)) else "regression"
+    if outcome is not None and n_classes(outcome) > 2:
+        classes = is_class(outcome) and (prediction is None or is_class(prediction))
+        if classes and prediction is None and score is not None:
+            return "binary"  # one score is of one class against the rest
+        return "multiclass" if classes else "regression"
     if score is not None or prediction is None:
         return "binary"
-    if not _is_class(prediction):
+    if not is_class(prediction):
         return "regression"
-    return "binary" if prediction.n_distinct <= 2 else "multiclass"
-
-
-def _positive_class(*columns: ColumnSummary | None) -> str:
-    """Of the two classes met, the one that sounds like an event; else the rarer."""
-    for column in columns:
-        if column is None or not column.samples:
-            continue
-        classes = [re.sub(r"\.0+$", "", sample.strip()) for sample in column.samples]
-        # As the lake writes them: other spellings, such as `tRUE`, stay as they are.
-        classes = [c.lower() if c in ("True", "False", "TRUE", "FALSE") else c for c in classes]
-        found = next((c for value in _POSITIVE for c in classes if c.lower() == value), None)
-        return found or classes[-1]
-    return "1"
+    return "binary" if n_classes(prediction) <= 2 else "multiclass"
 
 
 def _features(columns: Sequence[ColumnSummary], n_rows: int) -> tuple[dict[str, Group], dict[str, str]]:
@@ -412,76 +466,32 @@ def _no_feature(column: ColumnSummary, n_rows: int) -> str | None:
         return "holds no value"
     if column.n_distinct == 1:
         return "holds one value only" if not column.samples else f"holds one value only: {column.samples[0][:40]}"
-    if _is_time(column):
+    if is_time(column):
         return "a time; its age or its hour could be a feature"
-    if not (_is_text(column) or _is_number(column) or column.kind == "BOOLEAN"):
+    if not (is_text(column) or is_number(column) or column.kind == "BOOLEAN"):
         return f"values of type {column.kind} are not profiled"
-    if _is_text(column) and _mean_length(column) > 60:
+    if is_text(column) and _mean_length(column) > 60:
         return "free text"
-    if _has_decimal_comma(column):
+    if has_decimal_comma(column):
         return "numbers with a decimal comma; write them with a decimal point"
-    looks_like_id = words(column.name)[-1:] in (("id",), ("uuid",), ("guid",))
-    if (_is_text(column) or looks_like_id) and n_rows > 100 and column.n_distinct > max(MAX_CATEGORIES, n_rows / 2):
+    if numbers_rows(column, n_rows):
+        return "numbers the rows"
+    named = is_text(column) or is_code(column)
+    if named and n_rows > 100 and column.n_distinct > max(MAX_CATEGORIES, n_rows / 2):
         return f"an id or free text: {column.n_distinct:,} different values in {n_rows:,} rows"
-    if (_is_text(column) or looks_like_id) and column.n_distinct > MAX_CATEGORIES:
+    if named and column.n_distinct > MAX_CATEGORIES:
         return f"{column.n_distinct:,} different values are too many categories"
-    if _is_text(column) and n_rows > 100 and column.n_distinct > 0.9 * (n_rows - column.n_null):
+    if named and n_rows > 100 and column.n_distinct > 0.9 * (n_rows - column.n_null):
         return f"an id or free text: {column.n_distinct:,} different values in {n_rows:,} rows"
     return None
 
 
 def _group(column: ColumnSummary) -> Group:
     values = {sample.lower() for sample in column.samples}
-    if column.kind == "BOOLEAN" or (column.n_distinct == 2 and values in _FLAGS):
+    if column.kind == "BOOLEAN" or (column.n_distinct == 2 and values in FLAGS):
         return "boolean"
-    codes = {"id", "code", "zip", "zipcode", "postcode", "class", "type", "category", "segment"}
-    if _is_text(column) or (column.kind in _INTEGERS and words(column.name)[-1:] and words(column.name)[-1] in codes):
-        return "categorical"
-    return "numerical"
+    return "categorical" if is_text(column) or is_code(column) else "numerical"
 
 
 def _mean_length(column: ColumnSummary) -> float:
     return sum(map(len, column.samples)) / len(column.samples) if column.samples else 0.0
-
-
-def _is_unique(column: ColumnSummary, n_rows: int) -> bool:
-    return n_rows > 0 and column.n_distinct >= UNIQUE_SHARE * n_rows
-
-
-def _is_text(column: ColumnSummary) -> bool:
-    return column.kind in ("VARCHAR", "UUID") or column.kind.startswith("ENUM")
-
-
-def _is_number(column: ColumnSummary) -> bool:
-    return column.kind in _INTEGERS or column.kind in ("DOUBLE", "FLOAT", "REAL") or column.kind.startswith("DECIMAL")
-
-
-def _is_time(column: ColumnSummary) -> bool:
-    if column.kind.startswith("TIMESTAMP") or column.kind == "DATE":
-        return True
-    texts = [sample for sample in column.samples if len(sample) >= 8]
-    return (
-        column.kind == "VARCHAR"
-        and bool(texts)
-        and all("-" in sample and moment_of(sample) is not None for sample in column.samples)
-    )
-
-
-def _is_epoch(column: ColumnSummary) -> bool:
-    numeric = _is_number(column) and column.minimum is not None and column.maximum is not None
-    return numeric and moment_of(column.minimum) is not None and moment_of(column.maximum) is not None
-
-
-def _is_share(column: ColumnSummary) -> bool:
-    low, high = column.minimum, column.maximum
-    if not isinstance(low, int | float | Decimal) or not isinstance(high, int | float | Decimal):
-        return False
-    return _is_number(column) and column.kind not in _INTEGERS and low >= 0 and high <= 1
-
-
-def _is_class(column: ColumnSummary) -> bool:
-    """Text, flags, and numbers without fraction that are few."""
-    if _is_text(column) or column.kind == "BOOLEAN":
-        return True
-    whole = all(re.fullmatch(r"[+-]?\d+(\.0+)?", sample) for sample in column.samples)
-    return whole and column.n_distinct <= MAX_CLASSES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -10,12 +11,16 @@ from monitoring_pipeline.engines.choosing import engine_of
 from monitoring_pipeline.engines.counter import EPOCH
 from monitoring_pipeline.engines.merging import labelled_of, merged_by_key, profiles_of
 from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake.outcome_classes import classes_in_relations, no_positive_class
 from monitoring_pipeline.lake.reference import ReferenceVersion, most_slices, reference_rows, source_version
 from monitoring_pipeline.lake.scan import Scan
+from monitoring_pipeline.lake.views import relation_of
+from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.stages.limits import cut_by_layout
 from monitoring_pipeline.warehouse import profile_store, reference_store
 
 PARTS = frozenset({*profile_store.OF_ROWS, *profile_store.OF_LABELS})
@@ -24,12 +29,16 @@ LEAST_ROWS = 20  # a block, or a segment of one, with fewer rows says nothing of
 
 @dataclass(frozen=True)
 class ReferenceOutcome:
-    """What the reference stage did. ``changed`` is False when rows and bins are those already kept."""
+    """What the reference stage did. ``changed`` is False when rows and bins are those already kept.
+
+    ``cut``: what limits of the engine leave out, a sentence each.
+    """
 
     n_rows: int
     n_columns: int
     model_versions: tuple[str, ...]
     changed: bool
+    cut: tuple[str, ...] = ()
 
 
 def profile_reference(stages: StageContext) -> ReferenceOutcome:
@@ -47,13 +56,26 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
         return profile_store.references(conn, monitor.name) if set(known.values()) == {current} else None
 
     if (references := stages.warehouse.run(kept)) is not None:
-        return _outcome(references, changed=False)
+        return _outcome(monitor, references, changed=False)
     rows = reference_rows(monitor, stages.settings)
+    _check_positive_class(stages, rows.by_version.values())
     made = {}
     for done, (version, of_version) in enumerate(rows.by_version.items(), start=1):
         made[version] = _profile_version(stages, version, of_version, rows.source_version)
         stages.advance("reference", done, len(rows.by_version))
-    return _outcome(made, changed=True)
+    return _outcome(monitor, made, changed=True)
+
+
+def _check_positive_class(stages: StageContext, versions: Iterable[ReferenceVersion]) -> None:
+    """A positive class that never occurs would make every metric of labels plausible nonsense."""
+    monitor = stages.monitor
+    column = monitor.reference.outcome
+    if monitor.task != "binary" or column is None:
+        return
+    relations = [relation_of(Scan(monitor, reference=version.rows)) for version in versions]
+    said = no_positive_class(monitor, column, "reference", classes_in_relations(relations, stages.settings))
+    if said:
+        raise SourceError(f"schema.positive_class: {said}")
 
 
 def _profile_version(stages: StageContext, version: str, of_version: ReferenceVersion, source: str) -> Reference:
@@ -81,10 +103,11 @@ def _profile_version(stages: StageContext, version: str, of_version: ReferenceVe
     return made
 
 
-def _outcome(references: dict[str, Reference], changed: bool) -> ReferenceOutcome:
+def _outcome(monitor: Monitor, references: dict[str, Reference], changed: bool) -> ReferenceOutcome:
     return ReferenceOutcome(
         n_rows=sum(r.profile.n_rows for r in references.values()),
         n_columns=max((len(r.layout.columns) for r in references.values()), default=0),
         model_versions=tuple(sorted(references)),
         changed=changed,
+        cut=tuple(dict.fromkeys(said for r in references.values() for said in cut_by_layout(monitor, r.layout))),
     )

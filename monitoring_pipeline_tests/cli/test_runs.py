@@ -85,7 +85,7 @@ def test_a_last_day_that_cannot_be_read_is_not_passed_over(shell: Shell) -> None
         (("--from", "2024-02-01"), "monitored from 2024-03-01 on"),
         (("--to", "2024-05-01"), "ends before 2024-04-01"),
         (("--from", "2024-03-03", "--to", "2024-03-02"), "there are no windows from"),
-        ((), "the prediction source has no rows"),
+        ((), "no file matches ../log/*.parquet"),
     ],
 )
 def test_ranges_that_make_no_sense_are_refused(shell: Shell, arguments: tuple[str, ...], said: str) -> None:

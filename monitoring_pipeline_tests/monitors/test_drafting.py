@@ -12,8 +12,8 @@ import pytest
 from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.monitors.drafting import draft, scalar
+from monitoring_pipeline.monitors.kinds import words
 from monitoring_pipeline.monitors.loading import load_monitor
-from monitoring_pipeline.monitors.roles import words
 from monitoring_pipeline.monitors.summary import ColumnSummary, SourceSummary
 
 Summarize = Callable[[Path], SourceSummary]

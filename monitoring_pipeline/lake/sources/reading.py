@@ -69,6 +69,7 @@ class Reader:
     wanted: tuple[str, ...] | None
     staged: dict[str, Scan] = field(default_factory=dict)
     has_rejected: bool = False
+    at_most: int | None = None  # rows of a table; None: all
 
     def scans(self, paths: Sequence[str], uses: Mapping[str, int] | None = None) -> tuple[list[Scan], dict[str, str]]:
         """Scans that cover ``paths``, and what is wrong with each that cannot be read.
@@ -191,7 +192,9 @@ class Reader:
     def _stage_table(self, path: str, copy: str) -> Scan:
         table = sql.open_table(self.source, self.monitor.base_dir)
         try:
-            reader, failure = table.batches(path, self.monitor, self.time_column, self._increments_by(), self.wanted)
+            reader, failure = table.batches(
+                path, self.monitor, self.time_column, self._increments_by(), self.wanted, self.at_most
+            )
             # Columns nobody asks for are not read, but that they are there is part of the contract.
             columns = sql.duck_types(self.connection, reader, table.names(self.wanted))
             columns |= {c: "VARCHAR" for c in table.names(None) if c not in columns}

@@ -61,7 +61,13 @@ class SqlTable:
         self.engine.dispose()
 
     def batches(
-        self, path: str, monitor: Monitor, time_column: str | None, by: str | None, wanted: Sequence[str] | None
+        self,
+        path: str,
+        monitor: Monitor,
+        time_column: str | None,
+        by: str | None,
+        wanted: Sequence[str] | None,
+        at_most: int | None = None,
     ) -> tuple[pa.RecordBatchReader, list[str]]:
         """The rows of the pseudo file ``path`` (and somewhat more around a window), with the columns of
         ``names(wanted)`` under ``source_alias``. The list gets what failed midway.
@@ -78,7 +84,7 @@ class SqlTable:
             statement = statement.where(
                 self._within(self._column(time_column), window.start, window.end, monitor.schema_.timezone)
             )
-        return self._reader(statement, columns)
+        return self._reader(statement if at_most is None else statement.limit(at_most), columns)
 
     def names(self, wanted: Sequence[str] | None) -> list[str]:
         """Those of the table's columns that are ``wanted`` (None: all), in the table's order."""

@@ -76,7 +76,10 @@ CASES = {
     ),
     "wrong choice in a list": (
         GOOD + "baselines: [training, last]\n",
-        ["16: baselines[1]: 'last' is not a choice; write one of: training, previous, seasonal"],
+        [
+            "16: baselines[1]: 'last' is not a choice; write one of: training, previous, seasonal; or must be a mapping of keys,"
+            " not 'last'"
+        ],
     ),
     "missing key at the top": (
         GOOD.replace("start: 2024-01-01\n", ""),

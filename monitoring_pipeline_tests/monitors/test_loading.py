@@ -77,8 +77,8 @@ CASES = {
     "wrong choice in a list": (
         GOOD + "baselines: [training, last]\n",
         [
-            "16: baselines[1]: 'last' is not a choice; write one of: training, previous, seasonal; or must be a mapping of keys,"
-            " not 'last'"
+            "16: baselines[1]: 'last' is not a choice; write one of: training, previous, seasonal; or must be"
+            " a mapping of keys, not 'last'"
         ],
     ),
     "missing key at the top": (

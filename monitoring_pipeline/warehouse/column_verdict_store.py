@@ -244,7 +244,7 @@ def standing(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[
         (row.window_start, row.model_version, row.segment): Standing(
             keys[row.metric_keys_id],
             tuple(parse_counts(row.status).tolist()),
-            tuple(row.sources),
+            _repeated(row.sources, len(keys[row.metric_keys_id])),
             row.pinned is not None,
         )
         for row in rows
@@ -274,7 +274,7 @@ def _row(conn: Connection, monitor: str, one: ColumnRow) -> tuple[Any, ...]:
         monitor, one.window.start, one.window.end, one.model_version, one.segment, keys_id(conn, one.keys),
         _reals(one.p_value), _reals(one.p_alarm), _reals(one.q_value), _booleans(one.season_known),
         array_literal(one.status), text_array_literal(one.moved), array_literal(one.horizon), _reals(one.effect),
-        array_literal(one.n), text_array_literal(one.sources),
+        array_literal(one.n), text_array_literal(one.sources[:1] if len(set(one.sources)) == 1 else one.sources),
     )  # fmt: skip
 
 
@@ -285,3 +285,8 @@ def _reals(values: NDArray[np.float64]) -> str:
 
 def _booleans(values: NDArray[np.bool_]) -> str:
     return "{" + ",".join("t" if value else "f" for value in values.tolist()) + "}"
+
+
+def _repeated(sources: Sequence[str], n: int) -> tuple[str, ...]:
+    """One source stands for all columns."""
+    return tuple(sources) * n if len(sources) == 1 else tuple(sources)

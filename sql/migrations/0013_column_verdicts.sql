@@ -64,7 +64,7 @@ comment on column monitoring.column_verdict.moved is 'What moved most: location,
 comment on column monitoring.column_verdict.horizon is 'Number of trailing windows that were merged to see it.';
 comment on column monitoring.column_verdict.effect is 'Signed size of what moved, in standard deviations of the reference or of a share''s arcsine.';
 comment on column monitoring.column_verdict.n is 'Values in the window.';
-comment on column monitoring.column_verdict.sources is 'How the variance between windows is known: calibrated, calibrated-short, learnt or provisional.';
+comment on column monitoring.column_verdict.sources is 'How the variance between windows is known: calibrated, calibrated-short, learnt or provisional; one for all columns alike.';
 comment on column monitoring.column_verdict.pinned is 'Status by a pinned threshold, which replaces the calibrated one; null: none is pinned.';
 
 create table monitoring.drift_null (

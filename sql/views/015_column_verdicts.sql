@@ -13,7 +13,7 @@ select v.monitor, v.model_version, v.window_start, v.window_end, v.segment, u.co
        (select i.importance from monitoring.column_importance i
         where i.monitor = v.monitor and i.column_name = u.column_name and i.model_version in ('', v.model_version)
         order by i.model_version desc limit 1) as importance, u.n as n_current,
-       case when u.pinned is null then u.source else 'declared' end as threshold_source,
+       case when u.pinned is null then coalesce(u.source, v.sources[1]) else 'declared' end as threshold_source,
        j.config_version, j.policy_version, j.code_version, j.run_id, j.judged_at
 from monitoring.column_verdict v
 join monitoring.judged_window w on w.monitor = v.monitor and w.window_start = v.window_start

@@ -80,8 +80,8 @@ def test_columns_alarm_where_something_happened_and_say_what_moved(eventful: Sto
 
 
 ORDERS = {
-    "one by one": [[day] for day in range(DAYS)],
-    "newest first": [[day] for day in reversed(range(DAYS))],
+    "one by one": [list(range(DAYS - 12)), *([day] for day in range(DAYS - 12, DAYS))],
+    "newest first": [list(range(day, min(day + 4, DAYS))) for day in reversed(range(0, DAYS, 4))],
     "in pieces": [list(range(20, 30)), list(range(5)), [DAYS - 1], list(range(30, DAYS)), list(range(3, 25))],
 }
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 COUNTS = "counted_key string, place long, payload binary"
 FAN_IN = 8  # of a key so many values are in a worker's memory at a time
 LOCAL = "127.0.0.1"
+SECONDS_TO_ANSWER = 10
 
 
 class SparkEngine:
@@ -100,6 +103,8 @@ def session_of(settings: Settings) -> SparkSession:
         raise UserError(
             "MONITORING_ENGINE=spark needs pyspark: pip install 'monitoring-pipeline[spark]' (and Java 17)"
         ) from None
+    if SparkSession.getActiveSession() is None:
+        _look_for(settings.spark_master)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", LOCAL)
     builder = SparkSession.builder.appName("monitoring-pipeline").master(settings.spark_master)
@@ -114,6 +119,26 @@ def session_of(settings: Settings) -> SparkSession:
         ) from error
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _look_for(master: str) -> None:
+    """Raises UserError when no master answers: Spark itself would try for a minute."""
+    found = re.fullmatch(r"spark://(.+)", master)
+    if found is None:
+        return  # local[2], yarn, k8s://… : nothing to knock at
+    refused: OSError | None = None
+    for address in found[1].split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_ANSWER).close()
+            return
+        except ValueError:
+            raise UserError(
+                f"MONITORING_SPARK_MASTER is {master!r}; write spark://host:port, such as spark://10.0.0.5:7077"
+            ) from None
+        except OSError as error:
+            refused = error
+    raise UserError(f"the Spark cluster at {master} cannot be reached; check MONITORING_SPARK_MASTER. Error: {refused}")
 
 
 def _configuration(settings: Settings) -> dict[str, str]:

@@ -222,7 +222,7 @@ def test_every_kind_of_change_says_what_to_do() -> None:
          "the mean of x is 1 instead of 2 (+1.00 sd) in a=1"),
         (of_rows(1, "performance", "roc_auc", value=0.6, usual=0.7), Described(), "roc_auc is 0.6 instead of 0.7"),
         (replace(of_rows(1, "quality", "retyped", detail="VARCHAR"), column="x"), Described(),
-         "retyped of x (VARCHAR)"),
+         "x: the column has another type (VARCHAR)"),
     ],
 )  # fmt: skip
 def test_a_clause_tells_the_numbers_of_what_moved(alarm: Alarm, described: Described, told: str) -> None:

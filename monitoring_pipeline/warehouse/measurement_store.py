@@ -323,6 +323,8 @@ _known: WeakKeyDictionary[Engine, dict[int, MetricKeys]] = WeakKeyDictionary()
 
 
 def keys_id(conn: Connection, keys: MetricKeys) -> int:
+    """Number of this set of keys, which is added when it is new."""
+
     def content() -> dict[str, Any]:
         names = {"column_names": list(keys.columns), "roles": list(keys.roles), "metrics": list(keys.metrics)}
         return {"family": keys.family, **names}

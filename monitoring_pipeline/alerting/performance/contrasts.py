@@ -36,16 +36,24 @@ class Family(Protocol):
     """
 
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> tuple[str, ...]:
+        """Of the contrasts."""
+        ...
 
     @property
-    def sides(self) -> tuple[int, ...]: ...
+    def sides(self) -> tuple[int, ...]:
+        """Which side is bad."""
+        ...
 
     @property
-    def able(self) -> Flags: ...
+    def able(self) -> Flags:
+        """Whether the reference holds enough."""
+        ...
 
     @property
-    def reference_variance(self) -> Floats: ...
+    def reference_variance(self) -> Floats:
+        """Sampling variance of the reference's own value."""
+        ...
 
     def rows(self, evidence: Floats) -> Floats:
         """(S, T) labelled rows of evidence (S, T, D)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -260,3 +261,9 @@ def test_the_sentence_tells_an_open_incident_from_one_that_is_over() -> None:
     assert "Feature drift since 2024-03-01 (3 windows): " in told(three, is_open=True)
     hourly = told(three, FIRST.replace(hour=22), LAST)
     assert "from 2024-03-01 22:00 to 2024-03-05 00:00 (3 windows)" in hourly
+
+
+def test_the_page_on_incidents_explains_every_kind_of_change() -> None:
+    page = (Path(__file__).parents[2] / "docs/incidents.md").read_text(encoding="utf-8")
+    for change in CHANGES:
+        assert f"| {change.name} | {change.meaning} | {'; '.join(change.actions)} |" in page, change.name

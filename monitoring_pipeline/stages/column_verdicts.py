@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from monitoring_pipeline.alerting import budget
 from monitoring_pipeline.alerting.drift.calibration import Calibrated, calibrate
 from monitoring_pipeline.alerting.drift.judgement import ALARM, NOTICE, ColumnVerdicts, Earlier, judge_columns
 from monitoring_pipeline.alerting.drift.methods import ColumnStatus
@@ -28,12 +27,19 @@ from monitoring_pipeline.alerting.policy import POLICY
 from monitoring_pipeline.alerting.verdict import ThresholdSource
 from monitoring_pipeline.measurements import MetricKeys, metric_keys
 from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.stages.alarm_levels import level_of
 from monitoring_pipeline.stages.drift_batches import Pool, Stored, batches, number_of, start_of
 from monitoring_pipeline.stages.versions import reference_version
 from monitoring_pipeline.warehouse import column_verdict_store as store
 from monitoring_pipeline.warehouse import ledger, profile_store
-from monitoring_pipeline.warehouse.column_verdict_store import ColumnRow, JudgedWindow, ProfiledWindow, StoredNull
-from monitoring_pipeline.windows import LENGTH, Window
+from monitoring_pipeline.warehouse.column_verdict_store import (
+    ColumnRow,
+    JudgedWindow,
+    ProfiledWindow,
+    Standing,
+    StoredNull,
+)
+from monitoring_pipeline.windows import Window
 
 WINDOWS_AT_ONCE = 400  # judged together; more would only cost memory
 
@@ -48,9 +54,7 @@ class Judged:
 
 def plan_of(monitor: Monitor) -> Plan:
     """By what the monitor's columns are judged."""
-    alarms = monitor.alarms
-    windows = budget.windows_a_month(LENGTH[monitor.window].total_seconds())
-    return Plan(alarms.drift, monitor.window, budget.levels(alarms.budget, alarms.shares.drift, windows))
+    return Plan(monitor.alarms.drift, monitor.window, level_of(monitor, "drift"))
 
 
 def null_version(monitor: Monitor, references: dict[str, str]) -> str:
@@ -88,11 +92,11 @@ def imagined(conn: Connection, policy: Monitor, windows: Sequence[Window]) -> li
     return [] if judged is None else column_rows(judged, [p for p in profiled if p.window.start in wanted], policy)
 
 
-def status_by_name(row: ColumnRow) -> dict[str, ColumnStatus]:
+def status_by_name(row: ColumnRow | Standing) -> dict[str, ColumnStatus]:
     """The status of each column; a name that is a feature and the score has the verdict of the feature."""
-    named = zip(row.keys.columns, row.keys.roles, row.status.tolist(), row.sources, strict=True)
+    named = zip(row.keys.columns, row.keys.roles, row.status, row.sources, strict=True)
     by_role = sorted(named, key=lambda each: each[1] == "feature")
-    return {name: ColumnStatus(status, cast("ThresholdSource", source)) for name, _, status, source in by_role}
+    return {name: ColumnStatus(int(status), cast("ThresholdSource", source)) for name, _, status, source in by_role}
 
 
 def judge_windows(

@@ -45,10 +45,10 @@ class Correlations:
         return [name for r, name in peers[:3] if r >= CORRELATED]
 
 
-def correlations(conn: Connection, monitor: Monitor) -> Correlations:
-    """Of every reference of the monitor that holds comoments."""
+def correlations(conn: Connection, references: Sequence[Profile]) -> Correlations:
+    """Of every reference that holds comoments; ``references`` with all their segments."""
     position, r = {}, {}
-    for profile, _ in profile_store.load_reference_rows(conn, monitor.name):
+    for profile in references:
         part = profile.parts.get("comoments")
         if profile.segment != EVERYTHING or part is None or part.n < 2:
             continue
@@ -70,9 +70,13 @@ def nameless(_alarm: Alarm, _categories: Sequence[str]) -> tuple[tuple[str, int]
 
 
 def describe(
-    conn: Connection, monitor: Monitor, alarms: Iterable[Alarm], namer: Namer = nameless
+    conn: Connection,
+    monitor: Monitor,
+    alarms: Iterable[Alarm],
+    references: Sequence[Profile],
+    namer: Namer = nameless,
 ) -> dict[Alarm, Described]:
-    """The numbers of the alarms of drift; what cannot be found any more is left out.
+    """The numbers of the alarms of drift beside those of the references; what cannot be found any more is left out.
 
     ``namer``: new categories of an alarm's column, given those of the reference.
     """
@@ -81,16 +85,14 @@ def describe(
         return {}
     windows = {alarm.number: _window(monitor, alarm.number) for alarm in wanted}
     profiles = _by_key(profile_store.load_profiles(conn, monitor.name, windows.values()))
-    references = {
-        (p.model_version, p.segment): p for p, _ in profile_store.load_reference_rows(conn, monitor.name)
-    }  # fmt: skip
-    known = {version for version, _ in references}
+    by_segment = {(p.model_version, p.segment): p for p in references}
+    known = {version for version, _ in by_segment}
     found = {}
     for alarm in wanted:
         now = profiles.get((windows[alarm.number], alarm.model_version, alarm.segment))
         if now is None or not known:
             continue
-        was = references.get((reference_version(monitor, alarm.model_version, known), alarm.segment))
+        was = by_segment.get((reference_version(monitor, alarm.model_version, known), alarm.segment))
         if was is not None:
             found[alarm] = _described(alarm, now, was)
         if alarm.moved == "unseen" and alarm in found:

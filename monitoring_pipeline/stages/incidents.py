@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group
 from monitoring_pipeline.alerting.incidents.grouping import GAP, grouped, without_known_columns
 from monitoring_pipeline.alerting.incidents.kinds import change_of
-from monitoring_pipeline.alerting.incidents.sentence import Described, Harm, sentence, strongest
+from monitoring_pipeline.alerting.incidents.sentence import NAMED, Described, Harm, sentence, strongest
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.metrics.performance.headline import HEADLINE
@@ -25,7 +25,7 @@ from monitoring_pipeline.stages.drift_batches import number_of, start_of
 from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window, read_ahead
 from monitoring_pipeline.stages.inputs import Inputs
 from monitoring_pipeline.stages.new_categories import NewCategories
-from monitoring_pipeline.warehouse import incident_store, ledger
+from monitoring_pipeline.warehouse import incident_store, ledger, profile_store
 from monitoring_pipeline.warehouse.incident_store import Incident
 from monitoring_pipeline.windows import LENGTH
 
@@ -83,10 +83,12 @@ def incidents_of(
     if span is None:
         return []
     first, last = (number_of(start, monitor.window) for start in span)
-    known = correlations(conn, monitor) if alarms else Correlations({}, {})
+    references = [p for p, _ in profile_store.load_reference_rows(conn, monitor.name)] if alarms else []
+    known = correlations(conn, references)
     importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
     groups = grouped(without_known_columns(alarms, first), known.between)
-    described = describe(conn, monitor, [alarm for group in groups for alarm in strongest(group)[:3]], namer)
+    told = [alarm for group in groups for alarm in strongest(group)[:NAMED]]
+    described = describe(conn, monitor, told, references, namer)
     return [_incident(conn, monitor, group, (first, last), described, known, importance) for group in groups]
 
 

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 
 import numpy as np
 from sqlalchemy import Connection
@@ -17,7 +16,7 @@ from monitoring_pipeline.alerting.drift.methods import ColumnStatus, pinned_stat
 from monitoring_pipeline.alerting.maturity import is_mature
 from monitoring_pipeline.alerting.performance.bounds import Judged as SubjectVerdict
 from monitoring_pipeline.alerting.policy import policy_version
-from monitoring_pipeline.alerting.verdict import ThresholdSource, Verdict
+from monitoring_pipeline.alerting.verdict import Verdict
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.measurements import WHOLE_ROWS, Measurement
 from monitoring_pipeline.monitors import Monitor, Window
@@ -57,7 +56,7 @@ class Read:
         """The calibrated verdict on each column of a measurement's window, version and segment."""
         m = kept.measurement
         found = self.columns.get((kept.window.start, m.model_version, m.segment))
-        return {} if found is None else status_by_column(found)
+        return {} if found is None else column_verdicts.status_by_name(found)
 
     def subjects_of(self, kept: Kept) -> Mapping[str, SubjectVerdict]:
         """The calibrated verdicts on the performance of a measurement's window, version and segment."""
@@ -72,13 +71,6 @@ class JudgedWindow:
     of: Read
     kept: Sequence[Kept]
     judged: Sequence[Judged]
-
-
-def status_by_column(found: Standing) -> dict[str, ColumnStatus]:
-    """By name; a name that is a feature and the score has the verdict of the feature."""
-    named = zip(found.keys.columns, found.keys.roles, found.status, found.sources, strict=True)
-    by_role = sorted(named, key=lambda each: each[1] == "feature")
-    return {name: ColumnStatus(status, cast("ThresholdSource", source)) for name, _, status, source in by_role}
 
 
 def _pin(conn: Connection, monitor: Monitor, of: Read, verdicts: Iterable[tuple[Kept, Verdict]]) -> None:

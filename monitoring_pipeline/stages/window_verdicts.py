@@ -11,11 +11,11 @@ import numpy as np
 from sqlalchemy import Connection
 
 from monitoring_pipeline.alerting import coverage, volume
-from monitoring_pipeline.alerting.budget import levels, windows_a_month
 from monitoring_pipeline.alerting.performance import PerformanceSettings, causes, decide, judge
 from monitoring_pipeline.alerting.policy import policy_version
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.profiles.profile import EVERYTHING
+from monitoring_pipeline.stages.alarm_levels import level_of
 from monitoring_pipeline.stages.drift_batches import number_of, start_of
 from monitoring_pipeline.stages.outcome_series import Series, series_of
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
@@ -57,16 +57,15 @@ def judged(
     conn: Connection, monitor: Monitor, windows: Sequence[Window], rows: Sequence[int | None], now: datetime
 ) -> list[WindowVerdict]:
     """Verdicts on these consecutive windows; ``rows`` of each, None where it was not taken in. Writes nothing."""
-    seconds = LENGTH[monitor.window].total_seconds()
     if not windows:
         return []
-    found = _volume(monitor, windows, rows, seconds)
+    found = _volume(monitor, windows, rows)
     if monitor.ground_truth is not None:
-        uncovered, of_coverage = _coverage(conn, monitor, windows, rows, now, seconds)
+        uncovered, of_coverage = _coverage(conn, monitor, windows, rows, now)
         found += of_coverage
-        settings = PerformanceSettings().for_windows(seconds)
+        settings = PerformanceSettings().for_windows(LENGTH[monitor.window].total_seconds())
         series = series_of(conn, monitor, windows, settings, now)
-        found += _performance(monitor, windows, series, settings, uncovered, seconds)
+        found += _performance(monitor, windows, series, settings, uncovered)
     return found
 
 
@@ -86,12 +85,8 @@ def _calendar(
     return windows, [rows.get(n) for n in numbers]
 
 
-def _level(monitor: Monitor, kind: str, seconds: float) -> float:
-    return levels(monitor.alarms.budget, getattr(monitor.alarms.shares, kind), windows_a_month(seconds))
-
-
 def _volume(
-    monitor: Monitor, windows: Sequence[Window], rows: Sequence[int | None], seconds: float
+    monitor: Monitor, windows: Sequence[Window], rows: Sequence[int | None]
 ) -> list[WindowVerdict]:  # fmt: skip
     if "volume_ratio" in monitor.thresholds.model_fields_set:
         return []  # pinned: judged with the quality of the window
@@ -101,7 +96,7 @@ def _volume(
         np.array([int(w.start.date() in monitor.alarms.holidays) for w in windows]) if monitor.alarms.holidays else None
     )
     tests = volume.judge(counts, settings, holidays=days, origin=number_of(windows[0].start, monitor.window))
-    verdicts = volume.decide(tests, _level(monitor, "volume", seconds))
+    verdicts = volume.decide(tests, level_of(monitor, "volume"))
     return [
         WindowVerdict(
             window, "volume", "", EVERYTHING, "", str(verdicts.status[0, t]), "rows", int(tests.horizon[0, t]),
@@ -114,7 +109,6 @@ def _volume(
 
 def _coverage(
     conn: Connection, monitor: Monitor, windows: Sequence[Window], rows: Sequence[int | None], now: datetime,
-    seconds: float,
 ) -> tuple[np.ndarray, list[WindowVerdict]]:  # fmt: skip
     """(T,) whether coverage alarms, and the verdicts, of the labelled share once all labels are due."""
     labelled = readers.label_counts(conn, monitor.name, windows)
@@ -122,7 +116,7 @@ def _coverage(
     of = np.array([[float(n or 0) for n in rows]])
     due = np.array([[now >= window.end + monitor.labels.max_delay for window in windows]])
     tests = coverage.judge(counts, of, due, coverage.CoverageSettings())
-    (verdicts,) = coverage.decide([tests], _level(monitor, "coverage", seconds))
+    (verdicts,) = coverage.decide([tests], level_of(monitor, "coverage"))
     found = [
         WindowVerdict(
             window, "coverage", "", EVERYTHING, "", str(verdicts.status[0, t]), "labelled share", 1,
@@ -136,10 +130,10 @@ def _coverage(
 
 def _performance(
     monitor: Monitor, windows: Sequence[Window], series: Sequence[Series], settings: PerformanceSettings,
-    uncovered: np.ndarray, seconds: float,
+    uncovered: np.ndarray,
 ) -> list[WindowVerdict]:  # fmt: skip
     pinned = [PINS[metric] for metric in monitor.thresholds.performance if metric in PINS]
-    origin, level = number_of(windows[0].start, monitor.window), _level(monitor, "performance", seconds)
+    origin, level = number_of(windows[0].start, monitor.window), level_of(monitor, "performance")
     tests = [
         judge(one.calibration, one.evidence, one.mature, settings, declared=pinned, origin=origin,
               uncovered=np.broadcast_to(uncovered, one.mature.shape))

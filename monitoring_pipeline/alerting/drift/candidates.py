@@ -15,7 +15,8 @@ from monitoring_pipeline.alerting.drift import p_values
 from monitoring_pipeline.alerting.drift.contrasts import OUTSIDE, Basis, Contrasts, Floats, contrasts
 from monitoring_pipeline.alerting.drift.null import Null
 from monitoring_pipeline.alerting.drift.season import Expected, expected, with_blocks
-from monitoring_pipeline.alerting.drift.units import Batch, rolling
+from monitoring_pipeline.alerting.drift.units import Batch
+from monitoring_pipeline.alerting.rolling import rolling
 from monitoring_pipeline.monitors.alarms import DriftAlarms
 
 Ints = NDArray[np.int64]

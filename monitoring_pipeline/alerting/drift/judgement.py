@@ -21,7 +21,8 @@ from monitoring_pipeline.alerting.drift.learning import Learner
 from monitoring_pipeline.alerting.drift.null import Null
 from monitoring_pipeline.alerting.drift.plan import Plan
 from monitoring_pipeline.alerting.drift.season import SEASONS
-from monitoring_pipeline.alerting.drift.units import Batch, rolling
+from monitoring_pipeline.alerting.drift.units import Batch
+from monitoring_pipeline.alerting.rolling import rolling
 from monitoring_pipeline.monitors.alarms import Persistence
 
 ALARM, NOTICE, QUIET, ABSTAINED = 2, 1, 0, -1

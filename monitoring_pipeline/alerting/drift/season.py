@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from monitoring_pipeline.alerting.drift.contrasts import Basis, Floats, contrasts
 from monitoring_pipeline.alerting.drift.null import LEAST_ROWS
-from monitoring_pipeline.alerting.drift.units import Batch, Counts, rolling
+from monitoring_pipeline.alerting.drift.units import Batch, Counts
+from monitoring_pipeline.alerting.rolling import rolling
 
 SEASONS = 4
 TREND = np.array([1.0, 0.5, 0.0, -0.5])

@@ -64,15 +64,3 @@ class Batch:
             here, there = slice(low - start, high - start), slice(low - self.first, high - self.first)
             windows[:, here], missing[:, here] = self.windows[:, there], self.windows_missing[:, there]
         return replace(self, windows=windows, windows_missing=missing, first=start)
-
-
-def rolling(values: Counts, h: int) -> Counts:
-    """Sums of the last ``h`` entries along axis 1; the first ones are of as many as there are.
-
-    >>> rolling(np.array([[1.0, 2.0, 4.0]]), 2)
-    array([[1., 3., 6.]])
-    """
-    total = np.cumsum(values, axis=1)
-    sums = total.copy()
-    sums[:, h:] -= total[:, :-h]
-    return sums

@@ -15,9 +15,10 @@ import numpy as np
 
 from monitoring_pipeline.alerting.budget import Floats
 from monitoring_pipeline.alerting.performance.calibration import Calibration
-from monitoring_pipeline.alerting.performance.judgement import Tests, Verdicts, rolling
+from monitoring_pipeline.alerting.performance.judgement import Tests, Verdicts
 from monitoring_pipeline.alerting.performance.scores import Scores, auc_of, sides_of
 from monitoring_pipeline.alerting.performance.settings import PerformanceSettings
+from monitoring_pipeline.alerting.rolling import rolling
 from monitoring_pipeline.alerting.status import Flags, Texts
 
 CONCEPT = "concept"

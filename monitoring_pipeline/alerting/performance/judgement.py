@@ -19,6 +19,7 @@ from monitoring_pipeline.alerting.performance.calibration import Calibration
 from monitoring_pipeline.alerting.performance.contrasts import Contrasts, each, stack
 from monitoring_pipeline.alerting.performance.null import Null, learn
 from monitoring_pipeline.alerting.performance.settings import PerformanceSettings
+from monitoring_pipeline.alerting.rolling import rolling
 from monitoring_pipeline.alerting.status import Flags, Texts, statuses
 
 IMMATURE = "labels are not complete yet"
@@ -219,32 +220,6 @@ def _one(null: Null, s: int) -> Null:
 def _choose(first: Flags, a: Null, b: Null) -> Null:
     """a where ``first`` (S,), else b."""
     return stack([_one(a if use else b, s) for s, use in enumerate(first)])
-
-
-def rolling(x: Floats, h: int) -> Floats:
-    """Sums of the last h entries (fewer at the start) along axis 1, from sums of 1, 2, 4, … entries: no difference of
-    large totals loses digits, and later entries change nothing.
-
-    >>> rolling(np.array([[1.0, 2, 3, 4]]), 3)
-    array([[1., 3., 6., 9.]])
-    """
-    total, power, size, done = np.zeros_like(x), x, 1, 0
-    while h:
-        if h & 1:
-            total = total + _later(power, done)
-            done += size
-        h >>= 1
-        if h:
-            power = power + _later(power, size)
-            size *= 2
-    return total
-
-
-def _later(x: Floats, by: int) -> Floats:
-    """x moved ``by`` entries along axis 1, zeros in front."""
-    moved = np.zeros_like(x)
-    moved[:, by:] = x[:, : max(x.shape[1] - by, 0)]
-    return moved
 
 
 def _reasons(p: Floats, evidence: Floats, mature: Flags, able: Flags, allowed: Flags) -> Texts:

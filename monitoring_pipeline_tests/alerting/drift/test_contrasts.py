@@ -16,7 +16,7 @@ from monitoring_pipeline.alerting.drift.contrasts import (
     polynomial_scores,
     share_contrast,
 )
-from monitoring_pipeline.alerting.drift.units import rolling
+from monitoring_pipeline.alerting.rolling import rolling
 from monitoring_pipeline_tests.alerting.drift.streams import placed
 
 QUANTILES = ndtri(np.arange(1, 20) / 20)  # of a normal column's 20 bins; the two bins beyond them are empty

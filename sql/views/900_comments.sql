@@ -84,13 +84,21 @@ begin
         ('m2', 'Sum of squared distances of the finite values from their mean.'),
         ('bin_counts', 'Values by bin: numerical (-inf, e0], (e0, e1], …, (ek, inf); categorical the categories, then unseen.'),
         ('n_matched_ever', 'Labels matched by all batches together.'),
-        ('n_quarantined_ever', 'Label rows set aside by all batches together.')
+        ('n_quarantined_ever', 'Label rows set aside by all batches together.'),
+        ('attempt_id', 'The retrain attempt it belongs to.'),
+        ('decision_id', 'revision_id of the decision about retraining it belongs to.'),
+        ('challenger_version', 'The version that was trained.'),
+        ('champion_version', 'The version it was compared with.'),
+        ('state_since', 'When it came into this state.'),
+        ('started_at', 'When it began.')
     ), base (view_name, table_name) as (
       values
         ('incident_current', 'incident'), ('incident_history', 'incident'), ('column_verdict_current', 'column_verdict'),
         ('drift_calibration', 'drift_null'), ('model_version_current', 'model_version'),
         ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
-        ('tuning_trial_current', 'tuning_trial'), ('window_status', 'prediction_window'),
+        ('tuning_trial_current', 'tuning_trial'), ('retrain_attempt_current', 'retrain_attempt'),
+        ('model_comparison_current', 'model_comparison'), ('promotion_current', 'promotion'),
+        ('training_curve_current', 'training_curve'), ('window_status', 'prediction_window'),
         ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('stage_input', 'window_stage'), ('label_batch_current', 'label_batch'),
         ('column_profile_current', 'layout_column'), ('reference_profile_current', 'layout_column')
     )

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"definitions"},
     {"graph"},
     {"stages", "example"},
+    {"retraining"},
     {"demo", "exporter"},
     {"engines", "collector", "serving"},
     {"prediction_log"},

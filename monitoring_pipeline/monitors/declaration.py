@@ -14,50 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from monitoring_pipeline.monitors.alarms import Alarms
+from monitoring_pipeline.monitors.durations import Duration, as_text
+from monitoring_pipeline.monitors.retraining import RetrainPolicy
 from monitoring_pipeline.windows import WindowSize
 
 Task = Literal["binary", "multiclass", "regression"]
-_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-LONGEST = timedelta(days=36_525)
-"""Of a declared duration: times plus or minus it stay dates that Python and Postgres can write."""
-_TOO_LONG = "a duration is at most 36525d (100 years)"
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 """Of a monitored day: every window between `start` and today is listed, and each year costs memory."""
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*[wdhms]\s*)+")
-
-
-def _duration(value: Any) -> Any:
-    """``7d``, ``6h``, ``1d 12h`` to a timedelta; ISO 8601 (``P7D``) is left to pydantic; a bare number is refused."""
-    if isinstance(value, timedelta):
-        return value
-    text = str(value).strip()
-    if _DURATION.fullmatch(text):
-        parts = re.findall(r"(\d+(?:\.\d+)?)\s*([wdhms])", text)
-        try:
-            return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
-        except OverflowError:
-            raise ValueError(_TOO_LONG) from None
-    if isinstance(value, str) and text.startswith("P"):
-        return text
-    raise ValueError(f"{text!r} is not a duration; write a number and a unit (w, d, h, m, s), such as 7d, 6h or 1d 12h")
-
-
-def as_text(value: timedelta) -> str:
-    """A duration as it may be declared: ``1d 12h``."""
-    seconds = int(value.total_seconds())
-    parts = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
-        number, seconds = divmod(seconds, size)
-        parts += [f"{number}{unit}"] if number else []
-    return " ".join(parts) or "0s"
-
-
-def _not_negative(value: timedelta) -> timedelta:
-    if value < timedelta(0):
-        raise ValueError("a duration cannot be negative")
-    if value > LONGEST:
-        raise ValueError(_TOO_LONG)
-    return value
 
 
 def _class_label(value: Any) -> Any:
@@ -103,7 +66,6 @@ def _known_zone(value: str) -> str:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
-Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
 ClassLabel = Annotated[str, BeforeValidator(_class_label)]
 OutcomeClass = Annotated[str, BeforeValidator(_outcome_class)]
 Moment = Annotated[datetime, AfterValidator(_utc)]
@@ -326,23 +288,6 @@ class Labels(Declared):
     max_delay: Duration = Field(
         default=timedelta(days=7), description="time after which a window is mature whatever its coverage"
     )
-
-
-class RetrainPolicy(Declared):
-    """When a challenger is trained and when it is promoted. ``trainer`` is the import path ``module:function``."""
-
-    enabled: bool = Field(default=False, description="train challengers at all")
-    trainer: str | None = Field(default=None, description="import path `module:function` of what trains a challenger")
-    metric: str | None = Field(default=None, description="the metric champion and challenger are compared by")
-    min_improvement: float = Field(default=0.0, description="least gain of the metric that promotes a challenger")
-    cooldown: Duration = Field(default=timedelta(days=7), description="least time between two trainings")
-    train_on: Duration = Field(default=timedelta(days=90), description="how far back the training rows reach")
-
-    @model_validator(mode="after")
-    def _has_trainer(self) -> RetrainPolicy:
-        if self.enabled and not self.trainer:
-            raise ValueError("retrain.trainer: retraining is enabled and has no trainer; write `module:function`")
-        return self
 
 
 class Retention(Declared):

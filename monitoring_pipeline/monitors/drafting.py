@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from monitoring_pipeline.errors import DeclarationError
-from monitoring_pipeline.monitors.declaration import FIRST_YEAR, LAST_YEAR, LONGEST, Monitor, as_text
+from monitoring_pipeline.monitors.declaration import FIRST_YEAR, LAST_YEAR, Monitor
+from monitoring_pipeline.monitors.durations import LONGEST, as_text
 from monitoring_pipeline.monitors.kinds import moment_of
 from monitoring_pipeline.monitors.roles import Roles, find_join_id, find_outcome, find_time, infer_roles
 from monitoring_pipeline.monitors.summary import ColumnSummary, LabelDelays, SourceSummary, Whole

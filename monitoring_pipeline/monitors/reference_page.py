@@ -21,7 +21,6 @@ from monitoring_pipeline.monitors.declaration import (
     Bound,
     ClassLabel,
     ColumnThresholds,
-    Duration,
     GroundTruthSource,
     Labels,
     Monitor,
@@ -30,11 +29,26 @@ from monitoring_pipeline.monitors.declaration import (
     Owner,
     ReferenceSource,
     Retention,
-    RetrainPolicy,
     Schema,
     Source,
     Thresholds,
 )
+from monitoring_pipeline.monitors.durations import Duration
+from monitoring_pipeline.monitors.retraining import (
+    ConceptTrigger,
+    DriftTrigger,
+    Estimator,
+    Freeze,
+    Guards,
+    NewLabels,
+    PerformanceTrigger,
+    Promotion,
+    RetrainPolicy,
+    Search,
+    Training,
+    Trigger,
+)
+from monitoring_pipeline.monitors.retraining import Persistence as RetrainPersistence
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("Top level", Monitor),
@@ -53,6 +67,18 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("alarms.drift.persistence", Persistence),
     ("alarms.severity", Severities),
     ("retrain", RetrainPolicy),
+    ("retrain.when", Trigger),
+    ("retrain.when.drift", DriftTrigger),
+    ("retrain.when.performance", PerformanceTrigger),
+    ("retrain.when.new_labels", NewLabels),
+    ("retrain.when.concept", ConceptTrigger),
+    ("retrain.guards", Guards),
+    ("retrain.guards.persistence", RetrainPersistence),
+    ("retrain.guards.freeze", Freeze),
+    ("retrain.estimator", Estimator),
+    ("retrain.training", Training),
+    ("retrain.training.search", Search),
+    ("retrain.promote", Promotion),
     ("retention", Retention),
     ("owner", Owner),
 )

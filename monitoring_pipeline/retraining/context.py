@@ -1,0 +1,43 @@
+"""What every step of a retraining is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.warehouse.database import Warehouse
+
+AttemptState = Literal["training", "trained", "compared", "shadowing", "promoted", "kept", "inconclusive", "failed"]
+
+
+@dataclass(frozen=True)
+class RetrainContext:
+    """One run that retrains one monitor."""
+
+    monitor: Monitor
+    warehouse: Warehouse
+    settings: Settings
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a better model, as its row in ``retrain_attempt`` stands.
+
+    ``as_of`` (UTC): the cut. Nothing that became known at or after it is used. ``epoch``: the owner's number; an update
+    with an older one changes nothing. ``trigger``: what asked for it, as in the decision.
+    """
+
+    attempt_id: int
+    monitor: str
+    decision_id: int
+    challenger_version: str
+    champion_version: str | None
+    state: AttemptState
+    epoch: int
+    as_of: datetime
+    trigger: str
+    shadow_until: datetime | None = None

@@ -134,9 +134,7 @@ def test_killed_between_every_two_commands(engine: Engine, fresh: Snapshot) -> N
     assert kill_at_commands(engine, fresh) > 2 * len(migration_files())
 
 
-def test_killed_between_commands_while_taking_over_a_half_applied_migration(
-    engine: Engine, fresh: Snapshot
-) -> None:
+def test_killed_between_commands_while_taking_over_a_half_applied_migration(engine: Engine, fresh: Snapshot) -> None:
     leave_as_yoyo_did(engine, applied=5, marked=4)
     assert kill_at_commands(engine, fresh, step=3) > len(migration_files())
 

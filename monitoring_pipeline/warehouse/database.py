@@ -27,6 +27,7 @@ APPLICATION = "monitoring-pipeline"
 OLDEST_SERVER = 14
 IDLE_SECONDS = 2.0
 NO_PARTITION = "no partition of relation"
+DEADLOCK = "40P01"  # Postgres ends one of two transactions that wait for each other; the other goes on
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
 HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
 DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
@@ -36,8 +37,8 @@ _ask_always: ContextVar[bool] = ContextVar("ask_always", default=False)
 T = TypeVar("T")
 
 
-class _MonthDroppedError(Exception):
-    """Retention dropped the month that is written, after this process had looked it up."""
+class _DoneOverError(Exception):
+    """Postgres undid the transaction and asks for it again: a deadlock, or a month dropped since it was looked up."""
 
 
 class Warehouse:
@@ -96,12 +97,13 @@ class Warehouse:
             yield connection
 
     def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
-        """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat.
+        """``work`` in one transaction, done over when the connection is lost on the way, or when
+        Postgres ended the transaction to break a deadlock; it must be safe to repeat.
 
         ``can_be_recomputed``: do not wait for the disk. A crash of the server within the next half second undoes the
         whole transaction, its note in ``window_stage`` included: the window is stale again, and computed again.
         """
-        for attempt in self._attempts(WarehouseError, _MonthDroppedError):
+        for attempt in self._attempts(WarehouseError, _DoneOverError):
             with attempt, self._within(self._connect()) as connection:
                 if can_be_recomputed:
                     connection.execute(DO_NOT_WAIT_FOR_DISK)
@@ -113,10 +115,11 @@ class Warehouse:
         try:
             return work(connection)
         except DBAPIError as error:
-            if NO_PARTITION not in str(error.orig):
+            if NO_PARTITION in str(error.orig):
+                forget_months(self.engine)
+            elif getattr(error.orig, "pgcode", None) != DEADLOCK:
                 raise
-            forget_months(self.engine)
-            raise _MonthDroppedError(str(error.orig)) from error
+            raise _DoneOverError(str(error.orig)) from error
 
     @contextlib.contextmanager
     def _within(self, connection: Connection) -> Iterator[Connection]:

@@ -19,6 +19,7 @@ from monitoring_pipeline.cli import (
     example,
     export_reference,
     exporter,
+    grafana,
     incidents,
     judge,
     output,
@@ -77,6 +78,7 @@ app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)
 app.command("collector")(collector.collector)
 app.add_typer(database.app, name="db")
+app.add_typer(grafana.app, name="grafana")
 app.add_typer(export_reference.app, name="reference")
 app.add_typer(collector.keys, name="collector-key")
 app.add_typer(example.app, name="example")

@@ -39,7 +39,7 @@ def unless_said(query: str, row: str) -> str:
 PERFORMANCE = unless_said(
     """
 select p.monitor, p.model_version, p.sentence, p.run_id, 1 as state
-from monitoring.monitor_current m
+from monitoring.monitor_progress_current m
 cross join lateral (
   select p.monitor, p.model_version, p.window_start, bool_or(p.degraded) as degraded,
          coalesce(max(p.run_id), '') as run_id,
@@ -68,7 +68,7 @@ select w.monitor,
        concat(round(100 * coalesce(w.coverage, 0)::numeric, 1), ' % of the predictions of ',
               to_char(w.window_start, 'YYYY-MM-DD HH24:MI'), ' UTC have an outcome; all are due, and ',
               round(100 * m.label_coverage::numeric, 1), ' % are expected') as sentence, 1 as state
-from monitoring.monitor_current m
+from monitoring.monitor_progress_current m
 cross join lateral (
   select s.monitor, s.window_start, s.coverage
   from monitoring.window_status s
@@ -90,7 +90,7 @@ select v.monitor,
        concat(round(v.value::numeric), ' rows in the window of ', to_char(v.window_start, 'YYYY-MM-DD HH24:MI'),
               ' UTC', ', expected about ' || round(v.expected::numeric)) as sentence,
        coalesce(v.run_id, '') as run_id, 1 as state
-from monitoring.monitor_current m
+from monitoring.monitor_progress_current m
 cross join lateral (
   select v.monitor, v.window_start, v.status, v.value, v.expected, v.run_id
   from monitoring.window_verdict_current v
@@ -111,7 +111,7 @@ select m.monitor,
               to_char(coalesce(m.last_window_end, m.starts_on at time zone 'UTC'), 'YYYY-MM-DD HH24:MI'), ' UTC')
          as sentence,
        1 as state
-from monitoring.monitor_current m
+from monitoring.monitor_progress_current m
 where m.lag_seconds > 2 * extract(epoch from m.window_length)
 order by m.monitor
 """
@@ -136,7 +136,7 @@ select b.monitor,
        concat(b.incidents_opened, ' incidents in ', to_char(b.month, 'YYYY-MM'), '; at most ', b.budget,
               ' false ones a month are accepted, ', round(b.expected_false_alarms::numeric, 2), ' expected so far')
          as sentence, 1 as state
-from monitoring.monitor_current m
+from monitoring.monitor_progress_current m
 cross join lateral (
   select * from monitoring.alarm_budget_current b where b.monitor = m.monitor order by b.month desc limit 1
 ) b

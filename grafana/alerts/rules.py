@@ -121,10 +121,10 @@ def _above_zero() -> dict[str, Any]:
 def _annotations(rule: Rule) -> dict[str, str]:
     """What is said, and where to click: the model, the incident, the run."""
     monitor = "var-monitor={{ urlquery .Labels.monitor }}"
-    links = {"dashboard": f"{{{{ externalURL }}}}d/model?{monitor}&{RANGE}"}
+    links = {"dashboard": f"{{{{ externalURL }}}}d/mm-model?{monitor}&{RANGE}"}
     if rule.is_incident:
         links["incident"] = (
-            f"{{{{ externalURL }}}}d/incident?{monitor}&var-incident={{{{ urlquery .Labels.incident_id }}}}&{RANGE}"
+            f"{{{{ externalURL }}}}d/mm-incident?{monitor}&var-incident={{{{ urlquery .Labels.incident_id }}}}&{RANGE}"
         )
     if rule.has_run:
         links["dagster_run"] = (

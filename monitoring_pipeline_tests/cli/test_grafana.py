@@ -78,7 +78,7 @@ def test_the_reader_logs_in_with_the_password_of_the_environment(shell: Shell) -
     url = make_url(shell.url or "")
     address = {"host": url.host, "port": url.port, "dbname": url.database, "user": "grafana_reader"}
     with psycopg2.connect(**address, password=PASSWORD) as connection, connection.cursor() as cursor:
-        cursor.execute("select count(*) from monitoring.monitor_current")
+        cursor.execute("select count(*) from monitoring.monitor_progress_current")
         assert cursor.fetchone() == (0,)
     connection.close()
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):

@@ -75,10 +75,10 @@ def test_rules_link_to_dashboard_incident_and_run_and_carry_the_sentence() -> No
     for rule in provisioned_rules():
         said = rule["annotations"]
         assert "{{ .Labels.sentence }}" in said["summary"]
-        assert "d/model?var-monitor={{ urlquery .Labels.monitor }}" in said["dashboard"]
+        assert "d/mm-model?var-monitor={{ urlquery .Labels.monitor }}" in said["dashboard"]
         if rule["labels"]["source"] == "incident":
             assert (
-                "d/incident?" in said["incident"]
+                "d/mm-incident?" in said["incident"]
                 and "var-incident={{ urlquery .Labels.incident_id }}" in said["incident"]
             )
             assert "${DAGSTER_URL}/runs/" in said["dagster_run"]

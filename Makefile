@@ -39,10 +39,15 @@ test: $(VENV)/.installed system-servers
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.installed docs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
+
+# The site in build/site; a dead link or anchor is an error (not with --quiet, which hides warnings from --strict too).
+docs: $(VENV)/.installed
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -48,6 +48,15 @@ def migrate() -> None:
         typer.echo(f"the schema at {warehouse.safe_url} is up to date")
 
 
+@app.command()
+def reference() -> None:
+    """Print the page of all views and their columns, as Markdown, from the comments in the database."""
+    from monitoring_pipeline.warehouse.reference_page import page
+
+    with open_warehouse() as warehouse, warehouse.transaction() as connection:
+        typer.echo(page(connection), nl=False)
+
+
 @app.command("grafana-role")
 def grafana_role() -> None:
     """Let the role grafana_reader log in, with the password of $GRAFANA_READER_PASSWORD or one that is asked for.

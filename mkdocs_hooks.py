@@ -17,7 +17,7 @@ logger = logging.getLogger("mkdocs.hooks")
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
     """A link that leaves the docs as ``text (`path`)``; for a dead one a warning, an error under ``--strict``."""
-    docs = Path(os.path.abspath(config.docs_dir))
+    docs = Path(config.docs_dir)  # absolute
 
     def shown(found: re.Match[str]) -> str:
         target = Path(os.path.normpath((docs / page.file.src_uri).parent / found[2]))

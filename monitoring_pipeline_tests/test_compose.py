@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = YAML(typ="safe").load(ROOT / "docker-compose.yml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: one for name, one in SERVICES.items() if one["image"].startswith("monitoring-pipeline:")}
-JOBS = {"migrate", "demo-data"}
+JOBS = {"migrate", "demo-data", "example-reference"}
 SECRETS = ("POSTGRES_PASSWORD", "GRAFANA_READER_PASSWORD", "GRAFANA_PASSWORD")
 WANTED = {
     "postgres", "migrate", "code", "web", "daemon", "collector", "exporter", "example-service", "prometheus",

@@ -16,6 +16,11 @@ from pg_class r join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and n
 where r.relnamespace = 'monitoring'::regnamespace and r.relkind = 'v'
 order by r.relname collate "C", a.attnum
 """)
+_HAS_CATALOG = text("select to_regclass('monitoring.metric_catalog') is not null")
+_CATALOG = text("""
+select metric, family, unit, minimum, maximum, description, formula from monitoring.metric_catalog
+order by array_position(array['drift', 'quality', 'performance'], family), metric collate "C"
+""")
 _SHORT = {"timestamp with time zone": "timestamptz", "double precision": "float8"}
 _INTRODUCTION = """# SQL reference
 
@@ -32,7 +37,24 @@ def page(connection: Connection) -> str:
         lines = [f"## {relation}", "", columns[0].about or "", "", "| column | type | meaning |", "|---|---|---|"]
         lines += [f"| `{one.name}` | {_SHORT.get(one.type, one.type)} | {_cell(one.comment)} |" for one in columns]
         parts.append("\n".join(lines))
+    if connection.execute(_HAS_CATALOG).scalar():
+        parts.append(_catalog(connection))
     return "\n\n".join(parts) + "\n"
+
+
+def _catalog(connection: Connection) -> str:
+    """The rows of ``metric_catalog``: what each name in a column ``metric`` or ``method`` means."""
+    lines = [
+        "## Metrics by name",
+        "",
+        "| metric | family | unit | range | meaning | formula |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in connection.execute(_CATALOG):
+        ends = ("" if end is None else f"{end:g}" for end in (one.minimum, one.maximum))
+        cells = (one.family, one.unit, " to ".join(ends), one.description, one.formula)
+        lines.append(f"| `{one.metric}` | " + " | ".join(map(_cell, cells)) + " |")
+    return "\n".join(lines)
 
 
 def _cell(comment: str | None) -> str:

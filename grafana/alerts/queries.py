@@ -8,19 +8,23 @@ from __future__ import annotations
 
 # Labels come from the newest open revision, so that they are the same when the incident is closed: the alert then
 # resolves by its value, which tells how: 0 resolved, -1 retracted, -2 replaced by another incident. A closed incident
-# stays in the answer for an hour, in which every evaluation has seen it.
+# stays in the answer for an hour, in which every evaluation has seen it. time_range is for links: from two weeks before
+# it, to the end of a replay or now; it never changes while the incident lasts.
 INCIDENTS = """
 select o.monitor, o.incident_id, o.kind, o.change, o.summary as sentence, coalesce(o.told_by, '') as run_id,
+       concat('from=', extract(epoch from o.first_window - interval '14 days')::bigint * 1000, '&to=',
+              coalesce((extract(epoch from p.ends_on)::bigint * 1000)::text, 'now')) as time_range,
        case c.state when 'open' then 1 when 'resolved' then 0 when 'retracted' then -1 else -2 end as state
 from (
   select distinct on (h.monitor, h.incident_id) h.monitor, h.incident_id, h.kind, h.change, h.severity, h.summary,
-         h.superseded_at,
+         h.first_window, h.superseded_at,
          first_value(h.run_id) over (
            partition by h.monitor, h.incident_id, h.severity, h.summary order by h.as_known_at) as told_by
   from monitoring.incident_history h
   where h.state = 'open'
   order by h.monitor, h.incident_id, h.as_known_at desc
 ) o
+join monitoring.monitor_progress_current p on p.monitor = o.monitor
 left join monitoring.incident_current c on c.monitor = o.monitor and c.incident_id = o.incident_id
 where o.severity = '{severity}'
   and (c.state = 'open' or coalesce(c.as_known_at, o.superseded_at) > now() - interval '1 hour')

@@ -20,7 +20,7 @@ HOW_IT_ENDED = (
     " policy changed what it rested on. It said: {{ else if eq .Value -2.0 }}Replaced by another incident. It said:"
     " {{ end }}{{ end }}"
 )
-RANGE = "from=now-90d&to=now"
+LATELY = "from=now-90d&to=now"
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,11 @@ def _above_zero() -> dict[str, Any]:
 def _annotations(rule: Rule) -> dict[str, str]:
     """What is said, and where to click: the model, the incident, the run."""
     monitor = "var-monitor={{ urlquery .Labels.monitor }}"
-    links = {"dashboard": f"{{{{ externalURL }}}}d/mm-model?{monitor}&{RANGE}"}
+    span = "{{ .Labels.time_range }}" if rule.is_incident else LATELY
+    links = {"dashboard": f"{{{{ externalURL }}}}d/mm-model?{monitor}&{span}"}
     if rule.is_incident:
         links["incident"] = (
-            f"{{{{ externalURL }}}}d/mm-incident?{monitor}&var-incident={{{{ urlquery .Labels.incident_id }}}}&{RANGE}"
+            f"{{{{ externalURL }}}}d/mm-incident?{monitor}&var-incident={{{{ urlquery .Labels.incident_id }}}}&{span}"
         )
     if rule.has_run:
         links["dagster_run"] = (

@@ -86,6 +86,7 @@ def test_an_incident_fires_once_is_updated_and_resolves(conn: Connection) -> Non
     assert first["state"] == 1 and first["sentence"] == opened().summary and first["run_id"] == "run-a"
     assert (first["monitor"], first["kind"], first["change"]) == (s.NAME, "drift", "feature drift")
     assert ask(conn, "incident-critical") == ask(conn, "incident-info") == []
+    assert first["time_range"] == "from=1771113600000&to=now", "from two weeks before it, 2026-02-15"
 
     revise(conn, "run-b", opened(last_window=DAYS[1].start, n_windows=2))
     assert ask(conn, "incident-warning") == [first], "it lasts and says the same: nothing is told again"
@@ -106,6 +107,8 @@ def test_a_retracted_incident_resolves_as_retracted(conn: Connection) -> None:
     revise(conn, "run-b", opened(state="retracted", resolved_at=LAST.end, reason="late labels"))
     [closed] = ask(conn, "incident-warning")
     assert closed["state"] == -1 and labels(closed) == labels(fired)
+    end_the_monitor(conn)
+    assert ask(conn, "incident-warning")[0]["time_range"] == "from=1771113600000&to=1772582400000"
     execute(conn, "update monitoring.incident set as_known_at = as_known_at - interval '2 hours'")
     execute(conn, "update monitoring.incident set superseded_at = superseded_at - interval '2 hours'")
     assert ask(conn, "incident-warning") == []

@@ -84,6 +84,17 @@ def test_rules_link_to_dashboard_incident_and_run_and_carry_the_sentence() -> No
             assert "${DAGSTER_URL}/runs/" in said["dagster_run"]
 
 
+def test_links_lead_to_dashboards_and_variables_that_are_there() -> None:
+    pages = [json.loads(path.read_text()) for path in (ROOT / "grafana" / "dashboards").glob("*.json")]
+    if not pages:
+        pytest.skip("there are no dashboards yet")
+    known = {page["uid"]: {one["name"] for one in page["templating"].get("list", [])} for page in pages}
+    for rule in provisioned_rules():
+        for link in (rule["annotations"].get(name, "") for name in ("dashboard", "incident")):
+            for uid, query in re.findall(r"}}d/([\w-]+)\?(.*)", link):
+                assert set(re.findall(r"var-(\w+)=", query)) <= known[uid], link
+
+
 def test_every_rule_has_its_runbook() -> None:
     headings = re.findall(r"^### (.+)$", (ROOT / "docs" / "alerts.md").read_text(), re.MULTILINE)
     anchors = {heading.lower().replace(" ", "-").replace(":", "") for heading in headings}

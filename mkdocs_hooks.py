@@ -1,6 +1,7 @@
-"""Links of pages to files of the repository that are no pages: checked, and shown as text.
+"""What the docs site needs beyond MkDocs.
 
-In the repository such a link leads to the file. The site does not hold it, so the path stands there instead.
+Links of pages to files of the repository that are no pages are checked, and shown as text: in the repository such a
+link leads to the file, the site does not hold it. Pages that nobody has placed in the navigation stand under More.
 """
 
 from __future__ import annotations
@@ -8,11 +9,28 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 LINK = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)#\s]*)(#[^)\s]*)?\)")
 logger = logging.getLogger("mkdocs.hooks")
+
+
+def on_config(config: Any, **_: Any) -> Any:
+    """A new page is reachable before anyone has thought of its place."""
+    placed = set(_files(config.nav))
+    more = sorted(path.name for path in Path(config.docs_dir).glob("*.md") if path.name not in placed)
+    if more:
+        config.nav.append({"More": more})
+    return config
+
+
+def _files(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    for part in nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ():
+        yield from _files(part)
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:

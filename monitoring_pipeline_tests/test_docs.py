@@ -60,8 +60,10 @@ def test_a_dead_link_stops_the_build(copy: Path) -> None:
 
 
 def test_the_site_builds_and_loads_nothing_from_elsewhere(copy: Path) -> None:
+    (copy / "docs" / "not-placed-yet.md").write_text("# A page that is in no navigation\n")
     done = build(copy)
     assert done.returncode == 0, done.stderr
+    assert "A page that is in no navigation" in (copy / "site" / "index.html").read_text()
     page = (copy / "site" / "grafana.html").read_text()
     assert "<code>prometheus/README.md</code>" in page
     assert "fonts.googleapis" not in page and 'src="http' not in page

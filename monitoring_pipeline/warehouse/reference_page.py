@@ -51,10 +51,16 @@ def _catalog(connection: Connection) -> str:
         "|---|---|---|---|---|---|",
     ]
     for one in connection.execute(_CATALOG):
-        ends = ("" if end is None else f"{end:g}" for end in (one.minimum, one.maximum))
-        cells = (one.family, one.unit, " to ".join(ends), one.description, one.formula)
+        cells = (one.family, one.unit, _range(one.minimum, one.maximum), one.description, one.formula)
         lines.append(f"| `{one.metric}` | " + " | ".join(map(_cell, cells)) + " |")
     return "\n".join(lines)
+
+
+def _range(least: float | None, most: float | None) -> str:
+    """Either end may be open."""
+    if least is None or most is None:
+        return "any" if least is most else f"at least {least:g}" if most is None else f"at most {most:g}"
+    return f"{least:g} to {most:g}"
 
 
 def _cell(comment: str | None) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.resources import data_dir
 
@@ -58,6 +56,8 @@ def environment(directory: Path, database_url: str, dagster: str, prometheus: st
 
     ``database_url`` is an SQLAlchemy URL; ``dagster`` is as a browser reaches it, ``prometheus`` as Grafana does.
     """
+    from sqlalchemy import make_url  # here: the command line starts without it
+
     url = make_url(database_url)
     host = url.host or "127.0.0.1"
     sslmode = str(url.query.get("sslmode", "disable" if host in LOOPBACK else "require"))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +18,11 @@ STOP_SECONDS = 20.0
 def spawn(*arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
     """This Python with these arguments, in a session of its own: the terminal's Ctrl-C reaches only us."""
     return subprocess.Popen([sys.executable, *arguments], stdout=stdout, start_new_session=True)
+
+
+def launch(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Another program with these variables added to our environment, in a session of its own as ``spawn``."""
+    return subprocess.Popen(list(command), env={**os.environ, **environment}, start_new_session=True)
 
 
 def stop(children: Sequence[subprocess.Popen[bytes]], number: signal.Signals = signal.SIGINT) -> None:

@@ -5,6 +5,8 @@ MONITORING_HOME=.monitoring uvicorn --factory monitoring_pipeline.example.servic
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -83,9 +85,31 @@ def create_app() -> FastAPI:
             raise HTTPException(422, f"features: {error}") from error
         return Predicted(prediction_id=name, model_version=model.model_version, **answer)
 
+    _answer_without_model(app, monitoring, model.model_version)
     _take_feedback(app, monitoring, feedback)
     _tell_health(app, monitoring, feedback, model.model_version)
     return app
+
+
+def _answer_without_model(app: FastAPI, monitoring: Monitoring, model_version: str) -> None:
+    """``/dummy``: for trying dashboards with features of any kind. Counted and logged as a prediction is."""
+    predict = monitoring.wrap(_guess)
+
+    @app.post("/dummy")
+    def dummy(flight: Flight) -> Predicted:
+        name = flight.prediction_id or monitoring.new_id()
+        try:
+            answer = predict(flight.features, prediction_id=name, event_time=flight.event_time or datetime.now(UTC))
+        except PredictionLogError as error:
+            raise HTTPException(503, "the prediction could not be logged and is not answered; try again") from error
+        return Predicted(prediction_id=name, model_version=model_version, **answer)
+
+
+def _guess(features: dict[str, Scalar]) -> dict[str, Any]:
+    """The same for the same features, and nothing they mean."""
+    digest = hashlib.sha256(json.dumps(features, sort_keys=True).encode()).digest()
+    score = int.from_bytes(digest[:4], "big") / 2**32
+    return {"prediction": int(score >= 0.5), "score": score}
 
 
 def _take_feedback(app: FastAPI, monitoring: Monitoring, feedback: RecordLog) -> None:

@@ -53,7 +53,11 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
     def kept(conn: Connection) -> dict[str, Reference] | None:
         declare(conn, monitor)
         known = profile_store.reference_sources(conn, monitor.name)
-        return profile_store.references(conn, monitor.name) if set(known.values()) == {current} else None
+        declared = {version for version, made in known.items() if not profile_store.is_rotated(made)}
+        if {known[version] for version in declared} != {current}:
+            return None
+        references = profile_store.references(conn, monitor.name)
+        return {version: references[version] for version in sorted(declared)}
 
     if (references := stages.warehouse.run(kept)) is not None:
         return _outcome(monitor, references, changed=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import FastAPI, HTTPException, Response
@@ -16,10 +17,21 @@ from pydantic import AwareDatetime, BaseModel, Field
 from monitoring_pipeline.collector.landing import Batch, RecordLog
 from monitoring_pipeline.demo.service_model import load_service_model
 from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.example.champion import Answering, load_champion
 from monitoring_pipeline.example.place import MODEL, Place
-from monitoring_pipeline.serving import Monitoring, MonitoringMiddleware, ParquetSink, PredictionLog, PredictionLogError
+from monitoring_pipeline.serving import (
+    ChampionFollower,
+    ChampionPointer,
+    Monitoring,
+    MonitoringMiddleware,
+    ParquetSink,
+    PredictionLog,
+    PredictionLogError,
+    Serving,
+)
 from monitoring_pipeline.settings import Settings
 
+POLL_SECONDS = 1.0
 SHIP_SECONDS = 5.0  # a demonstration is short; a service of one's own ships once a minute
 Scalar = str | float | bool | None
 Id = Field(min_length=1, max_length=256)
@@ -85,7 +97,7 @@ def create_app() -> FastAPI:
     return app
 
 
-def _serving(place: Place, model: Model, reference: str | Path, seq: int) -> Serving:
+def _serving(place: Place, model: Answering, reference: str | Path, seq: int) -> Serving:
     """To be monitored takes these lines, and ``close()`` at the end. The model decides at a threshold of its own: its
     pipeline counts what it imputes, what is wrapped is the decision."""
     landed = place.landed / monitored_name(place) / "predictions"

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.serving.monitoring import Monitoring
@@ -39,7 +39,7 @@ class ChampionPointer:
     model_version: str
     uri: str
     sha256: str
-    format: str
+    format: Literal["skops", "pickle", "trainer"]
     reference: str
 
     def artifact(self) -> bytes:

@@ -81,7 +81,7 @@ order by guard not in ('headline', 'shadow'), guard, segment, metric
 CHANGE_ROLE = text("""
 with old as (
   update monitoring.model_version set superseded_at = greatest(as_known_at, clock_timestamp())
-  where monitor = :monitor and model_version = :model_version and superseded_at is null returning *
+  where monitor = :monitor and model_version = :model_version and superseded_at is null and role <> :role returning *
 )
 insert into monitoring.model_version (monitor, model_version, role, trained_at, train_start, train_end, algorithm,
   hyperparameters, training_metrics, artifact_uri, artifact_sha256, run_id, code_version, attempt_id, parent_version,
@@ -91,7 +91,7 @@ select monitor, model_version, :role, trained_at, train_start, train_end, algori
   artifact_uri, artifact_sha256, run_id, code_version, attempt_id, parent_version, n_rows, labels_known_at,
   data_version, artifact_format, artifact_bytes, environment, duration_seconds, cpu_seconds, peak_rss_bytes, pruned_at,
   clock_timestamp()
-from old where old.role <> :role
+from old
 """)
 REJECT = text("""
 select model_version from monitoring.model_version_current
@@ -108,7 +108,7 @@ from monitoring.promotion where monitor = :monitor order by seq
 """)
 IN_LOG = text("""
 select v.key as model_version
-from monitoring.window_ingestion w cross join lateral jsonb_each_text(w.versions) v
+from monitoring.prediction_window w cross join lateral jsonb_each_text(w.versions) v
 where w.monitor = :monitor and w.n_rows > 0
 order by w.window_start desc, v.value::bigint desc, v.key limit 1
 """)
@@ -166,8 +166,8 @@ class PromotionRow:
 def owned(engine: Engine, monitor: str) -> Iterator[bool]:
     """Whether this process owns the retraining of the monitor until the end of the block.
 
-    A session lock on a connection of its own: the server frees it when the process dies. What a lost connection lets two
-    owners do is caught by the attempt's epoch.
+    A session lock on a connection of its own: the server frees it when the process dies. What a lost connection lets
+    two owners do is caught by the attempt's epoch.
     """
     key = {"key": f"monitoring:{monitor}:retrain"}
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -1,6 +1,6 @@
 """Which model is in service: every change is one transaction, and a pointer file says it to the services.
 
-The rows decide; ``champion.json`` is written from them afterwards, whole or not at all, and again by whoever comes next.
+The rows decide; ``champion.json`` is written from them afterwards, whole or not at all, and again by whoever is next.
 """
 
 from __future__ import annotations
@@ -12,21 +12,15 @@ from typing import Literal
 import fsspec
 from sqlalchemy import Connection
 
-from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.errors import RetrainError, UserError
 from monitoring_pipeline.lake import store
-from monitoring_pipeline.retraining import attempts
+from monitoring_pipeline.retraining import artifacts, attempts
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
-from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse import attempt_store, model_versions, profile_store
 from monitoring_pipeline.warehouse.ledger import lock_monitor
 
 POINTER = "champion.json"
 Kind = Literal["first", "rollback", "manual"]
-
-
-def models_directory(settings: Settings, monitor: str) -> str:
-    """Where the artifacts of a monitor lie, and the pointer to its champion."""
-    return store.join(str(settings.home.resolve()), "models", monitor)
 
 
 def register_first(ctx: RetrainContext) -> str | None:
@@ -84,8 +78,8 @@ def settle_within(
 def crown(ctx: RetrainContext, model_version: str, kind: Kind, by_whom: str, reason: str) -> int:
     """A person makes a registered version the champion. Its number in the order that services see.
 
-    Raises UserError for a version that is not registered, is the champion already, or whose artifact was pruned. Whether
-    the artifact is whole is for the caller to check (``artifacts.verify``).
+    Raises UserError for a version that is not registered or is the champion already, RetrainError for one whose
+    artifact was pruned, is missing or was altered. A version that was registered without one is taken at its word.
     """
     name = ctx.monitor.name
     with ctx.warehouse.transaction() as conn:
@@ -93,12 +87,23 @@ def crown(ctx: RetrainContext, model_version: str, kind: Kind, by_whom: str, rea
         known = model_versions.model_versions(conn, name)
         if model_version not in known:
             raise UserError(
-                f"{name} has no registered version {model_version!r}; `monitoring-pipeline model list {name}` lists them"
+                f"{name} has no registered version {model_version!r}; `monitoring-pipeline model list {name}` shows all"
             )
         champion = model_versions.champion(conn, name)
         if champion == model_version:
             raise UserError(f"{model_version!r} is the champion of {name} already")
+        _check_artifact(known[model_version])
         return _crown(conn, ctx, model_version, champion, kind=kind, by_whom=by_whom, reason=reason)
+
+
+def _check_artifact(version: model_versions.ModelVersion) -> None:
+    if version.pruned_at is not None:
+        raise RetrainError(
+            f"the artifact of model version {version.model_version!r} was deleted on {version.pruned_at:%Y-%m-%d};"
+            " choose another version"
+        )
+    if version.artifact_uri is not None and version.artifact_sha256 is not None:
+        artifacts.verified(version.artifact_uri, version.artifact_sha256)
 
 
 def _crown(conn: Connection, ctx: RetrainContext, version: str, previous: str | None, **values: object) -> int:
@@ -130,14 +135,14 @@ def publish(ctx: RetrainContext) -> str | None:
             "model_version": champion.model_version,
             "uri": champion.artifact_uri,
             "sha256": champion.artifact_sha256,
-            "format": getattr(champion, "artifact_format", None),
+            "format": champion.artifact_format,
             "reference": champion.model_version if own else ctx.monitor.reference.model_version,
         }
 
     pointer = ctx.warehouse.run(read)
     if pointer is None:
         return None
-    path = store.join(models_directory(ctx.settings, name), POINTER)
+    path = store.join(artifacts.model_directory(ctx.settings, name), POINTER)
     store.write_text(path, json.dumps(pointer, indent=1) + "\n")
     return path
 
@@ -147,7 +152,7 @@ def remove_orphans(ctx: RetrainContext) -> list[str]:
 
     Only for the owner of the monitor's retraining, and only files that are named as artifacts are.
     """
-    directory = models_directory(ctx.settings, ctx.monitor.name)
+    directory = artifacts.model_directory(ctx.settings, ctx.monitor.name)
     filesystem, inner = fsspec.core.url_to_fs(directory)
     if not filesystem.exists(inner):
         return []

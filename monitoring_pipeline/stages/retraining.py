@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor
-from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion, training
+from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion
 from monitoring_pipeline.retraining.attempts import AttemptLostError
 from monitoring_pipeline.retraining.comparison import Comparison, compare
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
@@ -72,7 +72,7 @@ def steps(ctx: RetrainContext, now: datetime | None = None) -> Iterator[Done]:
             done = step(ctx, attempt, now or datetime.now(UTC))
             attempt = done.attempt
             yield done
-            if attempt.ended or attempt.state == "shadowing":
+            if attempt.ended or (done.step == "comparison" and attempt.state == "shadowing"):
                 return
 
 
@@ -110,6 +110,14 @@ def _guarded(ctx: RetrainContext, attempt: Attempt, work: Callable[[], Done], st
         raise
 
 
+def train_challenger(ctx: RetrainContext, attempt: Attempt) -> ModelVersion:
+    """The challenger, trained and registered."""
+    from monitoring_pipeline.retraining.training import train
+
+    version: ModelVersion = train(ctx, attempt)
+    return version
+
+
 # -- the steps -----------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +142,7 @@ def _train(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
     def work() -> Done:
         if attempt.state != "training":
             return Done("candidate", attempt, version=_version(ctx, attempt))
-        version = training.train(ctx, attempt)
+        version = train_challenger(ctx, attempt)
         trained = ctx.warehouse.run(lambda conn: attempts.moved(conn, attempt, "trained"))
         return Done("candidate", trained, _costs(version), version)
 

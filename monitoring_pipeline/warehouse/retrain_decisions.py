@@ -10,6 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+MOST_ATTEMPTS = 3
+"""A decision that has been tried so often is not tried again."""
+
 LOCK = text("select pg_advisory_xact_lock(hashtextextended(:monitor, 2))")
 COLUMNS = """revision_id as decision_id, monitor, decided_at, as_of, trigger, decision, reason, evidence, evidence_key,
   challenger_version, outcome, n_evaluations, last_evaluated_at"""
@@ -49,6 +52,22 @@ left join lateral (
   select * from monitoring.retrain_decision d where d.monitor = m.monitor and d.superseded_at is null
   order by d.revision_id desc limit 1) d on true
 where m.monitor = any (cast(:monitors as text[]))
+""")
+# Judged windows end a shadow; the wall clock does too, so that a service that has fallen silent does not wait for ever.
+WORK = text("""
+select distinct on (d.monitor) d.monitor, d.revision_id as decision_id, d.trigger, coalesce(a.state, 'decided') as state
+from monitoring.retrain_decision d
+left join lateral (
+  select * from monitoring.retrain_attempt a where a.decision_id = d.revision_id
+  order by a.attempt_id desc limit 1) a on true
+where d.monitor = any (cast(:monitors as text[])) and d.superseded_at is null and d.decision = 'retrain'
+  and (d.outcome is null or d.outcome in ('training', 'shadowing'))
+  and (a.state is distinct from 'shadowing' or a.shadow_until <= :now and a.shadow_until <= (
+    select max(s.window_end) from monitoring.window_stage s
+    where s.monitor = d.monitor and s.stage = 'verdicts' and s.completed_at is not null))
+  and (select count(*) from monitoring.retrain_attempt t where t.decision_id = d.revision_id and t.state = 'failed')
+    < :most
+order by d.monitor, d.revision_id
 """)
 
 
@@ -95,6 +114,15 @@ class LastLook:
     evidence: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Work:
+    """A retraining that waits to be carried out. ``state``: of its attempt, or ``decided``."""
+
+    decision_id: int
+    trigger: str
+    state: str
+
+
 def lock_decisions(conn: Connection, monitor: str) -> None:
     """Until the end of the transaction nobody else decides for this monitor."""
     conn.execute(LOCK, {"monitor": f"monitoring:{monitor}:retrain_decision"})
@@ -132,3 +160,12 @@ def last_looks(conn: Connection, monitors: Sequence[str]) -> dict[str, LastLook]
     """By monitor, of those that are known."""
     rows = conn.execute(LOOKED, {"monitors": list(monitors)})
     return {r.monitor: LastLook(r.judged_at, r.last_evaluated_at, r.policy_version, r.evidence or {}) for r in rows}
+
+
+def work(conn: Connection, monitors: Sequence[str], now: datetime) -> dict[str, Work]:
+    """By monitor: the retraining to begin or to go on with. An attempt that shadows waits until its windows are judged,
+    or their time is over."""
+    return {
+        row.monitor: Work(row.decision_id, row.trigger, row.state)
+        for row in conn.execute(WORK, {"monitors": list(monitors), "now": now, "most": MOST_ATTEMPTS})
+    }

@@ -59,10 +59,11 @@ from monitoring.model_version v
 where v.monitor = :monitor and v.role = 'champion' and v.superseded_at is null
 """)
 ENDED = "('promoted', 'kept', 'inconclusive', 'failed')"
+# A failed attempt does not end its decision, which may be tried again.
 RETRAININGS = text(f"""
 select d.revision_id as decision_id, d.decided_at, coalesce(d.as_of, d.decided_at) as as_of, d.trigger, d.evidence,
-       coalesce(case when d.outcome in {ENDED} then d.outcome end, case when a.state in {ENDED} then a.state end,
-                case when d.outcome = 'rejected' then 'kept' end) as outcome,
+       coalesce(case when d.outcome in {ENDED} then d.outcome when d.outcome = 'rejected' then 'kept' end,
+                case when a.state in ('promoted', 'kept', 'inconclusive') then a.state end) as outcome,
        a.state, coalesce(v.duration_seconds, case when a.state = 'failed' then
          extract(epoch from a.state_since - a.started_at) end, 0)::double precision / 60 as minutes
 from monitoring.retrain_decision d

@@ -101,7 +101,7 @@ def test_history_is_replayed_as_it_was_known(flipped: Story) -> None:
     assert first.as_of == end_of(FLIPPED + LAG - 1)
     assert (fired.decision, fired.trigger, fired.as_of) == ("retrain", "performance", end_of(FLIPPED + LAG))
     assert fired.evidence["keys"] == [f"performance:realized@{toy.day(FLIPPED).start.isoformat()}"]
-    assert fired.evidence["since"] == toy.day(FLIPPED).start.isoformat()
+    assert fired.evidence["first_window"] == toy.day(FLIPPED).start.isoformat()
     (busy,) = later
     assert busy.decision == "wait" and busy.n_evaluations == DAYS - FLIPPED - LAG - 1
     assert busy.evidence["guards"][0]["guard"] == "open attempt"
@@ -191,4 +191,4 @@ def test_drift_of_a_chosen_column_is_seen_in_its_windows(story: Story) -> None:
     assert "no mature" not in decisions[4].reason
     assert decisions[4].decision == "wait", "there is no ground truth: no labels to learn from"
     assert "0 mature labelled rows so far, 1 are needed" in decisions[4].reason
-    assert "of x" in decisions[4].reason and pd.Timestamp(decisions[4].evidence["since"]) == toy.day(4).start
+    assert "of x" in decisions[4].reason and pd.Timestamp(decisions[4].evidence["first_window"]) == toy.day(4).start

@@ -82,7 +82,7 @@ class Decision:
         """As kept in ``retrain_decision.evidence``: plain JSON values."""
         return {
             "keys": list(self.keys),
-            "since": self.since.isoformat() if self.since else None,
+            "first_window": self.since.isoformat() if self.since else None,
             "triggers": [
                 {"trigger": one.trigger, "fired": one.fired, "sentence": one.sentence} for one in self.findings
             ],

@@ -28,7 +28,8 @@ class Attempt:
     """One try at a better model, as its row in ``retrain_attempt`` stands.
 
     ``as_of`` (UTC): the cut. Nothing that became known at or after it is used. ``epoch``: the owner's number; an update
-    with an older one changes nothing. ``trigger``: what asked for it, as in the decision.
+    with an older one changes nothing. ``trigger``: what asked for it, as in the decision. ``reason``: one sentence on its
+    outcome. ``error``: why it failed in state ``failed_in``, and the remedy.
     """
 
     attempt_id: int
@@ -41,3 +42,11 @@ class Attempt:
     as_of: datetime
     trigger: str
     shadow_until: datetime | None = None
+    reason: str | None = None
+    error: str | None = None
+    failed_in: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in ("promoted", "kept", "inconclusive", "failed")

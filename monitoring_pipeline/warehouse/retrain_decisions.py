@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-MOST_ATTEMPTS = 3
-"""A decision that has been tried so often is not tried again."""
+from monitoring_pipeline.warehouse.attempt_store import MOST_ATTEMPTS
 
 LOCK = text("select pg_advisory_xact_lock(hashtextextended(:monitor, 2))")
 COLUMNS = """revision_id as decision_id, monitor, decided_at, as_of, trigger, decision, reason, evidence, evidence_key,
@@ -53,7 +52,7 @@ left join lateral (
   order by d.revision_id desc limit 1) d on true
 where m.monitor = any (cast(:monitors as text[]))
 """)
-# Judged windows end a shadow; the wall clock does too, so that a service that has fallen silent does not wait for ever.
+# A shadow is over when a window at its end is mature: covered by labels, or past the longest delay.
 WORK = text("""
 select distinct on (d.monitor) d.monitor, d.revision_id as decision_id, d.trigger, coalesce(a.state, 'decided') as state
 from monitoring.retrain_decision d
@@ -62,9 +61,13 @@ left join lateral (
   order by a.attempt_id desc limit 1) a on true
 where d.monitor = any (cast(:monitors as text[])) and d.superseded_at is null and d.decision = 'retrain'
   and (d.outcome is null or d.outcome in ('training', 'shadowing'))
-  and (a.state is distinct from 'shadowing' or a.shadow_until <= :now and a.shadow_until <= (
-    select max(s.window_end) from monitoring.window_stage s
-    where s.monitor = d.monitor and s.stage = 'verdicts' and s.completed_at is not null))
+  and (a.state is distinct from 'shadowing' or a.shadow_until <= :now and exists (
+    select 1 from monitoring.prediction_window w join monitoring.monitor m on m.monitor = w.monitor
+    where w.monitor = d.monitor and w.window_end >= a.shadow_until
+      and (w.window_end + m.label_max_delay <= :now or m.label_coverage * w.n_rows <= (
+        select coalesce(sum(p.n_labelled), 0) from monitoring.profile p
+        where p.monitor = w.monitor and p.window_start = w.window_start and p.segment = '*' and p.scope = 'window'
+          and p.part = 'outcomes'))))
   and (select count(*) from monitoring.retrain_attempt t where t.decision_id = d.revision_id and t.state = 'failed')
     < :most
 order by d.monitor, d.revision_id
@@ -163,8 +166,8 @@ def last_looks(conn: Connection, monitors: Sequence[str]) -> dict[str, LastLook]
 
 
 def work(conn: Connection, monitors: Sequence[str], now: datetime) -> dict[str, Work]:
-    """By monitor: the retraining to begin or to go on with. An attempt that shadows waits until its windows are judged,
-    or their time is over."""
+    """By monitor: the retraining to begin or to go on with. An attempt that shadows waits until the windows
+    of its shadow are mature."""
     return {
         row.monitor: Work(row.decision_id, row.trigger, row.state)
         for row in conn.execute(WORK, {"monitors": list(monitors), "now": now, "most": MOST_ATTEMPTS})

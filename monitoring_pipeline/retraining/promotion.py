@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 import fsspec
@@ -119,32 +120,70 @@ def _crown(conn: Connection, ctx: RetrainContext, version: str, previous: str | 
     return attempt_store.record_promotion(conn, name, model_version=version, previous_version=previous, **values)
 
 
-def publish(ctx: RetrainContext) -> str | None:
-    """Writes the pointer that services poll, from the rows; its path. None before the first promotion."""
+@dataclass(frozen=True)
+class InService:
+    """The champion and the number of the promotion that made it one."""
+
+    seq: int
+    version: model_versions.ModelVersion
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its artifact is kept here; a model that the service brought itself has none."""
+        v = self.version
+        return None not in (v.artifact_uri, v.artifact_sha256, v.artifact_format)
+
+
+def in_service(ctx: RetrainContext) -> InService | None:
+    """What the rows say is in service; None before the first promotion."""
     name = ctx.monitor.name
 
-    def read(conn: Connection) -> dict[str, object] | None:
+    def read(conn: Connection) -> InService | None:
         made = attempt_store.promotions(conn, name)
-        champion = next((v for v in model_versions.model_versions(conn, name).values() if v.role == "champion"), None)
-        if champion is None or not made:
-            return None
-        own = champion.model_version in profile_store.references(conn, name)
-        return {
-            "seq": made[-1].seq,
-            "monitor": name,
-            "model_version": champion.model_version,
-            "uri": champion.artifact_uri,
-            "sha256": champion.artifact_sha256,
-            "format": champion.artifact_format,
-            "reference": champion.model_version if own else ctx.monitor.reference.model_version,
-        }
+        versions = model_versions.model_versions(conn, name).values()
+        champion = next((version for version in versions if version.role == "champion"), None)
+        return InService(made[-1].seq, champion) if made and champion else None
 
-    pointer = ctx.warehouse.run(read)
-    if pointer is None:
+    return ctx.warehouse.run(read)
+
+
+def points_to(ctx: RetrainContext) -> int | None:
+    """The ``seq`` that the pointer file says; None when there is no file, or not a whole one."""
+    try:
+        with fsspec.open(pointer_path(ctx), "r") as file:
+            said = json.load(file)
+        return int(said["seq"]) if said["uri"] and said["reference"] else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    path = store.join(artifacts.model_directory(ctx.settings, name), POINTER)
-    store.write_text(path, json.dumps(pointer, indent=1) + "\n")
-    return path
+
+
+def point_to(ctx: RetrainContext, champion: InService, reference: str) -> str:
+    """Writes the pointer that services follow (``serving.champion``), whole or not at all; its path.
+
+    ``reference``: path of the champion's reference document.
+    """
+    version = champion.version
+    said = {
+        "seq": champion.seq,
+        "monitor": ctx.monitor.name,
+        "model_version": version.model_version,
+        "uri": version.artifact_uri,
+        "sha256": version.artifact_sha256,
+        "format": version.artifact_format,
+        "reference": reference,
+    }
+    store.write_text(pointer_path(ctx), json.dumps(said, indent=1) + "\n")
+    return pointer_path(ctx)
+
+
+def point_to_none(ctx: RetrainContext) -> None:
+    """Removes the pointer: the champion's artifact is not here, so a service keeps, or brings, its own."""
+    store.remove(pointer_path(ctx))
+
+
+def pointer_path(ctx: RetrainContext) -> str:
+    """Where the pointer to the champion lies."""
+    return store.join(artifacts.model_directory(ctx.settings, ctx.monitor.name), POINTER)
 
 
 def remove_orphans(ctx: RetrainContext) -> list[str]:

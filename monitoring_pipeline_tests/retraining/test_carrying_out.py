@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from monitoring_pipeline.errors import RetrainError, UserError, WarehouseError
+from monitoring_pipeline.profiles.document import from_document
 from monitoring_pipeline.retraining import artifacts, attempts, promotion
+from monitoring_pipeline.serving import read_champion
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages import retraining
 from monitoring_pipeline.warehouse import attempt_store, model_versions
@@ -44,10 +46,10 @@ def roles(shop: Shop) -> dict[str, str]:
     return dict(shop.query("select model_version, role from monitoring.model_version_current order by 1"))
 
 
-def pointer(shop: Shop) -> dict[str, Any]:
-    path = Path(artifacts.model_directory(shop.settings, "toy")) / "champion.json"
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+def pointer(shop: Shop) -> str | None:
+    """The version that a service would follow."""
+    path = Path(promotion.pointer_path(shop.ctx))
+    return read_champion(path).model_version if path.exists() else None
 
 
 def outcomes(shop: Shop) -> list[Any]:
@@ -58,10 +60,7 @@ def test_nothing_to_do(shop: Shop, trainer: FakeTrainer) -> None:
     assert retraining.carry_out(shop.ctx) is None
     assert roles(shop) == {"v1": "champion"}
     assert [row.kind for row in shop.query("select kind from monitoring.promotion_current")] == ["first"]
-    without = {"uri": None, "sha256": None, "format": None}
-    assert (
-        pointer(shop) | {"seq": 0} == {"seq": 0, "monitor": "toy", "model_version": "v1", "reference": "v1"} | without
-    )
+    assert pointer(shop) is None  # no artifact of v1 is kept here: the service has its own
     assert retraining.carry_out(shop.ctx) is None
     assert len(shop.query("select 1 from monitoring.promotion")) == 1
 
@@ -72,11 +71,12 @@ def test_a_challenger_is_promoted(shop: Shop, trainer: FakeTrainer) -> None:
     assert done is not None and (done.state, done.challenger_version) == ("promoted", "2024-03-23-1"), done
     assert roles(shop) == {"2024-03-23-1": "champion", "v1": "retired"}
     assert outcomes(shop) == ["promoted"]
-    said = pointer(shop)
-    assert said["model_version"] == "2024-03-23-1" and said["format"] == "skops"
-    assert artifacts.open_artifact(said["uri"], said["sha256"], said["format"]).task == "binary"
+    said = read_champion(promotion.pointer_path(shop.ctx))
+    assert said.model_version == "2024-03-23-1" and said.format == "skops"
+    assert artifacts.open_artifact(said.uri, said.sha256, said.format).task == "binary"
+    assert from_document(json.loads(Path(said.reference).read_text())).model_version == "2024-03-23-1"
     (last,) = shop.query("select * from monitoring.promotion_current where kind = 'promotion'")
-    assert (last.previous_version, last.by_whom, last.seq) == ("v1", "policy", said["seq"])
+    assert (last.previous_version, last.by_whom, last.seq) == ("v1", "policy", said.seq)
     assert "against the champion's" in last.reason
 
 
@@ -128,7 +128,7 @@ def test_a_useless_challenger_is_rejected(
     assert done is not None and done.state == "kept" and "worse" in str(done.reason)
     assert roles(shop) == {"2024-03-23-1": "rejected", "v1": "champion"}
     assert outcomes(shop) == ["kept"]
-    assert pointer(shop)["model_version"] == "v1"
+    assert pointer(shop) is None
 
 
 def test_too_few_rows_are_inconclusive(
@@ -234,7 +234,7 @@ def test_a_damaged_artifact_is_refused_and_the_champion_stays(shop: Shop, traine
     assert done is not None and (done.state, done.failed_in) == ("failed", "compared")
     assert ("cannot be read" if damage == "gone" else "the file was altered") in str(done.error)
     assert roles(shop) == {"2024-03-23-1": "rejected", "v1": "champion"}
-    assert pointer(shop)["model_version"] == "v1"
+    assert pointer(shop) is None
 
 
 def test_a_lost_connection_at_promotion_leaves_nothing_half_done(
@@ -255,10 +255,10 @@ def test_a_lost_connection_at_promotion_leaves_nothing_half_done(
             retraining.carry_out(shop.ctx)
     assert roles(shop) == {"2024-03-23-1": "challenger", "v1": "champion"}
     assert [r.state for r in shop.query("select state from monitoring.retrain_attempt")] == ["compared"]
-    assert outcomes(shop) == ["training"] and pointer(shop)["model_version"] == "v1"
+    assert outcomes(shop) == ["training"] and pointer(shop) is None
     done = retraining.carry_out(shop.ctx)
     assert done is not None and done.state == "promoted" and len(trainer.attempts) == 1
-    assert pointer(shop)["model_version"] == "2024-03-23-1"
+    assert pointer(shop) == "2024-03-23-1"
 
 
 def test_an_attempt_whose_trainer_died_is_begun_anew(shop: Shop, trainer: FakeTrainer) -> None:
@@ -313,12 +313,13 @@ def test_files_that_a_killed_trainer_left_are_removed(shop: Shop, trainer: FakeT
 def test_a_person_may_bring_a_version_back(shop: Shop, trainer: FakeTrainer) -> None:
     decide(shop.ctx, at(22))
     retraining.carry_out(shop.ctx)
-    before = pointer(shop)["seq"]
+    before = read_champion(promotion.pointer_path(shop.ctx)).seq
     promotion.crown(shop.ctx, "v1", "rollback", "ada", "complaints")
-    promotion.publish(shop.ctx)
-    assert roles(shop) == {"2024-03-23-1": "retired", "v1": "champion"}
-    assert pointer(shop)["seq"] > before and pointer(shop)["model_version"] == "v1"
+    retraining.publish(shop.ctx)
+    assert roles(shop) == {"2024-03-23-1": "retired", "v1": "champion"} and pointer(shop) is None
     promotion.crown(shop.ctx, "2024-03-23-1", "manual", "ada", "no, after all")
+    retraining.publish(shop.ctx)
+    assert read_champion(promotion.pointer_path(shop.ctx)).seq == before + 2
     with pytest.raises(UserError, match="is the champion of toy already"):
         promotion.crown(shop.ctx, "2024-03-23-1", "manual", "ada", "again")
     with pytest.raises(UserError, match="no registered version 'nope'"):

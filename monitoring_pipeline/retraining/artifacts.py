@@ -140,29 +140,34 @@ def save(model: Model, settings: Settings, monitor: str, trust_pickle: bool = Fa
 
 
 def load(ctx: RetrainContext, version: ModelVersion | str) -> Model:
-    """The model of a registered version, its bytes verified before anything of them is parsed.
-
-    Raises RetrainError when the version is not registered as given, has no artifact or a pruned one, or the file is
-    missing or altered.
+    """The model of a registered version, its bytes verified before anything of them is parsed. Raises as ``registered``
+    and ``verified`` do.
     """
-    name = version if isinstance(version, str) else version.model_version
-    registered = ctx.warehouse.run(lambda conn: model_versions(conn, ctx.monitor.name)).get(name)
-    if registered is None:
-        raise RetrainError(f"{ctx.monitor.name}: model version {name!r} is not registered; see `model list`")
-    if isinstance(version, ModelVersion) and version.artifact_sha256 != registered.artifact_sha256:
-        raise RetrainError(f"{ctx.monitor.name}: model version {name!r} is registered with another artifact")
-    if registered.pruned_at is not None:
-        raise RetrainError(
-            f"{ctx.monitor.name}: the artifact of model version {name!r} was deleted on {registered.pruned_at:%Y-%m-%d}"
-        )
-    if registered.artifact_uri is None or registered.artifact_sha256 is None:
-        raise RetrainError(f"{ctx.monitor.name}: model version {name!r} was registered without an artifact")
-    trusted = ctx.monitor.retrain.training.trust_pickle
-    content = verified(registered.artifact_uri, registered.artifact_sha256)
+    found = registered(ctx, version)
+    content = verified(found.artifact_uri or "", found.artifact_sha256 or "")
     try:
-        return parsed(content, registered.artifact_format, trusted)
+        return parsed(content, found.artifact_format, ctx.monitor.retrain.training.trust_pickle)
     except RetrainError as error:
-        raise RetrainError(f"{ctx.monitor.name}, model version {name!r}, {registered.artifact_uri}: {error}") from error
+        raise RetrainError(
+            f"{ctx.monitor.name}, model version {found.model_version!r}, {found.artifact_uri}: {error}"
+        ) from error
+
+
+def registered(ctx: RetrainContext, version: ModelVersion | str) -> ModelVersion:
+    """A version as it is registered now. Raises RetrainError when it is not, or not so, or has no artifact any more."""
+    name = version if isinstance(version, str) else version.model_version
+    found = ctx.warehouse.run(lambda conn: model_versions(conn, ctx.monitor.name)).get(name)
+    if found is None:
+        raise RetrainError(f"{ctx.monitor.name}: model version {name!r} is not registered; see `model list`")
+    if isinstance(version, ModelVersion) and version.artifact_sha256 != found.artifact_sha256:
+        raise RetrainError(f"{ctx.monitor.name}: model version {name!r} is registered with another artifact")
+    if found.pruned_at is not None:
+        raise RetrainError(
+            f"{ctx.monitor.name}: the artifact of model version {name!r} was deleted on {found.pruned_at:%Y-%m-%d}"
+        )
+    if found.artifact_uri is None or found.artifact_sha256 is None:
+        raise RetrainError(f"{ctx.monitor.name}: model version {name!r} was registered without an artifact")
+    return found
 
 
 def open_artifact(uri: str, sha256: str, artifact_format: ArtifactFormat, trust_pickle: bool = False) -> Model:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from monitoring_pipeline.lake.cleaning import fields_of, renamed_columns
 from monitoring_pipeline.lake.names import stored_name
 from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.retraining.contract import TrainingSet
 
 BESIDE = ("prediction_id", "event_time", "label_time", "label_batch", "model_version", "prediction", "outcome", "score")
 """Columns beside the features. A feature of such a name stands under ``feature_column``."""
@@ -65,6 +66,14 @@ def frame_of(monitor: Monitor, table: pa.Table) -> pd.DataFrame:
             kinds = {"number": _numbers, "flag": _flags}
             columns[feature_column(name)] = kinds.get(field.kind, _text)(stored)
     return pd.DataFrame(columns)
+
+
+def as_training_set(monitor: Monitor, frame: pd.DataFrame) -> TrainingSet:
+    """Labelled rows as a trainer sees them."""
+    schema = monitor.schema_
+    outcome = frame["outcome"].astype("int64") if monitor.task == "binary" else frame["outcome"]
+    features = features_of(frame, monitor)
+    return TrainingSet(features, outcome, frame["event_time"], schema.numerical, schema.categorical, schema.boolean)
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:

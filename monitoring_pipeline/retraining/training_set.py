@@ -26,7 +26,7 @@ from monitoring_pipeline.records import IngestedWindow
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.contract import TrainingSet
 from monitoring_pipeline.retraining.held_out import held_out_days
-from monitoring_pipeline.retraining.rows import features_of, frame_of, together
+from monitoring_pipeline.retraining.rows import as_training_set, frame_of, together
 from monitoring_pipeline.warehouse import ledger, training_store
 
 ON_PERFORMANCE = ("performance", "concept")
@@ -53,14 +53,6 @@ class TrainingRows:
     def training_set(self) -> TrainingSet:
         """What a trainer sees: the rows to fit on."""
         return as_training_set(self.monitor, self.fitted)
-
-
-def as_training_set(monitor: Monitor, frame: pd.DataFrame) -> TrainingSet:
-    """Labelled rows as a trainer sees them."""
-    schema = monitor.schema_
-    outcome = frame["outcome"].astype("int64") if monitor.task == "binary" else frame["outcome"]
-    features = features_of(frame, monitor)
-    return TrainingSet(features, outcome, frame["event_time"], schema.numerical, schema.categorical, schema.boolean)
 
 
 def labelled_rows(ctx: RetrainContext, start: datetime, end: datetime, known_before: datetime) -> pd.DataFrame:

@@ -80,7 +80,8 @@ def _register(warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepa
         for monitor in monitors:
             declare(conn, monitor)
             card = cards[monitor.name]
-            known = {name: getattr(card, name) for name in model_versions.ModelVersion.__dataclass_fields__}
+            fields = model_versions.ModelVersion.__dataclass_fields__
+            known = {name: getattr(card, name) for name in fields if hasattr(card, name)} | {"n_rows": card.n_fitted}
             model_versions.register_version(conn, monitor.name, model_versions.ModelVersion(**known), run_id="demo")
 
 

@@ -54,6 +54,9 @@ def read_facts(conn: Connection, monitor: Monitor, settings: Settings, at: Momen
         performance=_performance(conn, monitor, version, labels, at),
         labels=labels,
         champion=champion,
+        n_reference=rows.reference_rows(conn, name, monitor.reference.model_version)
+        if monitor.reference.outcome
+        else 0,
         retrainings=tuple(PastRetraining(r.decision_id, r.as_of, r.trigger, r.outcome, r.minutes) for r in done),
         attempt=_attempt(done),
         used=frozenset(key for r in done for key in r.evidence.get("keys", ())),

@@ -58,6 +58,9 @@ select v.model_version, coalesce(v.labels_known_at, v.train_end) as cut, v.n_row
 from monitoring.model_version v
 where v.monitor = :monitor and v.role = 'champion' and v.superseded_at is null
 """)
+REFERENCE_ROWS = text("""
+select n_rows from monitoring.reference_profile where monitor = :monitor and model_version = :version
+""")
 ENDED = "('promoted', 'kept', 'inconclusive', 'failed')"
 # A failed attempt does not end its decision, which may be tried again.
 RETRAININGS = text(f"""
@@ -114,6 +117,11 @@ def label_counts(conn: Connection, monitor: str, until: datetime) -> Sequence[An
 def champion(conn: Connection, monitor: str) -> Any | None:
     """(model_version, cut, n_rows, n_reference) of the version in service; None when none is registered."""
     return conn.execute(CHAMPION, {"monitor": monitor}).first()
+
+
+def reference_rows(conn: Connection, monitor: str, version: str) -> int:
+    """Rows of the reference of a version; 0 when it has none."""
+    return int(conn.execute(REFERENCE_ROWS, {"monitor": monitor, "version": version}).scalar() or 0)
 
 
 def retrainings(conn: Connection, monitor: str) -> Sequence[Any]:

@@ -36,6 +36,7 @@ TRUTH = {"path": "../truth/*.parquet", "outcome": "y", "label_time": "known"}
 EASY: dict[str, Any] = {
     "estimator": {"class": "sklearn.linear_model.LogisticRegression"},
     "guards": {"min_labels": 500},
+    "promote": {"shadow": "always"},
 }
 
 
@@ -154,7 +155,7 @@ def test_a_person_asks_and_is_told_what_was_passed_over(flipped: Story) -> None:
     row = ask(ctx, "a new feature")
     assert (row.decision, row.trigger, row.as_of) == ("retrain", "person", end_of(DAYS - 1))
     assert row.reason.startswith(
-        "Retrain: a new feature. Without a request it would have waited: 4,000 mature labelled"
+        "Retrain: a new feature. Without a request it would have waited: 12,400 mature labelled"
     )
     second = ask(ctx)
     assert second.decision == "wait" and "is decided and not begun" in second.reason
@@ -190,5 +191,5 @@ def test_drift_of_a_chosen_column_is_seen_in_its_windows(story: Story) -> None:
     assert [row.trigger for row in decisions.values()] == ["none", "drift", "none"]
     assert "no mature" not in decisions[4].reason
     assert decisions[4].decision == "wait", "there is no ground truth: no labels to learn from"
-    assert "0 mature labelled rows so far, 1 are needed" in decisions[4].reason
+    assert "0 mature labelled rows to train on, 1 are needed" in decisions[4].reason
     assert "of x" in decisions[4].reason and pd.Timestamp(decisions[4].evidence["first_window"]) == toy.day(4).start

@@ -20,7 +20,7 @@ def decide(policy: RetrainPolicy, facts: Facts, now: datetime) -> Decision:
     asking = [one for one in found if one.fired]
     trigger = "+".join(dict.fromkeys(one.trigger for one in asking))
     since = min((one.since for one in asking if one.since), default=None)
-    held = holding(policy, facts, now, since)
+    held = holding(policy, facts, now, trigger, since)
     why = _sentences(asking)
     if held:
         answer: Answer = "skip" if any(one.forbids for one in held) else "wait"
@@ -38,7 +38,7 @@ def asked_by_person(
     why = reason or "a person asked for it"
     if (busy := open_attempt(facts)) is not None:
         return Decision("wait", PERSON, f"Asked for: {why}; not now: {busy.sentence}.", (), (busy,), (who,))
-    ignored = holding(policy, facts, now, None)
+    ignored = holding(policy, facts, now, PERSON)
     besides = f" Without a request it would have waited: {_sentences(ignored)}." if ignored else ""
     return Decision("retrain", PERSON, f"Retrain: {why}.{besides}", (), (), (who,))
 

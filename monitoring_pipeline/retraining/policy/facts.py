@@ -92,6 +92,7 @@ class Facts:
     """Everything a policy may look at. Windows are in order, the newest last.
 
     ``first_window``: start of the monitor's first one. ``windows``: at least the newest that persistence asks for.
+    ``n_reference``: labelled rows of the declared reference, from before the monitored days.
     ``used``: keys of rows that an earlier retraining rested on; they do not ask for another one.
     """
 
@@ -101,6 +102,7 @@ class Facts:
     performance: tuple[PerformanceWindow, ...] = ()
     labels: tuple[LabelledWindow, ...] = ()
     champion: ChampionFact | None = None
+    n_reference: int = 0
     retrainings: tuple[PastRetraining, ...] = ()
     attempt: OpenAttempt | None = None
     used: frozenset[str] = frozenset()

@@ -7,12 +7,16 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from monitoring_pipeline.monitors.durations import as_text
 from monitoring_pipeline.monitors.retraining import RetrainPolicy
+from monitoring_pipeline.retraining.held_out import EVERY, held_out_days
 from monitoring_pipeline.retraining.policy.decision import Held
 from monitoring_pipeline.retraining.policy.facts import Facts, PastRetraining
+from monitoring_pipeline.retraining.training_set import shadow_first
 
 
-def holding(policy: RetrainPolicy, facts: Facts, now: datetime, since: datetime | None) -> tuple[Held, ...]:
-    """The guards that hold, what cannot be changed by waiting first. ``since``: when the change that fired began."""
+def holding(
+    policy: RetrainPolicy, facts: Facts, now: datetime, trigger: str, since: datetime | None = None
+) -> tuple[Held, ...]:
+    """The guards that hold. ``since``: when the change that ``trigger`` saw began."""
     found = (
         open_attempt(facts),
         freeze(policy, now),
@@ -20,7 +24,7 @@ def holding(policy: RetrainPolicy, facts: Facts, now: datetime, since: datetime 
         too_long(policy, facts, now),
         clock(facts, now),
         cooldown(policy, facts, now),
-        labels(policy, facts, now, since),
+        labels(policy, facts, trigger, since),
     )
     return tuple(one for one in found if one is not None)
 
@@ -79,28 +83,40 @@ def cooldown(policy: RetrainPolicy, facts: Facts, now: datetime) -> Held | None:
     return Held("cooldown", f"{said}: free on {free:%Y-%m-%d %H:%M} UTC", free)
 
 
-def labels(policy: RetrainPolicy, facts: Facts, now: datetime, since: datetime | None) -> Held | None:
-    """Mature labelled rows in the training window."""
-    first, last = training_window(policy, now, since)
-    usable = [one for one in facts.labels if one.mature and one.window.end <= last]
-    n = sum(one.n_labelled for one in usable if first is None or one.window.start >= first)
-    needed = policy.guards.min_labels
+def labels(policy: RetrainPolicy, facts: Facts, trigger: str, since: datetime | None) -> Held | None:
+    """Mature labelled rows to fit on: of the training window, without those of held-out days and of the comparison."""
+    n, needed = rows_to_fit(policy, facts, trigger, since), policy.guards.min_labels
     if n >= needed:
         return None
-    where = "so far" if first is None else f"since {first:%Y-%m-%d}"
-    return Held("min_labels", f"{n:,} mature labelled rows {where}, {needed:,} are needed: {needed - n:,} are lacking")
+    lacking = f"{needed:,} are needed: {needed - n:,} are lacking"
+    return Held("min_labels", f"{n:,} mature labelled rows to train on, {lacking}")
+
+
+def rows_to_fit(policy: RetrainPolicy, facts: Facts, trigger: str, since: datetime | None) -> int:
+    """How many labelled rows a training would be fitted on now; those of the reference as far as days can tell."""
+    mature = [one for one in facts.labels if one.mature]
+    if not mature:
+        return 0
+    start, end = training_window(policy, trigger, mature[-1].window.end, since)
+    inside = [one for one in mature if one.window.end <= end and (start is None or one.window.start >= start)]
+    out = held_out_days(start or facts.first_window or mature[0].window.start, end) if inside else frozenset()
+    n = sum(one.n_labelled for one in inside if one.window.start.astimezone(UTC).date() not in out)
+    before = facts.n_reference if start is None else 0
+    return n + before - before // EVERY
 
 
 def training_window(
-    policy: RetrainPolicy, now: datetime, since: datetime | None
+    policy: RetrainPolicy, trigger: str, newest: datetime, since: datetime | None
 ) -> tuple[datetime | None, datetime]:  # fmt: skip
-    """First (None: all rows) and last moment of event time of the rows that a training at ``now`` would see."""
+    """[start, end) of event time of the rows that are trained on; start None: from the first. ``newest``: end of the
+    newest mature window."""
     training = policy.training
-    if training.window == "sliding":
-        return now - policy.train_on, now
+    end = newest if shadow_first(policy, trigger) else newest - policy.promote.compare_on
     if training.window == "chosen" and training.from_ and training.to:
-        return _midnight(training.from_), min(_midnight(training.to), now)
-    return (since if training.window == "since_change" else None), now
+        return _midnight(training.from_), min(_midnight(training.to), newest)
+    if training.window == "since_change":
+        return since, newest
+    return (end - policy.train_on if training.window == "sliding" else None), end
 
 
 def _this_month(facts: Facts, now: datetime) -> Sequence[PastRetraining]:

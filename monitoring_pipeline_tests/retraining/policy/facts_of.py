@@ -34,7 +34,7 @@ def window(day: int) -> Window:
 
 def policy(**declared: Any) -> RetrainPolicy:
     """A policy whose guards let everything pass unless declared otherwise."""
-    easy: dict[str, Any] = {"cooldown": "0s", "guards": {"min_labels": 1}}
+    easy: dict[str, Any] = {"cooldown": "0s", "guards": {"min_labels": 1}, "promote": {"shadow": "always"}}
     return RetrainPolicy.model_validate(easy | declared)
 
 

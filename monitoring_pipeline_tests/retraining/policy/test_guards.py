@@ -27,7 +27,7 @@ def held(seen: Facts, now: float = 9, cooldown: str = "0s", **guards: Any) -> De
     ("seen", "guards", "answer", "guard", "said", "free"),
     [
         ({}, {"min_labels": 9_500}, "wait", "min_labels",
-         "8,000 mature labelled rows so far, 9,500 are needed: 1,500 are lacking", None),
+         "8,000 mature labelled rows to train on, 9,500 are needed: 1,500 are lacking", None),
         ({"retrainings": (past(5),)}, {"cooldown": "7d"}, "wait", "cooldown",
          "the last retraining was on 2024-03-06 and the cooldown is 7d: free on 2024-03-13 00:00 UTC", 12),
         ({"retrainings": (past(2), past(4))}, {"max_per_month": 2}, "skip", "max_per_month",
@@ -63,18 +63,20 @@ def test_guards_of_the_month_count_the_calendar_month() -> None:
 
 
 @pytest.mark.parametrize(
-    ("training", "days"),
+    ("training", "promote", "days"),
     [
-        ({}, 8), ({"window": "chosen", "from": "2024-03-02", "to": "2024-03-04"}, 2),
-        ({"window": "sliding"}, 4), ({"window": "since_change"}, 2),
+        ({}, {}, 39 - 7 + 4), ({"window": "chosen", "from": "2024-03-02", "to": "2024-03-04"}, {}, 2),
+        ({"window": "sliding"}, {}, 5), ({"window": "since_change"}, {}, 2),
+        ({}, {"shadow": "never"}, 39 - 28 + 4), ({"window": "sliding"}, {"shadow": "never"}, 5),
     ],
 )  # fmt: skip
-def test_labels_are_counted_in_the_training_window(training: dict[str, Any], days: int) -> None:
-    seen = facts(9, degraded=[6, 7])
+def test_labels_are_counted_as_a_training_would_see_them(
+    training: dict[str, Any], promote: dict[str, Any], days: int
+) -> None:
+    seen = facts(40, degraded=[37, 38], n_reference=5 * ROWS)
     guards = {"min_labels": 10**6, "persistence": {"windows": 2, "of": 2}}
-    declared = policy(when=WHEN, training=training, train_on="5d", guards=guards)
-    found = decide(declared, seen, at(9))
-    assert f"{days * ROWS:,} mature labelled rows" in found.reason
+    declared = policy(when=WHEN, training=training, promote=promote, train_on="5d", guards=guards)
+    assert f"{days * ROWS:,} mature labelled rows to train on" in decide(declared, seen, at(40)).reason
 
 
 def test_a_person_is_held_back_by_an_open_attempt_alone() -> None:

@@ -9,6 +9,7 @@ import dagster as dg
 from monitoring_pipeline.graph.automation import automation_sensor
 from monitoring_pipeline.graph.checks import reference_gate, verdicts
 from monitoring_pipeline.graph.evidently_report import evidently_asset
+from monitoring_pipeline.graph.parity_asset import parity_asset
 from monitoring_pipeline.graph.reference_asset import reference_asset
 from monitoring_pipeline.graph.resources import MONITORING
 from monitoring_pipeline.graph.schedules import windows_job
@@ -20,7 +21,12 @@ from monitoring_pipeline.monitors import Monitor
 def build_monitor_graph(monitor: Monitor) -> dg.Definitions:
     """Assets, checks and job of one monitor."""
     return dg.Definitions(
-        assets=[reference_asset(monitor), window_assets(monitor), evidently_asset(monitor)],
+        assets=[
+            reference_asset(monitor),
+            window_assets(monitor),
+            evidently_asset(monitor),
+            *([parity_asset(monitor)] if monitor.parity else []),
+        ],
         asset_checks=[reference_gate(monitor), verdicts(monitor)],
         jobs=[windows_job(monitor)],
         resources={"monitoring": MONITORING},

@@ -16,6 +16,7 @@ AFTER_LABELS = assets_from("ground_truth")
 """What a newer label batch makes stale."""
 
 EVIDENTLY = "evidently_report"
+PARITY = "parity"
 
 
 def asset_key(monitor: Monitor, name: str) -> dg.AssetKey:

@@ -23,6 +23,7 @@ from monitoring_pipeline.cli import (
     judge,
     model,
     output,
+    retrain,
     run,
     status,
     up,
@@ -73,6 +74,7 @@ app.command("validate")(declare.validate)
 app.command("run")(run.run)
 app.command("judge")(judge.judge)
 app.command("incidents")(incidents.incidents)
+app.command("retrain")(retrain.retrain)
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from monitoring_pipeline.monitors.durations import Duration
@@ -26,6 +26,12 @@ def _cron(value: str) -> str:
         raise ValueError(
             f"{value!r} is not a cron schedule of five fields; write e.g. `0 3 * * 1` (Mondays at 03:00 UTC)"
         )
+    try:
+        croniter(value, datetime(2000, 1, 1)).get_next()
+    except CroniterBadDateError:
+        raise ValueError(
+            f"{value!r} names a day that never comes; write e.g. `0 3 1 * *` (the 1st, 03:00 UTC)"
+        ) from None
     return value
 
 

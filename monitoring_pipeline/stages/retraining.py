@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from monitoring_pipeline.errors import RetrainError, UserError, WarehouseError
+from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion
@@ -186,11 +186,8 @@ def _evaluate(ctx: RetrainContext, before: Done, now: datetime) -> Done:
 
 
 def _reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion) -> Facts:
-    """A version that was fitted on every row there was has none of its own: it is judged by the declared one."""
-    try:
-        made = rotation.make_reference(ctx, attempt, version)
-    except RetrainError as error:
-        return {"reference": f"the declared one: {error}"}
+    """Of rows it was not fitted on. Where there is none yet it is made of the windows of the shadow, once they are in."""
+    made = rotation.make_reference(ctx, attempt, version)
     return {"reference_rows": made.n_rows, "reference": made.rows}
 
 
@@ -209,6 +206,9 @@ def _compare(ctx: RetrainContext, before: Done, now: datetime) -> Done:
         judged = judged_rows.judged_rows(ctx, current)
         policy = ctx.monitor.retrain
         shadow = current.state == "shadowing"
+        version = _version(ctx, current)
+        if shadow and version is not None and not rotation.has_reference(ctx, version.model_version):
+            _reference(ctx, current, version)
         made = compare(judged.rows, metric_of(ctx.monitor), policy.promote, policy.min_improvement, shadow)
         written = _written(ctx, current, judged, made)
         return Done("comparison", written, _compared_facts(judged, made), judged=judged, comparison=made)

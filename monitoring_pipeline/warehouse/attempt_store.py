@@ -25,6 +25,9 @@ from monitoring.retrain_attempt a join monitoring.retrain_decision d on d.revisi
 """
 OPEN = text(f"{_COLUMNS} where a.monitor = :monitor and a.state in ('training', 'trained', 'compared', 'shadowing')")
 BY_ID = text(f"{_COLUMNS} where a.attempt_id = :attempt_id")
+REASONS = text("""
+select challenger_version, coalesce(error, reason) as said from monitoring.retrain_attempt where monitor = :monitor
+""")
 TAKE_OVER = text("""
 update monitoring.retrain_attempt set epoch = epoch + 1, run_id = :run_id where attempt_id = :attempt_id
 """)
@@ -297,6 +300,11 @@ def record_promotion(conn: Connection, monitor: str, **values: Any) -> int:
 def promotions(conn: Connection, monitor: str) -> list[PromotionRow]:
     """Every change of champion, in order."""
     return [PromotionRow(**row) for row in conn.execute(PROMOTIONS, {"monitor": monitor}).mappings()]
+
+
+def reasons(conn: Connection, monitor: str) -> dict[str, str]:
+    """By challenger: the sentence its attempt ended with, or why it failed."""
+    return {row.challenger_version: row.said or "" for row in conn.execute(REASONS, {"monitor": monitor})}
 
 
 def version_in_log(conn: Connection, monitor: str) -> str | None:

@@ -21,6 +21,7 @@ from monitoring_pipeline.cli import (
     exporter,
     incidents,
     judge,
+    model,
     output,
     retrain,
     run,
@@ -78,6 +79,7 @@ app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)
 app.command("collector")(collector.collector)
+app.add_typer(model.app, name="model")
 app.add_typer(database.app, name="db")
 app.add_typer(export_reference.app, name="reference")
 app.add_typer(collector.keys, name="collector-key")

@@ -1,7 +1,7 @@
 """The course of an attempt: begun, moved on by its owner alone, taken over from a process that died, failed.
 
-``training`` → ``trained`` → (``shadowing`` →) ``compared`` → ``promoted``, ``kept`` or ``inconclusive``; ``failed`` from
-any of them. Each move is one transaction that names the state it leaves and the owner's epoch.
+``training`` → ``trained`` → (``shadowing`` →) ``compared`` → ``promoted``, ``kept`` or ``inconclusive``; ``failed``
+from any of them. Each move is one transaction that names the state it leaves and the owner's epoch.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def moved(
 
 
 def fail(ctx: RetrainContext, attempt: Attempt, error: str) -> Attempt:
-    """The attempt has failed, and says why. Its challenger is rejected; a decision tried often enough has failed too."""
+    """The attempt has failed, for this reason; its challenger is rejected. A decision tried often enough fails too."""
     return ctx.warehouse.run(lambda conn: _fail(ctx, conn, attempt, error))
 
 

@@ -30,8 +30,8 @@ class Attempt:
     """One try at a better model, as its row in ``retrain_attempt`` stands.
 
     ``as_of`` (UTC): the cut. Nothing that became known at or after it is used. ``epoch``: the owner's number; an update
-    with an older one changes nothing. ``trigger``: what asked for it, as in the decision. ``reason``: one sentence on its
-    outcome. ``error``: why it failed in state ``failed_in``, and the remedy.
+    with an older one changes nothing. ``trigger``: what asked for it, as in the decision. ``reason``: one sentence on
+    its outcome. ``error``: why it failed in state ``failed_in``, and the remedy.
     """
 
     attempt_id: int

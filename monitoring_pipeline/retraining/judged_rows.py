@@ -44,7 +44,7 @@ class Judged:
 
 
 def span_of(ctx: RetrainContext, attempt: Attempt, champion: ModelVersion, challenger: ModelVersion) -> Span:
-    """Which rows judge: the newest ``promote.compare_on`` of mature windows before the cut, or the windows of the shadow.
+    """Which rows judge: the newest ``promote.compare_on`` of windows mature at the cut, or the windows of the shadow.
 
     It begins no earlier than where the training of either ended: a champion that was brought back may have seen more.
     """
@@ -84,7 +84,7 @@ def judged_rows(ctx: RetrainContext, attempt: Attempt) -> Judged:
     frame = labelled_rows(ctx, span.start, span.end, span.known_before) if span.start < span.end else pd.DataFrame()
     if by_log and len(frame):
         frame = frame[frame["model_version"] == champion.model_version]
-        said = [c for c in frame if c in ("prediction", "score") or c.startswith("score[")]
+        said = [c for c in map(str, frame.columns) if c in ("prediction", "score") or c.startswith("score[")]
         frame = frame.dropna(subset=said).reset_index(drop=True)
     if frame.empty:
         return Judged(_no_rows(ctx.monitor), span, by_log)

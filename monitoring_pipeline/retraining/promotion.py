@@ -1,32 +1,27 @@
 """Which model is in service: every change is one transaction, and a pointer file says it to the services.
 
-The rows decide; ``champion.json`` is written from them afterwards, whole or not at all, and again by whoever comes next.
+The rows decide; ``champion.json`` is written from them afterwards, whole or not at all, and again by whoever is next.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Literal
 
 import fsspec
 from sqlalchemy import Connection
 
-from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.errors import RetrainError, UserError
 from monitoring_pipeline.lake import store
-from monitoring_pipeline.retraining import attempts
+from monitoring_pipeline.retraining import artifacts, attempts
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
-from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse import attempt_store, model_versions, profile_store
 from monitoring_pipeline.warehouse.ledger import lock_monitor
 
 POINTER = "champion.json"
 Kind = Literal["first", "rollback", "manual"]
-
-
-def models_directory(settings: Settings, monitor: str) -> str:
-    """Where the artifacts of a monitor lie, and the pointer to its champion."""
-    return store.join(str(settings.home.resolve()), "models", monitor)
 
 
 def register_first(ctx: RetrainContext) -> str | None:
@@ -84,8 +79,8 @@ def settle_within(
 def crown(ctx: RetrainContext, model_version: str, kind: Kind, by_whom: str, reason: str) -> int:
     """A person makes a registered version the champion. Its number in the order that services see.
 
-    Raises UserError for a version that is not registered, is the champion already, or whose artifact was pruned. Whether
-    the artifact is whole is for the caller to check (``artifacts.verify``).
+    Raises UserError for a version that is not registered or is the champion already, RetrainError for one whose
+    artifact was pruned, is missing or was altered. A version that was registered without one is taken at its word.
     """
     name = ctx.monitor.name
     with ctx.warehouse.transaction() as conn:
@@ -93,12 +88,23 @@ def crown(ctx: RetrainContext, model_version: str, kind: Kind, by_whom: str, rea
         known = model_versions.model_versions(conn, name)
         if model_version not in known:
             raise UserError(
-                f"{name} has no registered version {model_version!r}; `monitoring-pipeline model list {name}` lists them"
+                f"{name} has no registered version {model_version!r}; `monitoring-pipeline model list {name}` shows all"
             )
         champion = model_versions.champion(conn, name)
         if champion == model_version:
             raise UserError(f"{model_version!r} is the champion of {name} already")
+        _check_artifact(known[model_version])
         return _crown(conn, ctx, model_version, champion, kind=kind, by_whom=by_whom, reason=reason)
+
+
+def _check_artifact(version: model_versions.ModelVersion) -> None:
+    if version.pruned_at is not None:
+        raise RetrainError(
+            f"the artifact of model version {version.model_version!r} was deleted on {version.pruned_at:%Y-%m-%d};"
+            " choose another version"
+        )
+    if version.artifact_uri is not None and version.artifact_sha256 is not None:
+        artifacts.verified(version.artifact_uri, version.artifact_sha256)
 
 
 def _crown(conn: Connection, ctx: RetrainContext, version: str, previous: str | None, **values: object) -> int:
@@ -114,32 +120,70 @@ def _crown(conn: Connection, ctx: RetrainContext, version: str, previous: str | 
     return attempt_store.record_promotion(conn, name, model_version=version, previous_version=previous, **values)
 
 
-def publish(ctx: RetrainContext) -> str | None:
-    """Writes the pointer that services poll, from the rows; its path. None before the first promotion."""
+@dataclass(frozen=True)
+class InService:
+    """The champion and the number of the promotion that made it one."""
+
+    seq: int
+    version: model_versions.ModelVersion
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its artifact is kept here; a model that the service brought itself has none."""
+        v = self.version
+        return None not in (v.artifact_uri, v.artifact_sha256, v.artifact_format)
+
+
+def in_service(ctx: RetrainContext) -> InService | None:
+    """What the rows say is in service; None before the first promotion."""
     name = ctx.monitor.name
 
-    def read(conn: Connection) -> dict[str, object] | None:
+    def read(conn: Connection) -> InService | None:
         made = attempt_store.promotions(conn, name)
-        champion = next((v for v in model_versions.model_versions(conn, name).values() if v.role == "champion"), None)
-        if champion is None or not made:
-            return None
-        own = champion.model_version in profile_store.references(conn, name)
-        return {
-            "seq": made[-1].seq,
-            "monitor": name,
-            "model_version": champion.model_version,
-            "uri": champion.artifact_uri,
-            "sha256": champion.artifact_sha256,
-            "format": getattr(champion, "artifact_format", None),
-            "reference": champion.model_version if own else ctx.monitor.reference.model_version,
-        }
+        versions = model_versions.model_versions(conn, name).values()
+        champion = next((version for version in versions if version.role == "champion"), None)
+        return InService(made[-1].seq, champion) if made and champion else None
 
-    pointer = ctx.warehouse.run(read)
-    if pointer is None:
+    return ctx.warehouse.run(read)
+
+
+def points_to(ctx: RetrainContext) -> int | None:
+    """The ``seq`` that the pointer file says; None when there is no file, or not a whole one."""
+    try:
+        with fsspec.open(pointer_path(ctx), "r") as file:
+            said = json.load(file)
+        return int(said["seq"]) if said["uri"] and said["reference"] else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    path = store.join(models_directory(ctx.settings, name), POINTER)
-    store.write_text(path, json.dumps(pointer, indent=1) + "\n")
-    return path
+
+
+def point_to(ctx: RetrainContext, champion: InService, reference: str) -> str:
+    """Writes the pointer that services follow (``serving.champion``), whole or not at all; its path.
+
+    ``reference``: path of the champion's reference document.
+    """
+    version = champion.version
+    said = {
+        "seq": champion.seq,
+        "monitor": ctx.monitor.name,
+        "model_version": version.model_version,
+        "uri": version.artifact_uri,
+        "sha256": version.artifact_sha256,
+        "format": version.artifact_format,
+        "reference": reference,
+    }
+    store.write_text(pointer_path(ctx), json.dumps(said, indent=1) + "\n")
+    return pointer_path(ctx)
+
+
+def point_to_none(ctx: RetrainContext) -> None:
+    """Removes the pointer: the champion's artifact is not here, so a service keeps, or brings, its own."""
+    store.remove(pointer_path(ctx))
+
+
+def pointer_path(ctx: RetrainContext) -> str:
+    """Where the pointer to the champion lies."""
+    return store.join(artifacts.model_directory(ctx.settings, ctx.monitor.name), POINTER)
 
 
 def remove_orphans(ctx: RetrainContext) -> list[str]:
@@ -147,7 +191,7 @@ def remove_orphans(ctx: RetrainContext) -> list[str]:
 
     Only for the owner of the monitor's retraining, and only files that are named as artifacts are.
     """
-    directory = models_directory(ctx.settings, ctx.monitor.name)
+    directory = artifacts.model_directory(ctx.settings, ctx.monitor.name)
     filesystem, inner = fsspec.core.url_to_fs(directory)
     if not filesystem.exists(inner):
         return []

@@ -13,15 +13,16 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from monitoring_pipeline.errors import UserError, WarehouseError
+from monitoring_pipeline.errors import RetrainError, UserError, WarehouseError
 from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor
-from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion, training
+from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion
 from monitoring_pipeline.retraining.attempts import AttemptLostError
 from monitoring_pipeline.retraining.comparison import Comparison, compare
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.judged_rows import Judged
 from monitoring_pipeline.retraining.training_set import shadow_first
+from monitoring_pipeline.stages import rotation
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.ledger import lock_monitor
 from monitoring_pipeline.warehouse.model_versions import ModelVersion
@@ -72,7 +73,7 @@ def steps(ctx: RetrainContext, now: datetime | None = None) -> Iterator[Done]:
             done = step(ctx, attempt, now or datetime.now(UTC))
             attempt = done.attempt
             yield done
-            if attempt.ended or attempt.state == "shadowing":
+            if attempt.ended or (done.step == "comparison" and attempt.state == "shadowing"):
                 return
 
 
@@ -82,8 +83,20 @@ def heal(ctx: RetrainContext) -> None:
     Only for the owner of the monitor's retraining.
     """
     promotion.register_first(ctx)
-    promotion.publish(ctx)
+    publish(ctx)
     promotion.remove_orphans(ctx)
+
+
+def publish(ctx: RetrainContext) -> str | None:
+    """Makes the pointer file say what the rows say; its path. None: the champion's artifact is not kept here."""
+    champion = promotion.in_service(ctx)
+    if champion is None or not champion.is_here:
+        promotion.point_to_none(ctx)
+        return None
+    if promotion.points_to(ctx) == champion.seq:
+        return promotion.pointer_path(ctx)
+    reference = rotation.export_reference(ctx, champion.version.model_version)
+    return promotion.point_to(ctx, champion, str(reference))
 
 
 def metric_of(monitor: Monitor) -> str:
@@ -110,6 +123,14 @@ def _guarded(ctx: RetrainContext, attempt: Attempt, work: Callable[[], Done], st
         raise
 
 
+def train_challenger(ctx: RetrainContext, attempt: Attempt) -> ModelVersion:
+    """The challenger, trained and registered."""
+    from monitoring_pipeline.retraining.training import train
+
+    version: ModelVersion = train(ctx, attempt)
+    return version
+
+
 # -- the steps -----------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +155,7 @@ def _train(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
     def work() -> Done:
         if attempt.state != "training":
             return Done("candidate", attempt, version=_version(ctx, attempt))
-        version = training.train(ctx, attempt)
+        version = train_challenger(ctx, attempt)
         trained = ctx.warehouse.run(lambda conn: attempts.moved(conn, attempt, "trained"))
         return Done("candidate", trained, _costs(version), version)
 
@@ -142,10 +163,25 @@ def _train(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
 
 
 def _evaluate(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
-    """What training said of the challenger, for people."""
-    version = _version(ctx, attempt)
-    metrics = {} if version is None else dict(version.training_metrics)
-    return Done("evaluation", attempt, metrics, version)
+    """The challenger's own reference, of rows it was not fitted on, and what training said of it."""
+
+    def work() -> Done:
+        version = _version(ctx, attempt)
+        facts: dict[str, int | float | str | None] = dict(version.training_metrics) if version else {}
+        if version is not None and attempt.state == "trained":
+            facts |= _reference(ctx, attempt, version)
+        return Done("evaluation", attempt, facts, version)
+
+    return _guarded(ctx, attempt, work, "evaluation")
+
+
+def _reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion) -> Facts:
+    """A version that was fitted on every row there was has none of its own: it is judged by the declared one."""
+    try:
+        made = rotation.make_reference(ctx, attempt, version)
+    except RetrainError as error:
+        return {"reference": f"the declared one: {error}"}
+    return {"reference_rows": made.n_rows, "reference": made.rows}
 
 
 def _compare(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
@@ -178,7 +214,7 @@ def _promote(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
             raise UserError(f"challenger {attempt.challenger_version} has no artifact, so it cannot be promoted")
         artifacts.verified(version.artifact_uri, version.artifact_sha256)
         done = promotion.promote(ctx, attempt, attempt.reason or "")
-        facts = {"state": done.state, "reason": done.reason, "pointer": promotion.publish(ctx)}
+        facts = {"state": done.state, "reason": done.reason, "pointer": publish(ctx)}
         return Done("promotion", done, facts, version)
 
     return _guarded(ctx, attempt, work, "promotion")

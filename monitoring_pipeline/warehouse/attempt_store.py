@@ -44,7 +44,8 @@ where d.monitor = :monitor and d.decision = 'retrain' and d.superseded_at is nul
 order by d.decided_at limit 1
 """)  # noqa: S608  (constants of this module)
 BEGIN = text("""
-insert into monitoring.retrain_attempt (monitor, decision_id, challenger_version, champion_version, state, as_of, run_id)
+insert into monitoring.retrain_attempt (monitor, decision_id, challenger_version, champion_version, state, as_of,
+  run_id)
 values (:monitor, :decision_id, :challenger_version, :champion_version, 'training', :as_of, :run_id)
 returning attempt_id
 """)

@@ -1,0 +1,95 @@
+"""A trainer that takes milliseconds, and what it takes to carry decisions out without a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sqlalchemy import text
+
+from monitoring_pipeline.retraining import artifacts
+from monitoring_pipeline.retraining.context import Attempt, RetrainContext
+from monitoring_pipeline.retraining.model import Model
+from monitoring_pipeline.retraining.training_set import training_rows
+from monitoring_pipeline.warehouse import model_versions
+from monitoring_pipeline.warehouse.model_versions import ModelVersion
+
+DECIDE = text("""
+insert into monitoring.retrain_decision (monitor, decided_at, last_evaluated_at, as_of, trigger, decision, reason,
+  evidence, evidence_key)
+values (:monitor, clock_timestamp(), clock_timestamp(), :as_of, :trigger, 'retrain', 'test', cast(:evidence as jsonb),
+  cast(gen_random_uuid() as text))
+returning revision_id
+""")
+
+
+def decide(ctx: RetrainContext, as_of: datetime, trigger: str = "new_labels", evidence: str = "{}") -> int:
+    """A decision to retrain, as the policy would write it; its id."""
+    values = {"monitor": ctx.monitor.name, "as_of": as_of, "trigger": trigger, "evidence": evidence}
+    with ctx.warehouse.transaction() as conn:
+        return int(conn.execute(DECIDE, values).scalar_one())
+
+
+@dataclass
+class FakeTrainer:
+    """Fits a logistic regression on the numbers of the training set; ``useless``: a model that knows nothing.
+
+    ``error``: what it raises instead. ``attempts``: those it was asked for.
+    """
+
+    useless: bool = False
+    error: Exception | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    def __call__(self, ctx: RetrainContext, attempt: Attempt) -> ModelVersion:
+        self.attempts += (attempt,)
+        if self.error is not None:
+            raise self.error
+        rows = training_rows(ctx, attempt)
+        numbers = make_column_transformer((SimpleImputer(), ["x", "amount"]))
+        estimator: Any = DummyClassifier() if self.useless else make_pipeline(numbers, LogisticRegression())
+        estimator.fit(rows.training_set.features, rows.training_set.outcome)
+        model = Model(estimator, "binary", ctx.monitor.schema_.features, ("0", "1"))
+        return register(ctx, attempt, model, rows.start, rows.end, len(rows.fitted))
+
+
+def register(
+    ctx: RetrainContext, attempt: Attempt, model: Model, start: datetime, end: datetime, n_rows: int
+) -> ModelVersion:
+    """The artifact, then its row as a challenger."""
+    stored = artifacts.save(model, ctx.settings, ctx.monitor.name)
+    version = ModelVersion(
+        attempt.challenger_version,
+        "challenger",
+        train_start=start,
+        train_end=end,
+        algorithm=type(model.estimator).__name__,
+        training_metrics={"roc_auc": 0.75},
+        artifact_uri=stored.uri,
+        artifact_sha256=stored.sha256,
+        artifact_format=stored.format,
+        artifact_bytes=stored.n_bytes,
+        attempt_id=attempt.attempt_id,
+        n_rows=n_rows,
+        labels_known_at=attempt.as_of,
+    )
+    ctx.warehouse.run(lambda conn: model_versions.register_version(conn, ctx.monitor.name, version, run_id=ctx.run_id))
+    return version
+
+
+def tiny_model(ctx: RetrainContext, seed: int) -> Model:
+    """Fitted on nothing of the monitor's, and never the same twice."""
+    rng = np.random.default_rng(seed)
+    import pandas as pd
+
+    frame = pd.DataFrame({name: rng.normal(size=20) for name in ("x", "amount")})
+    numbers = make_column_transformer((SimpleImputer(), ["x", "amount"]))
+    estimator = make_pipeline(numbers, LogisticRegression()).fit(frame, (frame["x"] > 0).astype(int))
+    return replace(Model(estimator, "binary", ctx.monitor.schema_.features, ("0", "1")))

@@ -22,6 +22,7 @@ from monitoring_pipeline.cli import (
     exporter,
     incidents,
     judge,
+    model,
     output,
     retrain,
     run,
@@ -80,6 +81,7 @@ app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)
 app.command("collector")(collector.collector)
+app.add_typer(model.app, name="model")
 app.add_typer(database.app, name="db")
 app.add_typer(export_reference.app, name="reference")
 app.add_typer(collector.keys, name="collector-key")

@@ -50,7 +50,7 @@ def automation_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         now = datetime.now(UTC)
         asked: dict[str, str] = json.loads(context.cursor or "{}")
-        idle = [s for s in idle_of(context, monitoring, monitors) if is_automated(s.monitor, now)]
+        idle = [s for s in idle_of(context, monitoring, monitors, while_retrained=True) if is_automated(s.monitor, now)]
         missing = set(staleness.without_reference(idle))
         first_asked = _due_hourly([s for s in idle if s.monitor.name in missing], asked, now)
         ready = [s for s in idle if s.monitor.name not in missing]

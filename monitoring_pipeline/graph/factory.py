@@ -11,18 +11,21 @@ from monitoring_pipeline.graph.checks import reference_gate, verdicts
 from monitoring_pipeline.graph.evidently_report import evidently_asset
 from monitoring_pipeline.graph.reference_asset import reference_asset
 from monitoring_pipeline.graph.resources import MONITORING
-from monitoring_pipeline.graph.schedules import windows_job
+from monitoring_pipeline.graph.retrain_assets import retrain_assets
+from monitoring_pipeline.graph.schedules import is_retrained, retrain_job, windows_job
 from monitoring_pipeline.graph.sensors import new_labels_sensor, stale_windows_sensor
 from monitoring_pipeline.graph.windows import window_assets
 from monitoring_pipeline.monitors import Monitor
 
 
 def build_monitor_graph(monitor: Monitor) -> dg.Definitions:
-    """Assets, checks and job of one monitor."""
+    """Assets, checks and jobs of one monitor; those of retraining where it declares how a challenger is trained."""
+    retrained = is_retrained(monitor)
+    assets = [reference_asset(monitor), window_assets(monitor), evidently_asset(monitor)]
     return dg.Definitions(
-        assets=[reference_asset(monitor), window_assets(monitor), evidently_asset(monitor)],
+        assets=[*assets, *([retrain_assets(monitor)] if retrained else [])],
         asset_checks=[reference_gate(monitor), verdicts(monitor)],
-        jobs=[windows_job(monitor)],
+        jobs=[windows_job(monitor), *([retrain_job(monitor)] if retrained else [])],
         resources={"monitoring": MONITORING},
         executor=dg.in_process_executor,
     )

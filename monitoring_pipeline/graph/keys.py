@@ -17,6 +17,9 @@ AFTER_LABELS = assets_from("ground_truth")
 
 EVIDENTLY = "evidently_report"
 
+RETRAINING = ("training_set", "candidate", "evaluation", "comparison", "promotion")
+"""The assets of a retraining, in order; of monitors that declare how a challenger is trained."""
+
 
 def asset_key(monitor: Monitor, name: str) -> dg.AssetKey:
     """Key of one of the monitor's assets, such as ``flights/drift``."""

@@ -17,16 +17,26 @@ from monitoring_pipeline.windows import runs_of
 
 MONITOR_TAG = "monitoring/monitor"
 STAGE_TAG = "monitoring/from_stage"
+RETRAIN_TAG = "monitoring/retrain"
+"""Marks the runs that retrain: windows go on meanwhile."""
 MOST_REQUESTS = 50
 """Most runs that one tick asks for; what is left is still there at the next."""
 
 
 def idle_of(
-    context: dg.SensorEvaluationContext, monitoring: MonitoringResource, monitors: Sequence[Monitor]
+    context: dg.SensorEvaluationContext,
+    monitoring: MonitoringResource,
+    monitors: Sequence[Monitor],
+    while_retrained: bool = False,
 ) -> list[StageContext]:
-    """The monitors that are not paused and have no unfinished run; ends orphaned runs first."""
+    """The monitors that are not paused and have no unfinished run; ends orphaned runs first.
+
+    ``while_retrained``: a run that retrains does not count; training takes long, and windows need not wait for it.
+    """
     busy: set[str] = set()
     for run in unfinished_runs(context.instance):
+        if while_retrained and RETRAIN_TAG in run.tags:
+            continue
         busy |= {key.path[0] for key in run.asset_selection or ()} | {run.tags.get(MONITOR_TAG, "")}
     return [
         monitoring.stage_context(monitor, run_id="sensor")

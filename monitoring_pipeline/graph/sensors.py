@@ -32,7 +32,7 @@ def stale_windows_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
     def stale_windows(
         context: dg.SensorEvaluationContext, monitoring: MonitoringResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        idle = idle_of(context, monitoring, monitors)
+        idle = idle_of(context, monitoring, monitors, while_retrained=True)
         before = json.loads(context.cursor or "{}")
         looked = staleness.look_at_new_files(idle, before.get("look_first"))
         stale, fresh = staleness.stale(idle, before.get("fresh", {}))
@@ -61,7 +61,7 @@ def new_labels_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
     def new_labels(
         context: dg.SensorEvaluationContext, monitoring: MonitoringResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        idle = idle_of(context, monitoring, monitors)
+        idle = idle_of(context, monitoring, monitors, while_retrained=True)
         found, looked = staleness.new_labels(idle, context.cursor or None)
         context.update_cursor(looked.next_monitor or "")
         requests = [

@@ -97,6 +97,17 @@ def crown(ctx: RetrainContext, model_version: str, kind: Kind, by_whom: str, rea
         return _crown(conn, ctx, model_version, champion, kind=kind, by_whom=by_whom, reason=reason)
 
 
+def artifact_state(version: model_versions.ModelVersion) -> str:
+    """In words, whether the version can be loaded: its bytes are read and verified."""
+    if version.artifact_uri is None:
+        return "none is kept here"
+    try:
+        _check_artifact(version)
+    except RetrainError as error:
+        return str(error)
+    return "whole"
+
+
 def _check_artifact(version: model_versions.ModelVersion) -> None:
     if version.pruned_at is not None:
         raise RetrainError(

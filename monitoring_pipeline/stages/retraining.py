@@ -21,7 +21,8 @@ from monitoring_pipeline.retraining.attempts import AttemptLostError
 from monitoring_pipeline.retraining.comparison import Comparison, compare
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.judged_rows import Judged
-from monitoring_pipeline.retraining.training_set import shadow_first
+from monitoring_pipeline.retraining.training import train as train_challenger
+from monitoring_pipeline.retraining.training_set import TrainingRows, shadow_first, training_rows
 from monitoring_pipeline.stages import rotation
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.ledger import lock_monitor
@@ -34,11 +35,12 @@ Facts = Mapping[str, int | float | str | None]
 
 @dataclass(frozen=True)
 class Done:
-    """A step that is done. ``facts`` are for people; ``judged`` and ``comparison`` are there after a comparison."""
+    """A step that is done. ``facts`` are for people; the rest is there after the step that made it, in this process."""
 
     step: Step
     attempt: Attempt
     facts: Facts = field(default_factory=dict)
+    rows: TrainingRows | None = None
     version: ModelVersion | None = None
     judged: Judged | None = None
     comparison: Comparison | None = None
@@ -68,12 +70,11 @@ def steps(ctx: RetrainContext, now: datetime | None = None) -> Iterator[Done]:
         attempt = attempts.resume_or_begin(ctx)
         if attempt is None:
             return
-        yield Done("training_set", attempt, _plan(ctx.monitor, attempt))
-        for step in (_train, _evaluate, _compare, _promote):
-            done = step(ctx, attempt, now or datetime.now(UTC))
-            attempt = done.attempt
+        done = Done("training_set", attempt)
+        for step in (_collect, _train, _evaluate, _compare, _promote):
+            done = step(ctx, done, now or datetime.now(UTC))
             yield done
-            if attempt.ended or (done.step == "comparison" and attempt.state == "shadowing"):
+            if done.attempt.ended or (done.step == "comparison" and done.attempt.state == "shadowing"):
                 return
 
 
@@ -123,21 +124,24 @@ def _guarded(ctx: RetrainContext, attempt: Attempt, work: Callable[[], Done], st
         raise
 
 
-def train_challenger(ctx: RetrainContext, attempt: Attempt) -> ModelVersion:
-    """The challenger, trained and registered."""
-    from monitoring_pipeline.retraining.training import train
-
-    version: ModelVersion = train(ctx, attempt)
-    return version
-
-
 # -- the steps -----------------------------------------------------------------------------------------------------
 
 
-def _plan(monitor: Monitor, attempt: Attempt) -> Facts:
+def _collect(ctx: RetrainContext, before: Done, now: datetime) -> Done:
+    """The rows that the challenger may see; nothing for an attempt that is trained already."""
+    attempt = before.attempt
+
+    def work() -> Done:
+        rows = training_rows(ctx, attempt) if attempt.state == "training" else None
+        return Done("training_set", attempt, _plan(ctx.monitor, attempt, rows), rows)
+
+    return _guarded(ctx, attempt, work, "training_set")
+
+
+def _plan(monitor: Monitor, attempt: Attempt, rows: TrainingRows | None) -> Facts:
     """What the attempt sets out to do."""
     policy = monitor.retrain
-    return {
+    facts: dict[str, int | float | str | None] = {
         "attempt": attempt.attempt_id,
         "trigger": attempt.trigger,
         "labels_known_before": f"{attempt.as_of:%Y-%m-%d %H:%M} UTC",
@@ -147,30 +151,36 @@ def _plan(monitor: Monitor, attempt: Attempt) -> Facts:
         "challenger": attempt.challenger_version,
         "judged_on": "windows that follow" if shadow_first(policy, attempt.trigger) else "newest mature windows",
     }
+    if rows is not None:
+        facts |= {"from": f"{rows.start:%Y-%m-%d}", "to": f"{rows.end:%Y-%m-%d}", "data_version": rows.data_version}
+        facts |= {"rows": len(rows.fitted), "rows_held_out": len(rows.held_out)}
+    return facts
 
 
-def _train(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
+def _train(ctx: RetrainContext, before: Done, now: datetime) -> Done:
     """The challenger, registered; its attempt is ``trained``."""
+    attempt = before.attempt
 
     def work() -> Done:
         if attempt.state != "training":
             return Done("candidate", attempt, version=_version(ctx, attempt))
-        version = train_challenger(ctx, attempt)
+        version = train_challenger(ctx, attempt, before.rows)
         trained = ctx.warehouse.run(lambda conn: attempts.moved(conn, attempt, "trained"))
-        return Done("candidate", trained, _costs(version), version)
+        return Done("candidate", trained, _costs(version), version=version)
 
     return _guarded(ctx, attempt, work, "candidate")
 
 
-def _evaluate(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
+def _evaluate(ctx: RetrainContext, before: Done, now: datetime) -> Done:
     """The challenger's own reference, of rows it was not fitted on, and what training said of it."""
+    attempt = before.attempt
 
     def work() -> Done:
         version = _version(ctx, attempt)
         facts: dict[str, int | float | str | None] = dict(version.training_metrics) if version else {}
         if version is not None and attempt.state == "trained":
             facts |= _reference(ctx, attempt, version)
-        return Done("evaluation", attempt, facts, version)
+        return Done("evaluation", attempt, facts, version=version)
 
     return _guarded(ctx, attempt, work, "evaluation")
 
@@ -184,8 +194,9 @@ def _reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion) -> 
     return {"reference_rows": made.n_rows, "reference": made.rows}
 
 
-def _compare(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
+def _compare(ctx: RetrainContext, before: Done, now: datetime) -> Done:
     """The comparison, or the beginning of the shadow that it waits for. A champion that stays ends the attempt here."""
+    attempt = before.attempt
 
     def work() -> Done:
         current = attempt
@@ -205,8 +216,9 @@ def _compare(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
     return _guarded(ctx, attempt, work, "comparison")
 
 
-def _promote(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
+def _promote(ctx: RetrainContext, before: Done, now: datetime) -> Done:
     """The challenger takes over, once its artifact is seen to be whole; services learn of it by the pointer."""
+    attempt = before.attempt
 
     def work() -> Done:
         version = _version(ctx, attempt)
@@ -215,7 +227,7 @@ def _promote(ctx: RetrainContext, attempt: Attempt, now: datetime) -> Done:
         artifacts.verified(version.artifact_uri, version.artifact_sha256)
         done = promotion.promote(ctx, attempt, attempt.reason or "")
         facts = {"state": done.state, "reason": done.reason, "pointer": publish(ctx)}
-        return Done("promotion", done, facts, version)
+        return Done("promotion", done, facts, version=version)
 
     return _guarded(ctx, attempt, work, "promotion")
 

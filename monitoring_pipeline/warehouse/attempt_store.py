@@ -79,6 +79,12 @@ select guard, segment, metric, champion_version, challenger_version, rows_from, 
 from monitoring.model_comparison where attempt_id = :attempt_id
 order by guard not in ('headline', 'shadow'), guard, segment, metric
 """)
+HEADLINES = text("""
+select distinct on (challenger_version) challenger_version, champion_version, metric, difference, ci_low, ci_high,
+       verdict
+from monitoring.model_comparison_current where monitor = :monitor and guard in ('headline', 'shadow')
+order by challenger_version, computed_at desc
+""")
 CHANGE_ROLE = text("""
 with old as (
   update monitoring.model_version set superseded_at = greatest(as_known_at, clock_timestamp())
@@ -263,6 +269,12 @@ def save_comparisons(conn: Connection, attempt_id: int, rows: Sequence[Mapping[s
 def comparisons(conn: Connection, attempt_id: int) -> list[dict[str, Any]]:
     """The comparisons of the attempt, the headline first."""
     return [dict(row) for row in conn.execute(COMPARISONS, {"attempt_id": attempt_id}).mappings()]
+
+
+def headlines(conn: Connection, monitor: str) -> dict[str, dict[str, Any]]:
+    """By challenger: how it compared with the champion of its time."""
+    rows = conn.execute(HEADLINES, {"monitor": monitor}).mappings()
+    return {row["challenger_version"]: dict(row) for row in rows}
 
 
 def change_role(conn: Connection, monitor: str, model_version: str, role: str) -> None:

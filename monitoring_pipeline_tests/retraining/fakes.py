@@ -17,7 +17,7 @@ from sqlalchemy import text
 from monitoring_pipeline.retraining import artifacts
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.model import Model
-from monitoring_pipeline.retraining.training_set import training_rows
+from monitoring_pipeline.retraining.training_set import TrainingRows
 from monitoring_pipeline.warehouse import model_versions
 from monitoring_pipeline.warehouse.model_versions import ModelVersion
 
@@ -48,11 +48,11 @@ class FakeTrainer:
     error: Exception | None = None
     attempts: tuple[Attempt, ...] = ()
 
-    def __call__(self, ctx: RetrainContext, attempt: Attempt) -> ModelVersion:
+    def __call__(self, ctx: RetrainContext, attempt: Attempt, rows: TrainingRows | None) -> ModelVersion:
         self.attempts += (attempt,)
         if self.error is not None:
             raise self.error
-        rows = training_rows(ctx, attempt)
+        assert rows is not None
         numbers = make_column_transformer((SimpleImputer(), ["x", "amount"]))
         estimator: Any = DummyClassifier() if self.useless else make_pipeline(numbers, LogisticRegression())
         estimator.fit(rows.training_set.features, rows.training_set.outcome)

@@ -17,7 +17,7 @@ from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from monitoring_pipeline.demo.retraining import Scorer, Served
+    from monitoring_pipeline.demo.retrained import Scorer, Served
     from monitoring_pipeline.demo.retraining_report import RetrainingReport
     from monitoring_pipeline.monitors import Monitor
     from monitoring_pipeline.retraining.context import RetrainContext
@@ -30,7 +30,7 @@ LATE_DAYS = 3
 
 def retrained_monitor() -> Monitor:
     """As shipped."""
-    from monitoring_pipeline.demo.retraining import NAME
+    from monitoring_pipeline.demo.retrained import NAME
     from monitoring_pipeline.monitors.loading import load_monitor
     from monitoring_pipeline.resources import data_dir
 
@@ -43,7 +43,7 @@ def replay(settings: Settings, first: date, end: date) -> None:
     Raises UserError when a window cannot be computed.
     """
     from monitoring_pipeline.cli.run import progress_bar, run_range
-    from monitoring_pipeline.demo.retraining import evaluation_days, write_until
+    from monitoring_pipeline.demo.retrained import evaluation_days, write_until
     from monitoring_pipeline.retraining.context import RetrainContext
     from monitoring_pipeline.windows import Window
 
@@ -107,7 +107,7 @@ def _evaluated(ctx: RetrainContext) -> datetime | None:
 
 def _served(ctx: RetrainContext, first: date, days: Sequence[date]) -> list[Served]:
     """Which version answered from when on: a promotion is known to the service on the day it was decided."""
-    from monitoring_pipeline.demo.retraining import Served
+    from monitoring_pipeline.demo.retrained import Served
     from monitoring_pipeline.warehouse import attempt_store
 
     rows = ctx.warehouse.run(lambda conn: attempt_store.promotions(conn, ctx.monitor.name))
@@ -131,7 +131,7 @@ def _scorer(ctx: RetrainContext, row: PromotionRow) -> Scorer:
 
 def retraining_report(settings: Settings, warehouse: Warehouse) -> RetrainingReport:
     """What the policy did and what came of it, from the rows; AUC of the same flights from the two logs."""
-    from monitoring_pipeline.demo.retraining import NAME, by_month
+    from monitoring_pipeline.demo.retrained import NAME, by_month
     from monitoring_pipeline.demo.retraining_report import Retraining, RetrainingReport
     from monitoring_pipeline.warehouse import attempt_store, model_versions, retrain_decisions
 

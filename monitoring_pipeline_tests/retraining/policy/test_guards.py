@@ -126,7 +126,7 @@ WHENS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(WHENS), st.lists(st.floats(1, 20), min_size=1, max_size=12), st.sets(st.integers(0, 20)),
     st.sampled_from(["promoted", "kept", "failed"]), st.integers(0, 5),

@@ -135,3 +135,49 @@ def test_a_pickle_is_kept_and_loaded_only_where_it_is_trusted(shop: Shop) -> Non
     with_trainer(shop, "own")
     with pytest.raises(RetrainError, match=r"is a pickle, which runs code .*trust_pickle: true"):
         load(shop.ctx, version)
+
+
+SGD: dict[str, Any] = {"class": "sklearn.linear_model.SGDClassifier", "parameters": {"loss": "log_loss"}}
+
+
+def test_every_trial_of_a_search_is_a_row(shop: Shop) -> None:
+    search = {"method": "halving", "space": {"alpha": [1e-4, 1e-2, -1.0]}, "folds": 2}
+    shop.monitor = shop.toy.declare(retrain=RETRAIN | {"estimator": SGD, "training": {"search": search}})
+    version = train(shop.ctx, shop.attempt(4.0, "performance"))
+    trials = shop.query(
+        "select trial, state, hyperparameters, metric, value, fold_values, rung, n_resources, cpu_seconds, error"
+        " from monitoring.tuning_trial_current order by trial"
+    )
+    assert [one.state for one in trials[2:]] == ["failed"] and "alpha" in trials[2].error
+    best = next(one for one in trials if one.state == "complete")
+    assert (
+        version.hyperparameters["alpha"] == best.hyperparameters["alpha"]
+        and version.hyperparameters["loss"] == "log_loss"
+    )
+    assert best.rung == 1 and best.metric == "roc_auc" and len(best.fold_values) == 2 and best.cpu_seconds > 0
+    assert best.value == pytest.approx(sum(best.fold_values) / 2) and 0.5 < best.value < 1
+    split = shop.query("select value from monitoring.training_metric_current where split = 'validation'")
+    assert [one.value for one in split] == [best.value]
+
+
+def test_a_stateful_training_continues_the_champion_on_what_is_new(shop: Shop) -> None:
+    stateful = RETRAIN | {"estimator": SGD, "training": {"mode": "stateful"}}
+    shop.monitor = shop.toy.declare(retrain=stateful)
+    first = train(shop.ctx, shop.attempt(3.0, "performance", name="one"))
+    assert first.parent_version is None and first.train_end == at(2)
+    second = train(shop.ctx, shop.attempt(4.0, "performance", champion="one", name="two"))
+    assert second.parent_version == "one" and second.n_rows == shop.n_rows
+    assert (second.train_start, second.train_end) == (at(2), at(3))
+    one, two = load(shop.ctx, first).estimator, load(shop.ctx, second).estimator
+    assert two[-1].t_ == one[-1].t_ + 5 * shop.n_rows, "five passes over the new rows, and none over the old"
+    assert (two[0].transformers_[0][1][0].statistics_ == one[0].transformers_[0][1][0].statistics_).all()
+    with pytest.raises(RetrainError, match=r"champion two was trained on rows up to 2024-03-04, and nothing newer"):
+        train(shop.ctx, shop.attempt(4.0, "performance", champion="two", name="three"))
+
+
+def test_iterations_are_rows_of_the_curve(shop: Shop) -> None:
+    boosting = {"class": "sklearn.ensemble.GradientBoostingClassifier", "parameters": {"n_estimators": 7}}
+    shop.monitor = shop.toy.declare(retrain=RETRAIN | {"estimator": boosting})
+    train(shop.ctx, shop.attempt(4.0, "performance"))
+    rows = shop.query("select metric, iteration, value from monitoring.training_curve_current order by 1, 2")
+    assert [one.iteration for one in rows] == list(range(1, 8)) and rows[0].value > rows[-1].value

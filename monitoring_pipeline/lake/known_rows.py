@@ -116,7 +116,7 @@ def known_reference_rows(
         f" FROM ({rows.sql}) WHERE __outcome IS NOT NULL AND ({inside}{'' if start else ' OR __time IS NULL'})"
         " ORDER BY ALL NULLS FIRST"
     )
-    return _fetched(sql, (), rows.protocols, settings)
+    return _fetched(sql, monitor.reference.paths, rows.protocols, settings)
 
 
 def _fetched(sql: str, files: Sequence[str], protocols: Iterable[str], settings: Settings) -> pa.Table:

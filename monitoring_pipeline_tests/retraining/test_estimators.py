@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, mean_absolute_error, r2_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
@@ -26,10 +27,12 @@ from monitoring_pipeline.retraining.measuring import metrics_of_rows
 from monitoring_pipeline.retraining.model import Model
 from monitoring_pipeline.retraining.rows import as_training_set
 from monitoring_pipeline.retraining.scoring import outputs, score
+from monitoring_pipeline.retraining.trainers import trained
 from monitoring_pipeline.retraining.working import model_of
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages.prechecks import check_monitor
-from monitoring_pipeline_tests.toy import CLASSES, START, Task, Toy
+from monitoring_pipeline_tests.retraining.bad_trainers import Own
+from monitoring_pipeline_tests.toy import CLASSES, Task, Toy
 
 TRAINERS = "monitoring_pipeline_tests.retraining.bad_trainers:"
 
@@ -54,24 +57,23 @@ def frame_of_toy(toy: Toy, days: int = 3) -> pd.DataFrame:
 def made(toy: Toy, cls: str, **parameters: Any) -> tuple[Monitor, pd.DataFrame, TrainedModel, Model]:
     monitor, frame = toy.declare(), frame_of_toy(toy)
     request = TrainRequest("toy", toy.task, 7, "m", {"binary": ("0", "1"), "multiclass": CLASSES}.get(toy.task, ()))
-    trained = estimators.train(
+    fitted = estimators.train(
         Estimator(**{"class": cls, "parameters": parameters}), as_training_set(monitor, frame), request
     )
-    return monitor, frame, trained, model_of(trained, monitor, request.classes)
+    return monitor, frame, fitted, model_of(fitted, monitor, request.classes)
 
 
 @pytest.mark.parametrize(
     ("task", "cls", "parameters"),
     [
-        ("binary", "sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 15}),
+        ("binary", "sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 8}),
         ("binary", "sklearn.ensemble.RandomForestClassifier", {"n_estimators": 8}),
         ("binary", "sklearn.ensemble.GradientBoostingClassifier", {"n_estimators": 8}),
         ("binary", "sklearn.linear_model.SGDClassifier", {"loss": "log_loss"}),
         ("binary", "sklearn.neural_network.MLPClassifier", {"hidden_layer_sizes": [8], "max_iter": 60}),
         ("binary", "sklearn.neighbors.KNeighborsClassifier", {}),
         ("multiclass", "sklearn.linear_model.LogisticRegression", {}),
-        ("multiclass", "sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 5}),
-        ("regression", "sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 30}),
+        ("regression", "sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 12}),
         ("regression", "sklearn.linear_model.Ridge", {}),
     ],
 )
@@ -115,9 +117,9 @@ def test_equal_seeds_give_equal_models(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_curves_are_those_recorded_or_staged(tmp_path: Path) -> None:
     def curves(cls: str, **parameters: Any) -> dict[tuple[str, str], int]:
-        monitor, frame, trained, _ = made(Toy(tmp_path), cls, **parameters)
+        monitor, frame, first, _ = made(Toy(tmp_path), cls, **parameters)
         rows = as_training_set(monitor, frame)
-        found = curves_of(trained.model, rows, rows)
+        found = curves_of(first.model, rows, rows)
         assert all(np.isfinite(one.values).all() for one in found)
         return {(one.split, one.metric): len(one.values) for one in found}
 
@@ -130,7 +132,7 @@ def test_curves_are_those_recorded_or_staged(tmp_path: Path) -> None:
     assert curves("sklearn.linear_model.LogisticRegression") == {}
 
 
-SGD = {"class": "sklearn.linear_model.SGDClassifier", "parameters": {"loss": "log_loss"}}
+SGD: dict[str, Any] = {"class": "sklearn.linear_model.SGDClassifier", "parameters": {"loss": "log_loss"}}
 BOOST = "sklearn.ensemble.HistGradientBoostingClassifier"
 
 
@@ -148,20 +150,38 @@ BOOST = "sklearn.ensemble.HistGradientBoostingClassifier"
             {"estimator": SGD, "training": {"search": {"space": {"gamma": [1]}}}}, "training.search.space",
             "no parameter 'gamma'",
         ),
-        ({"trainer": TRAINERS + "one_argument"}, "trainer", r"not take them .*def one_argument\(training, request\)"),
-        ({"trainer": TRAINERS + "returns_an_estimator"}, "trainer", "says that it returns str; .* a TrainedModel"),
-        ({"trainer": TRAINERS + "missing"}, "trainer", "has no 'missing'"),
     ],
 )  # fmt: skip
-def test_validate_says_what_cannot_be_trained(tmp_path: Path, declared: dict[str, Any], where: str, said: str) -> None:
+def test_an_estimator_that_cannot_be_trained_is_refused_with_the_remedy(
+    tmp_path: Path, declared: dict[str, Any], where: str, said: str
+) -> None:
+    [(place, sentence)] = estimators.misfits(Toy(tmp_path).declare(retrain={"enabled": True, **declared}))
+    assert ".".join(place) == where and re.search(said, sentence)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("one_argument", r"does not take them .*def one_argument\(training, request\) -> TrainedModel"),
+        ("returns_an_estimator", r"says that it returns str; a trainer returns a TrainedModel"),
+        ("missing", r"has no 'missing'"),
+    ],
+)
+def test_a_trainer_of_another_signature_is_refused(name: str, said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+        check_contract(TRAINERS + name)
+
+
+@pytest.mark.parametrize(
+    ("declared", "where"),
+    [({"trainer": TRAINERS + "one_argument"}, "trainer"), ({"estimator": {"class": SGD["class"]}}, "estimator")],
+)
+def test_validate_says_so(tmp_path: Path, declared: dict[str, Any], where: str) -> None:
     toy = Toy(tmp_path)
     toy.write_reference()
     toy.write_days([0])
-    monitor = toy.declare(retrain={"enabled": True, **declared})
-    found = [one for one in check_monitor(monitor, Settings(home=tmp_path)) if one.location[0] == "retrain"]
-    assert [".".join(map(str, one.location[1:])) for one in found] == [where]
-    with pytest.raises(AssertionError, match=said):
-        raise AssertionError(found[0].message)
+    found = check_monitor(toy.declare(retrain={"enabled": True, **declared}), Settings(home=tmp_path))
+    assert [one.location for one in found] == [("retrain", where)]
 
 
 def test_validate_takes_what_can_be_trained(tmp_path: Path) -> None:
@@ -175,31 +195,85 @@ def test_validate_takes_what_can_be_trained(tmp_path: Path) -> None:
 
 def test_a_continued_model_learns_a_change_and_keeps_its_columns(tmp_path: Path) -> None:
     toy = Toy(tmp_path)
-    monitor, frame, trained, _ = made(toy, SGD["class"], loss="log_loss")  # type: ignore[arg-type]
+    monitor, frame, first, _ = made(toy, SGD["class"], loss="log_loss")
     flipped = frame.assign(outcome=1 - frame["outcome"], channel=frame["channel"].mask(frame["x"] > 1, "kiosk"))
     declared = Estimator.model_validate(SGD)
-    assert stateful.continues(declared, trained.model)
-    assert not stateful.continues(Estimator(**{"class": BOOST}), trained.model)
-    request = TrainRequest("toy", "binary", 7, "roc_auc", ("0", "1"), parent=trained.model)
-    before = trained.model.predict_proba(frame[list(monitor.schema_.features)])
-    model = trained.model
+    assert stateful.continues(declared, first.model)
+    assert not stateful.continues(Estimator(**{"class": BOOST}), first.model)
+    request = TrainRequest("toy", "binary", 7, "roc_auc", ("0", "1"), parent=first.model)
+    before = first.model.predict_proba(frame[list(monitor.schema_.features)])
+    model = first.model
     for _ in range(6):
         request = TrainRequest("toy", "binary", 7, "roc_auc", ("0", "1"), parent=model)
         model = stateful.proceed(declared, as_training_set(monitor, flipped), request).model
-    assert isinstance(model[-1], SGDClassifier) and model[-1].t_ > trained.model[-1].t_
-    np.testing.assert_array_equal(trained.model.predict_proba(frame[list(monitor.schema_.features)]), before)
+    assert isinstance(model[-1], SGDClassifier) and model[-1].t_ > first.model[-1].t_
+    np.testing.assert_array_equal(first.model.predict_proba(frame[list(monitor.schema_.features)]), before)
 
     def auc(one: Any, rows: pd.DataFrame) -> float:
         return float(roc_auc_score(rows["outcome"], one.predict_proba(rows[list(monitor.schema_.features)])[:, 1]))
 
-    assert auc(trained.model, flipped) < 0.4 < 0.6 < auc(model, flipped)
+    assert auc(first.model, flipped) < 0.4 < 0.6 < auc(model, flipped)
 
 
 def test_a_class_that_the_parent_never_saw_is_refused(tmp_path: Path) -> None:
     toy = Toy(tmp_path, "multiclass")
-    monitor, frame, trained, _ = made(toy, SGD["class"], loss="log_loss")  # type: ignore[arg-type]
-    request = TrainRequest("toy", "multiclass", 7, "f1_macro", CLASSES, parent=trained.model)
+    monitor, frame, first, _ = made(toy, SGD["class"], loss="log_loss")
+    request = TrainRequest("toy", "multiclass", 7, "f1_macro", CLASSES, parent=first.model)
     rows: TrainingSet = as_training_set(monitor, frame.assign(outcome="fox"))
     with pytest.raises(RetrainError, match=r"classes that the champion was not trained on: 'fox'.*mode: stateless"):
         stateful.proceed(Estimator.model_validate(SGD), rows, request)
-    assert START
+
+
+def test_a_trainer_that_returns_what_cannot_predict_is_told_so(tmp_path: Path) -> None:
+    monitor, rows = Toy(tmp_path).declare(), as_training_set(Toy(tmp_path).declare(), frame_of_toy(Toy(tmp_path), 1))
+    request = TrainRequest("toy", "binary", 7, "roc_auc", ("0", "1"))
+    for name, said in {
+        "returns_text": r"returned str; return .*TrainedModel",
+        "returns_no_model": r"type object that cannot predict",
+        "raises": r"the trainer raised KeyError: 'no such column' \(.*bad_trainers.py:\d+\)",
+    }.items():
+        policy = monitor.retrain.model_copy(update={"trainer": TRAINERS + name})
+        with pytest.raises(RetrainError, match=said):
+            trained(policy, rows, request)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (Own(float("nan")), r"900 of 900 scores are not finite numbers, the first in row 0"),
+        (Own(1.5), r"scores row 0 outside \[0, 1\]"),
+        (object(), r"has no `predict_proba`, and the monitor declares scores"),
+        (LinearRegression(), r"has no `predict_proba`"),
+        (LogisticRegression(), r"the model cannot score 900 rows: NotFittedError"),
+    ],
+)
+def test_scores_that_cannot_be_used_are_refused(tmp_path: Path, model: Any, said: str) -> None:
+    toy = Toy(tmp_path)
+    monitor = toy.declare()
+    with pytest.raises(RetrainError, match=said):
+        score(Model(model, "binary", monitor.schema_.features, ("0", "1")), frame_of_toy(toy), monitor)
+
+
+def test_a_class_of_ones_own_is_not_kept_without_trust(tmp_path: Path) -> None:
+    model = Model(Own(0.5), "binary", ("x",), ("0", "1"))
+    with pytest.raises(RetrainError, match=r"cannot be kept without pickle: .*bad_trainers.Own.*trust_pickle: true"):
+        dumped(model, trust_pickle=False)
+    content, kind = dumped(model, trust_pickle=True)
+    assert kind == "pickle" and parsed(content, kind, trust_pickle=True).estimator.score == 0.5
+    with pytest.raises(RetrainError, match=r"is a pickle, which runs code .*trust_pickle: true"):
+        parsed(content, kind, trust_pickle=False)
+
+
+def test_threshold_and_classes_decide_the_prediction(tmp_path: Path) -> None:
+    toy = Toy(tmp_path)
+    monitor, frame = toy.declare(), frame_of_toy(toy, 1)
+    for threshold, said in ((0.3, "1"), (0.300001, "0")):
+        model = Model(Own(0.3), "binary", monitor.schema_.features, ("0", "1"), threshold)
+        assert set(score(model, frame, monitor)["predicted"]) == {said}
+    yes = monitor.model_copy(update={"schema_": monitor.schema_.model_copy(update={"positive_class": "yes"})})
+    labelled = LogisticRegression().fit(frame[["amount"]], frame["outcome"].map({1: "yes", 0: "no"}))
+    schema = yes.schema_.model_copy(update={"numerical": ("amount",), "categorical": (), "boolean": ()})
+    yes = yes.model_copy(update={"schema_": schema})
+    found = score(Model(labelled, "binary", ("amount",), ("no", "yes")), frame, yes)
+    np.testing.assert_array_equal(found["score"], labelled.predict_proba(frame[["amount"]])[:, 1])
+    assert found["predicted"].tolist() == labelled.predict(frame[["amount"]]).tolist()

@@ -27,7 +27,7 @@ def rows_of(days: int, delay_hours: float = 30, a_day: int = 6, undated: int = 0
 
 
 @given(st.integers(4, 40), st.integers(2, 5), st.floats(0, 100), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_no_fold_is_fitted_on_what_was_not_known(days: int, n: int, delay: float, undated: int) -> None:
     rows = rows_of(days, delay, undated=undated)
     if days <= n:

@@ -158,6 +158,17 @@ def test_a_trainer_that_fails_is_tried_three_times(shop: Shop, trainer: FakeTrai
     assert roles(shop) == {"v1": "champion"}
 
 
+def test_a_metric_that_cannot_be_compared_fails_before_training(
+    warehouse: Warehouse, settings: Settings, tmp_path: Path, trainer: FakeTrainer
+) -> None:
+    shop = opened(warehouse, settings, tmp_path)
+    shop.monitor = shop.toy.declare(retrain=RETRAIN | {"metric": "calibration_bias"})
+    decide(shop.ctx, at(22))
+    done = retraining.carry_out(shop.ctx)
+    assert done is not None and done.state == "failed" and not trainer.attempts
+    assert "retrain.metric: 'calibration_bias' is neither good nor bad in itself" in str(done.error)
+
+
 def test_a_defect_of_ours_fails_the_attempt_and_is_raised(shop: Shop, trainer: FakeTrainer) -> None:
     trainer.error = ZeroDivisionError("oh")
     decide(shop.ctx, at(22))

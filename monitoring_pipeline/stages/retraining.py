@@ -182,7 +182,7 @@ def _evaluate(ctx: RetrainContext, before: Done, now: datetime) -> Done:
 
 
 def _reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion) -> Facts:
-    """Of rows it was not fitted on. Where there is none yet it is made of the windows of the shadow, once they are in."""
+    """Of rows it was not fitted on; where there is none yet, of the windows of the shadow, once they are in."""
     made = rotation.make_reference(ctx, attempt, version)
     return {"reference_rows": made.n_rows, "reference": made.rows}
 

@@ -96,7 +96,7 @@ class Warehouse:
             yield connection
 
     def session(self) -> Connection:
-        """A connection that the caller closes, with a session of its own. Waits at first for a database that is away."""
+        """A connection that the caller closes, with a session of its own. Waits for a database that is away."""
         return self._patiently(self._living_connection)
 
     def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:

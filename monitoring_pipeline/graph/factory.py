@@ -12,7 +12,8 @@ from monitoring_pipeline.graph.evidently_report import evidently_asset
 from monitoring_pipeline.graph.reference_asset import reference_asset
 from monitoring_pipeline.graph.resources import MONITORING
 from monitoring_pipeline.graph.retrain_assets import retrain_assets
-from monitoring_pipeline.graph.schedules import is_retrained, retrain_job, windows_job
+from monitoring_pipeline.graph.retrain_sensor import retrain_sensor
+from monitoring_pipeline.graph.schedules import is_retrain_job, is_retrained, retrain_job, windows_job
 from monitoring_pipeline.graph.sensors import new_labels_sensor, stale_windows_sensor
 from monitoring_pipeline.graph.windows import window_assets
 from monitoring_pipeline.monitors import Monitor
@@ -32,13 +33,17 @@ def build_monitor_graph(monitor: Monitor) -> dg.Definitions:
 
 
 def build_fleet(monitors: Sequence[Monitor]) -> dg.Definitions:
-    """The graphs of all monitors and the sensors they share: three, whatever their number; none without a monitor."""
+    """The graphs of all monitors and the sensors they share: four, whatever their number; none without a monitor."""
     if not monitors:
         return dg.Definitions()
     sensors = [stale_windows_sensor(monitors), automation_sensor(monitors)]
     if any(monitor.ground_truth for monitor in monitors):
         sensors.append(new_labels_sensor([monitor for monitor in monitors if monitor.ground_truth]))
+    graphs = {monitor.name: build_monitor_graph(monitor) for monitor in monitors}
+    if retrained := [monitor for monitor in monitors if monitor.retrain.enabled and is_retrained(monitor)]:
+        jobs = [job for monitor in retrained for job in graphs[monitor.name].jobs or () if is_retrain_job(job)]
+        sensors.append(retrain_sensor(retrained, jobs))
     return dg.Definitions.merge(
-        *(build_monitor_graph(monitor) for monitor in monitors),
+        *graphs.values(),
         dg.Definitions(sensors=sensors, resources={"monitoring": MONITORING}, executor=dg.in_process_executor),
     )

@@ -63,13 +63,13 @@ def test_on_demand_anew(flipped: Story) -> None:
 
 def test_on_schedule_anew(flipped: Story) -> None:
     ctx = with_policy(flipped, **EVERY_FIVE_DAYS, training={"window": "sliding"}, train_on="6d")
-    done = lived_through(ctx, range(6, 14))  # due on the 6th, too early for a comparison; on the 11th
-    assert [one.as_of for one in done] == [end_of(6), end_of(9)]
+    done = lived_through(ctx, [7, 8, 9, 10])  # the 6th is made up for when there are rows to fit on; then the 11th
+    assert [one.as_of for one in done] == [end_of(8), end_of(9)]
     assert [trigger for trigger, _ in decisions(flipped)] == ["schedule", "schedule"]
     found = versions(flipped)
     assert found["parent_version"].isna().all() and found["model_version"].is_unique
     span = found["train_end"] - found["train_start"]
-    assert (span == pd.Timedelta(days=6)).all() and (found["train_end"].diff().dropna() == pd.Timedelta(days=3)).all()
+    assert (span == pd.Timedelta(days=6)).all() and (found["train_end"].diff().dropna() == pd.Timedelta(days=1)).all()
 
 
 def test_on_schedule_continued(flipped: Story) -> None:

@@ -30,6 +30,7 @@ from monitoring_pipeline.demo.model_card import ModelCard
 from monitoring_pipeline.errors import UserError
 
 Name = Literal["late15", "arr_delay"]
+RETRAINED: Name = "late15"  # which of them the demo also retrains
 NAMES: tuple[Name, ...] = ("late15", "arr_delay")
 TRAIN_START = datetime(2013, 1, 1, tzinfo=UTC)
 TRAIN_END = datetime(2013, 4, 1, tzinfo=UTC)  # and the first moment of the replay

@@ -72,9 +72,11 @@ def create_app() -> FastAPI:
     """The application over MONITORING_HOME. Raises UserError when the demo was not prepared or has no reference."""
     place = Place(Settings().home)
     name = monitored_name(place)
-    first = _serving(place, load_service_model(place.home, MODEL), place.reference, seq=0)
     champion = ChampionFollower(
-        place.champion(name), lambda pointer: _promoted(place, pointer), first, poll_seconds=POLL_SECONDS
+        place.champion(name),
+        lambda pointer: _promoted(place, pointer),
+        own=lambda: _serving(place, load_service_model(place.home, MODEL), place.reference, seq=0),
+        poll_seconds=POLL_SECONDS,
     )
     app = FastAPI(title="Will my flight be late?", lifespan=_closing(champion, feedback := _feedback_log(place)))
     app.add_middleware(MonitoringMiddleware, monitoring=champion)

@@ -16,6 +16,7 @@ AFTER_LABELS = assets_from("ground_truth")
 """What a newer label batch makes stale."""
 
 EVIDENTLY = "evidently_report"
+PARITY = "parity"
 
 RETRAINING = ("training_set", "candidate", "evaluation", "comparison", "promotion")
 """The assets of a retraining, in order; of monitors that declare how a challenger is trained."""

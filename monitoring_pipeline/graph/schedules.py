@@ -48,8 +48,3 @@ def retrain_job(monitor: Monitor) -> UnresolvedAssetJobDefinition:
 def retrain_job_name(monitor: Monitor) -> str:
     """``retrain_<monitor>``."""
     return f"retrain_{monitor.name}"
-
-
-def is_retrain_job(job: object) -> bool:
-    """Whether a job of a monitor is the one that retrains it."""
-    return isinstance(job, UnresolvedAssetJobDefinition) and RETRAIN_TAG in (job.tags or {})

@@ -7,7 +7,6 @@ from datetime import datetime
 import pandas as pd
 import pyarrow as pa
 
-from monitoring_pipeline.errors import RetrainError
 from monitoring_pipeline.lake.cleaning import canonical_columns, fields_of
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
@@ -22,22 +21,17 @@ _ARROW = {"DOUBLE": pa.float64(), "VARCHAR": pa.string(), "TIMESTAMP": pa.timest
 
 
 def unseen_rows(ctx: RetrainContext, attempt: Attempt, version: ModelVersion) -> tuple[pd.DataFrame, str]:
-    """Labelled rows that the version was not fitted on, known at the attempt's cut, and which they are in words.
+    """Labelled rows that the version was not fitted on, and which they are in words; maybe none.
 
-    The held-out days of its training range; where none was held out, the rows from the end of that range on. Raises
-    RetrainError when there is none.
+    The held-out days of its training range; where none was held out, the rows from the end of that range on, as known
+    at the attempt's cut, or at the end of its shadow.
     """
     held_out = training_rows(ctx, attempt).held_out
     if len(held_out):
         return held_out, "held-out days of the training range"
-    start = version.train_end or attempt.as_of
-    after = labelled_rows(ctx, start, attempt.as_of, attempt.as_of) if start < attempt.as_of else held_out
-    if after.empty:
-        raise RetrainError(
-            f"{ctx.monitor.name}: {version.model_version} was fitted on all rows known at {attempt.as_of:%Y-%m-%d}, so"
-            " none is left to be its reference; train on a longer window, of which every fifth day is held out"
-        )
-    return after, "rows after the training range"
+    start, cut = version.train_end or attempt.as_of, attempt.shadow_until or attempt.as_of
+    after = labelled_rows(ctx, start, cut, cut) if start < cut else held_out
+    return after, "rows after the training range" if len(after) else "none: all rows were fitted on"
 
 
 def reference_table(monitor: Monitor, model: Model, frame: pd.DataFrame, version: str) -> pa.Table:

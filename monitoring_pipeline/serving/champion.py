@@ -107,25 +107,31 @@ class ChampionFollower:
 
     path: ``champion.json`` on a local disk. load: makes a pointer a ``Serving`` with a ``Monitoring`` and a
     ``PredictionLog`` of its own (the spool directory may be shared); it runs beside the requests, so whatever it does
-    (loading, a first prediction to warm up) none of them waits for. first: what is served before the file names a
-    version with a greater ``seq``; None: the file must be there. Raises what ``load`` raises for the first version.
+    (loading, a first prediction to warm up) none of them waits for. own: makes the version that the service brings
+    itself, which answers while there is no file: before the first promotion, and after a rollback to it. None: the file
+    must be there. Raises what ``own`` or ``load`` raises for the first version.
 
     A version that cannot be loaded is logged, told by ``trouble``, and tried again; meanwhile the old one answers. A
     pointer with a smaller ``seq`` than that in service is refused: it is an old copy. Thread-safe.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], load: Load, first: Serving | None = None, poll_seconds: float = POLL_SECONDS
+        self,
+        path: str | os.PathLike[str],
+        load: Load,
+        own: Callable[[], Serving] | None = None,
+        poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        self._path, self._load, self._poll = Path(path), load, poll_seconds
+        self._path, self._load, self._own, self._poll = Path(path), load, own, poll_seconds
         self._lock = threading.Lock()
         self._said: str | None = None
-        self._seen: object = None
+        self._seen: object = self  # nothing yet: a file that is not there is news too
         self._retired: list[Serving] = []
-        self._current = first or load(read_champion(path))
+        self._is_own = own is not None
+        self._current = own() if own is not None else load(read_champion(path))
         self._monitor = self._current.monitoring.schema.monitor
         self._stop = threading.Event()
-        if first is not None:
+        if own is not None:
             self.look()
         self._start()
         _followers.add(self)
@@ -174,7 +180,7 @@ class ChampionFollower:
             seen = self._stamp()
             if seen == self._seen and self._said is None:
                 return False
-            changed = self._follow(read_champion(self._path)) if seen is not None else False
+            changed = self._without_file() if seen is None else self._follow(read_champion(self._path))
         except Exception as error:  # noqa: BLE001 — the old version answers on, whatever is wrong with the new one
             self._say(f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error))
             return False
@@ -189,9 +195,21 @@ class ChampionFollower:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
 
+    def _without_file(self) -> bool:
+        """The champion has no artifact: it is the version that the service brings itself, if it brings one."""
+        if self._own is None:
+            raise UserError(f"{self._path} is gone; bring it back by `monitoring-pipeline model promote`")
+        if self._is_own:
+            self._said = None
+            return False
+        own = self._own()
+        own.seq = self._current.seq
+        self._swap(own, is_own=True)
+        return True
+
     def _follow(self, pointer: ChampionPointer) -> bool:
         old = self._current
-        if pointer.seq == old.seq:
+        if pointer.seq == old.seq and not self._is_own:
             self._said = None
             return False
         if pointer.monitor != self._monitor:
@@ -201,14 +219,17 @@ class ChampionFollower:
                 f"{self._path}: promotion {pointer.seq} is older than {old.seq}, which is in service; the file is an"
                 " old copy and is not followed"
             )
-        new = self._load(pointer)
+        self._swap(self._load(pointer), is_own=False)
+        return True
+
+    def _swap(self, new: Serving, *, is_own: bool) -> None:
+        old = self._current
         with self._lock:
             self._current = new
             self._retired.append(old)
-        self._said = None
+        self._said, self._is_own = None, is_own
         logger.info("%s: version %s answers in place of %s", self._monitor, new.model_version, old.model_version)
         self._close_idle()
-        return True
 
     def _say(self, why: str) -> None:
         if why != self._said:

@@ -109,7 +109,8 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
     incident_store.declare_importance(conn, monitor.name, monitor.alarms.importance)
     was = incident_store.current(conn, monitor.name)
     names = NewCategories(stages, was.values())
-    alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name))
+    allowed = monitor.parity.allowed if monitor.parity else None
+    alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name, allowed))
     made = incidents_of(conn, monitor, alarms, partial(names.of, conn))
     kept = [one for one in was.values() if _rests_on_deleted(monitor, one)]
     now = {one.incident_id: one for one in made if not any(_overlap(one, other) for other in kept)}

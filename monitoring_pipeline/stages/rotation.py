@@ -34,13 +34,14 @@ from monitoring_pipeline.warehouse.model_versions import ModelVersion
 class Rotated:
     """The reference of a version: how many rows of which days (UTC, both included), and which they are in words.
 
+    No rows: all that were known were fitted on; the declared reference stands for it until there are others.
     ``document``: path of the reference document for a service. ``changed``: False when it was there already.
     """
 
     model_version: str
     n_rows: int
-    first: date
-    last: date
+    first: date | None
+    last: date | None
     rows: str
     document: Path
     changed: bool
@@ -51,10 +52,13 @@ def make_reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion)
 
     Of labelled rows that it was not fitted on, scored by it, as they were known at the attempt's cut. The same once
     more changes nothing. Other versions keep theirs, and windows without rows of this version are not stale for it.
-    Raises RetrainError when there is no such row, or the artifact cannot be loaded.
+    Where all rows were fitted on, as after a change a few days ago, none is made: once the windows of the shadow are
+    labelled, it can be made of those. Raises RetrainError when the artifact cannot be loaded.
     """
     monitor, name = _with_outcome(ctx.monitor), version.model_version
     frame, which = unseen_rows(ctx, attempt, version)
+    if frame.empty:
+        return Rotated(name, 0, None, None, which, export_reference(ctx, name), changed=False)
     made_from = _made_from(frame, version)
     days = frame["event_time"].dt.date
     stages = StageContext(monitor, ctx.warehouse, ctx.settings, ctx.run_id)
@@ -65,6 +69,11 @@ def make_reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion)
         profile_version(stages, name, rows, made_from)
     document = export_reference(ctx, name)
     return Rotated(name, len(frame), days.min(), days.max(), which, document, changed=known != made_from)
+
+
+def has_reference(ctx: RetrainContext, version: str) -> bool:
+    """Whether the version has a reference of its own."""
+    return version in ctx.warehouse.run(lambda conn: profile_store.reference_sources(conn, ctx.monitor.name))
 
 
 def export_reference(ctx: RetrainContext, version: str) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from monitoring_pipeline.warehouse.model_versions import know_version
 
@@ -25,6 +26,9 @@ from monitoring.retrain_attempt a join monitoring.retrain_decision d on d.revisi
 """
 OPEN = text(f"{_COLUMNS} where a.monitor = :monitor and a.state in ('training', 'trained', 'compared', 'shadowing')")
 BY_ID = text(f"{_COLUMNS} where a.attempt_id = :attempt_id")
+REASONS = text("""
+select challenger_version, coalesce(error, reason) as said from monitoring.retrain_attempt where monitor = :monitor
+""")
 TAKE_OVER = text("""
 update monitoring.retrain_attempt set epoch = epoch + 1, run_id = :run_id where attempt_id = :attempt_id
 """)
@@ -170,20 +174,21 @@ class PromotionRow:
 
 
 @contextmanager
-def owned(engine: Engine, monitor: str) -> Iterator[bool]:
+def owned(session: Connection, monitor: str) -> Iterator[bool]:
     """Whether this process owns the retraining of the monitor until the end of the block.
 
-    A session lock on a connection of its own: the server frees it when the process dies. What a lost connection lets
-    two owners do is caught by the attempt's epoch.
+    A lock of ``session``, which does nothing else: the server frees it when the process dies. What a lost connection
+    lets two owners do is caught by the attempt's epoch.
     """
     key = {"key": f"monitoring:{monitor}:retrain"}
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        mine = bool(connection.execute(TRY_LOCK, key).scalar_one())
-        try:
-            yield mine
-        finally:
-            if mine and not connection.invalidated:
-                connection.execute(UNLOCK, key)
+    session = session.execution_options(isolation_level="AUTOCOMMIT")
+    mine = bool(session.execute(TRY_LOCK, key).scalar_one())
+    try:
+        yield mine
+    finally:
+        if mine:
+            with suppress(OperationalError, InterfaceError):  # the lock went with the connection
+                session.execute(UNLOCK, key)
 
 
 def open_attempt(conn: Connection, monitor: str) -> AttemptRow | None:
@@ -297,6 +302,11 @@ def record_promotion(conn: Connection, monitor: str, **values: Any) -> int:
 def promotions(conn: Connection, monitor: str) -> list[PromotionRow]:
     """Every change of champion, in order."""
     return [PromotionRow(**row) for row in conn.execute(PROMOTIONS, {"monitor": monitor}).mappings()]
+
+
+def reasons(conn: Connection, monitor: str) -> dict[str, str]:
+    """By challenger: the sentence its attempt ended with, or why it failed."""
+    return {row.challenger_version: row.said or "" for row in conn.execute(REASONS, {"monitor": monitor})}
 
 
 def version_in_log(conn: Connection, monitor: str) -> str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from monitoring_pipeline.errors import RetrainError, UserError, WarehouseError
 from monitoring_pipeline.profiles.document import from_document
@@ -158,6 +160,17 @@ def test_a_trainer_that_fails_is_tried_three_times(shop: Shop, trainer: FakeTrai
     assert roles(shop) == {"v1": "champion"}
 
 
+def test_a_metric_that_cannot_be_compared_fails_before_training(
+    warehouse: Warehouse, settings: Settings, tmp_path: Path, trainer: FakeTrainer
+) -> None:
+    shop = opened(warehouse, settings, tmp_path)
+    shop.monitor = shop.toy.declare(retrain=RETRAIN | {"metric": "calibration_bias"})
+    decide(shop.ctx, at(22))
+    done = retraining.carry_out(shop.ctx)
+    assert done is not None and done.state == "failed" and not trainer.attempts
+    assert "retrain.metric: 'calibration_bias' is neither good nor bad in itself" in str(done.error)
+
+
 def test_a_defect_of_ours_fails_the_attempt_and_is_raised(shop: Shop, trainer: FakeTrainer) -> None:
     trainer.error = ZeroDivisionError("oh")
     decide(shop.ctx, at(22))
@@ -259,6 +272,28 @@ def test_a_lost_connection_at_promotion_leaves_nothing_half_done(
     done = retraining.carry_out(shop.ctx)
     assert done is not None and done.state == "promoted" and len(trainer.attempts) == 1
     assert pointer(shop) == "2024-03-23-1"
+
+
+def test_a_database_that_restarts_in_training_costs_nothing(
+    shop: Shop, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every connection dies, the one that holds the lock too; nobody else took the attempt over."""
+
+    def train(*args: Any) -> model_versions.ModelVersion:
+        with contextlib.suppress(OperationalError), shop.warehouse.engine.connect() as conn:
+            conn.execute(
+                text("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()")
+            )
+        return trainer(*args)
+
+    monkeypatch.setattr(retraining, "train_challenger", train)
+    decide(shop.ctx, at(22))
+    done = retraining.carry_out(shop.ctx)
+    assert done is not None and done.state == "promoted"
+    decide(shop.ctx, at(23))
+    monkeypatch.setattr(retraining, "train_challenger", trainer)
+    again = retraining.carry_out(shop.ctx)
+    assert again is not None and again.state == "promoted"
 
 
 def test_an_attempt_whose_trainer_died_is_begun_anew(shop: Shop, trainer: FakeTrainer) -> None:

@@ -206,7 +206,6 @@ def test_a_smaller_seq_is_refused_and_a_rollback_is_followed(
         ({"uri": "/nowhere/model"}, "cannot be read"),
         ({"reference": "/nowhere/reference.json"}, "reference cannot be read"),
         ({"monitor": "other"}, "this service is of 'flights'"),
-        ({"seq": "two"}, "not a champion file"),
     ],
 )
 def test_what_cannot_be_taken_over_leaves_the_old_one_answering(
@@ -214,21 +213,38 @@ def test_what_cannot_be_taken_over_leaves_the_old_one_answering(
 ) -> None:
     registry.promote(2, "20", **broken)
     assert not follower.look() and says in (follower.trouble or "")
+    registry.pointer.write_text('{"seq": 2')
+    assert not follower.look() and "not a champion file" in (follower.trouble or "")
     assert predict(follower, "a") == 0.10
     registry.promote(2, "20")
     assert follower.look() and follower.trouble is None and predict(follower, "b") == 0.20
 
 
-def test_a_file_that_goes_away_changes_nothing_and_the_first_one_may_come_later(registry: Registry) -> None:
-    first = registry.load(read_champion(registry.pointer))
+def test_without_a_file_the_services_own_version_answers(registry: Registry) -> None:
+    """Before the first promotion, and after a rollback to the version that has no artifact."""
+    own = read_champion(registry.pointer)
     registry.pointer.unlink()
-    follower = ChampionFollower(registry.pointer, registry.load, first, poll_seconds=3600)
+    follower = ChampionFollower(registry.pointer, registry.load, lambda: registry.load(own), poll_seconds=3600)
     assert not follower.look() and follower.trouble is None and predict(follower, "a") == 0.10
     registry.promote(2, "20")
-    assert follower.look()
+    assert follower.look() and predict(follower, "b") == 0.20
     registry.pointer.unlink()
-    assert not follower.look() and predict(follower, "b") == 0.20
+    assert follower.look() and predict(follower, "c") == 0.10 and not follower.look()
+    registry.promote(2, "20")
+    assert follower.look(), "the rollback was none: the file was away"
+    registry.promote(1, "30")
+    assert not follower.look() and predict(follower, "d") == 0.20
     follower.close()
+    assert {name: version for name, (version, _) in registry.rows().items()} == {
+        "a": "10", "b": "20", "c": "10", "d": "20",
+    }  # fmt: skip
+
+
+def test_a_file_that_goes_away_is_told_where_the_service_has_no_version_of_its_own(
+    registry: Registry, follower: ChampionFollower
+) -> None:
+    registry.pointer.unlink()
+    assert not follower.look() and "is gone" in (follower.trouble or "") and predict(follower, "a") == 0.10
 
 
 def test_without_a_champion_it_does_not_start(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sqlalchemy import text
 
-from monitoring_pipeline.errors import RetrainError
 from monitoring_pipeline.profiles.document import from_document
 from monitoring_pipeline.retraining import artifacts
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
@@ -24,7 +24,7 @@ from monitoring_pipeline.retraining.training_set import training_rows
 from monitoring_pipeline.serving.reference_series import load_reference
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.reference import profile_reference
-from monitoring_pipeline.stages.rotation import Rotated, make_reference
+from monitoring_pipeline.stages.rotation import Rotated, has_reference, make_reference
 from monitoring_pipeline.warehouse import model_versions, profile_store
 from monitoring_pipeline.warehouse.model_versions import ModelVersion
 from monitoring_pipeline_tests import toy
@@ -79,7 +79,9 @@ def day_rows(story: Story, day: int) -> pd.DataFrame:
     return story.toy.rows(START + timedelta(days=day), ROWS, 1.2 if day in SHIFTED else 0.0)
 
 
-def rotated(story: Story, stages: StageContext) -> tuple[RetrainContext, Attempt, ModelVersion, Rotated]:
+def rotated(
+    story: Story, stages: StageContext, fitted_until: int = SWAP - 3
+) -> tuple[RetrainContext, Attempt, ModelVersion, Rotated]:
     """An attempt as of the swap whose challenger v2 is registered, with its reference made."""
     monitor = stages.monitor
     ctx = RetrainContext(monitor, stages.warehouse, stages.settings, "retraining")
@@ -91,7 +93,7 @@ def rotated(story: Story, stages: StageContext) -> tuple[RetrainContext, Attempt
         conn.execute(KNOWN, named)
         attempt_id = conn.execute(ATTEMPT, {**named, "decision": decision, "champion": "v1", "cut": as_of}).scalar()
         version = ModelVersion(
-            "v2", "challenger", train_end=as_of - timedelta(days=3), artifact_uri=stored.uri,
+            "v2", "challenger", train_end=toy.day(fitted_until).start, artifact_uri=stored.uri,
             artifact_sha256=stored.sha256, artifact_format=stored.format,
         )  # fmt: skip
         model_versions.register_version(conn, monitor.name, version, run_id="test")
@@ -193,15 +195,21 @@ def test_a_reference_holds_what_the_new_model_says_of_the_held_out_rows(eventful
     assert dict(zip(called.layout.categories, called.counts.tolist(), strict=False))["1"] == (scores >= 0.4).sum()
     assert labelled is not None and labelled.outcome.n_labelled == len(held_out)
     assert from_document_rows(made) == len(held_out)
-    with pytest.raises(RetrainError, match="fitted on all rows"):
-        short = stages.monitor.retrain.model_copy(
-            update={"training": stages.monitor.retrain.training.model_copy(update={"window": "sliding"}),
-                    "train_on": timedelta(days=3)}
-        )  # fmt: skip
-        few = RetrainContext(
-            stages.monitor.model_copy(update={"retrain": short}), ctx.warehouse, ctx.settings, "retraining"
-        )
-        make_reference(few, attempt, ModelVersion("v2", "challenger", train_end=attempt.as_of))
+
+
+def test_where_all_rows_were_fitted_on_the_days_of_the_shadow_become_the_reference(eventful: Story) -> None:
+    stages = declared(eventful)
+    run(stages, range(DAYS - 1))
+    few = stages.monitor.retrain.training.model_copy(update={"window": "sliding"})
+    short = stages.monitor.retrain.model_copy(update={"training": few, "train_on": timedelta(days=3)})
+    stages = replace(stages, monitor=stages.monitor.model_copy(update={"retrain": short}))
+    ctx, attempt, version, made = rotated(eventful, stages, fitted_until=SWAP)
+    assert (made.n_rows, made.changed, has_reference(ctx, "v2")) == (0, False, False)
+    assert from_document_rows(made) == ROWS * REFERENCE_DAYS, "the declared one stands for it"
+    after_shadow = replace(attempt, shadow_until=toy.day(SWAP + 3).start)
+    made = make_reference(ctx, after_shadow, version)
+    assert (made.first, made.last) == (START + timedelta(days=SWAP), START + timedelta(days=SWAP + 1))
+    assert (made.rows, made.n_rows) == ("rows after the training range", 2 * ROWS) and has_reference(ctx, "v2")
 
 
 def from_document_rows(made: Rotated) -> int:

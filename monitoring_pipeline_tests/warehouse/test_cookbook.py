@@ -18,7 +18,14 @@ from monitoring_pipeline.resources import data_dir
 from monitoring_pipeline.retraining.policy.decision import Decision, Held
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages.declaring import declare
-from monitoring_pipeline.warehouse import column_verdict_store, ledger, measurement_store, profile_store, verdict_store
+from monitoring_pipeline.warehouse import (
+    attempt_store,
+    column_verdict_store,
+    ledger,
+    measurement_store,
+    profile_store,
+    verdict_store,
+)
 from monitoring_pipeline.warehouse.column_verdict_store import ColumnRow, JudgedWindow
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.measurement_store import Provenance
@@ -74,6 +81,23 @@ def fill(conn: Connection) -> None:
                 values ('churn', now() + interval '1 s', 'drift', 'wait', :reason, cast(:evidence as jsonb))"""),
         {"reason": waits.reason, "evidence": json.dumps(waits.evidence())},
     )
+
+    compare_versions(conn)
+
+
+def compare_versions(conn: Connection) -> None:
+    """An attempt whose challenger was compared with the champion, and is kept out."""
+    decision = conn.execute(text("select max(revision_id) from monitoring.retrain_decision")).scalar_one()
+    found = attempt_store.WaitingDecision(decision, "drift", DAYS[2].end, 0)
+    attempt = attempt_store.begin(conn, s.NAME, found, "2", "1", "run-1")
+    numbers = {"champion_value": 0.7, "challenger_value": 0.69, "difference": -0.01, "ci_low": -0.03, "ci_high": 0.01}
+    row = numbers | {
+        "guard": "headline", "segment": "*", "metric": "roc_auc", "champion_version": "1", "challenger_version": "2",
+        "rows_from": DAYS[0].start, "rows_to": DAYS[2].end, "labels_known_at": DAYS[2].end, "n": 300, "n_blocks": 3,
+        "method": "DeLong by days, t", "level": 0.95, "delta": 0.01, "verdict": "undecided", "reason": "not sure",
+    }  # fmt: skip
+    attempt_store.save_comparisons(conn, attempt.attempt_id, [row])
+    assert attempt_store.advance(conn, attempt, "kept", reason="not sure")
 
 
 def judge_columns(conn: Connection) -> None:
@@ -147,6 +171,8 @@ def test_some_answers_are_the_right_ones(answers: dict[str, list[Any]]) -> None:
     assert [(a["drifted_columns"], a["metric"]) for a in answers["12_drift_before_degradation.sql"]] == [
         ("age", "roc_auc")
     ]
+    (compared,) = answers["25_champion_against_challenger.sql"]
+    assert (compared["gain"], compared["verdict"], compared["outcome"]) == (-0.01, "undecided", "kept")
     assert [r["rows"] for r in answers["10_rejected_rows.sql"]] == [9]
     week = {r["column_name"]: r for r in answers["14_mean_and_missing_over_time.sql"]}["age"]
     profiles = [s.profile(day, seed=i).column("age") for i, day in enumerate(DAYS)]

@@ -141,6 +141,8 @@ def _told_of_metric(alarm: Alarm) -> str:
             f" ({alarm.detail})" if alarm.detail else ""
         )
     of = "" if alarm.column == WHOLE_ROWS else f" of {alarm.column}"
+    if alarm.moved == "parity" and alarm.value is not None:
+        return f"{alarm.value:.1%} of {alarm.column} differ from the values computed again ({alarm.detail})"
     if alarm.moved in COUNTED:
         name = "" if alarm.column == WHOLE_ROWS else f"{alarm.column}: "
         return f"{name}{COUNTED[alarm.moved]}" + (f" ({alarm.detail})" if alarm.detail else "")

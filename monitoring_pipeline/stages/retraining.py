@@ -182,7 +182,7 @@ def _evaluate(ctx: RetrainContext, before: Done, now: datetime) -> Done:
 
 
 def _reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion) -> Facts:
-    """Of rows it was not fitted on; where there is none yet, of the windows of the shadow, once they are in."""
+    """Of rows it was not fitted on. Where there is none it is made of the windows of the shadow, once they are in."""
     made = rotation.make_reference(ctx, attempt, version)
     return {"reference_rows": made.n_rows, "reference": made.rows}
 
@@ -222,6 +222,8 @@ def _promote(ctx: RetrainContext, before: Done, now: datetime) -> Done:
             raise UserError(f"challenger {attempt.challenger_version} has no artifact, so it cannot be promoted")
         artifacts.verified(version.artifact_uri, version.artifact_sha256)
         done = promotion.promote(ctx, attempt, attempt.reason or "")
+        if done.state == "promoted":
+            rotation.close_incidents(ctx)
         facts = {"state": done.state, "reason": done.reason, "pointer": publish(ctx)}
         return Done("promotion", done, facts, version=version)
 

@@ -21,8 +21,9 @@ from monitoring_pipeline.retraining.comparison import Comparison, check_metric, 
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.judged_rows import Judged
 from monitoring_pipeline.retraining.measuring import metric_of
+from monitoring_pipeline.retraining.policy.rows import shadow_first
 from monitoring_pipeline.retraining.training import train as train_challenger
-from monitoring_pipeline.retraining.training_set import TrainingRows, shadow_first, training_rows
+from monitoring_pipeline.retraining.training_set import TrainingRows, training_rows
 from monitoring_pipeline.stages import rotation
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.ledger import lock_monitor

@@ -12,6 +12,7 @@ import typer
 
 from monitoring_pipeline import __version__
 from monitoring_pipeline.cli import (
+    backtest,
     collector,
     database,
     declare,
@@ -75,6 +76,7 @@ app.command("run")(run.run)
 app.command("judge")(judge.judge)
 app.command("incidents")(incidents.incidents)
 app.command("retrain")(retrain.retrain)
+app.command("backtest")(backtest.backtest)
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)

@@ -17,7 +17,7 @@ from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from monitoring_pipeline.demo.retraining import Scorer, Served
+    from monitoring_pipeline.demo.retrained import Scorer, Served
     from monitoring_pipeline.demo.retraining_report import RetrainingReport
     from monitoring_pipeline.monitors import Monitor
     from monitoring_pipeline.retraining.context import RetrainContext
@@ -30,7 +30,7 @@ LATE_DAYS = 3
 
 def retrained_monitor() -> Monitor:
     """As shipped."""
-    from monitoring_pipeline.demo.retraining import NAME
+    from monitoring_pipeline.demo.retrained import NAME
     from monitoring_pipeline.monitors.loading import load_monitor
     from monitoring_pipeline.resources import data_dir
 
@@ -38,9 +38,14 @@ def retrained_monitor() -> Monitor:
 
 
 def replay(settings: Settings, first: date, end: date) -> None:
-    """Goes on from the last evaluation that is kept. Raises UserError when a window cannot be computed."""
-    from monitoring_pipeline.demo.retraining import evaluation_days, write_until
+    """Goes on from the last evaluation that is kept; Dagster is told of all windows at the end, in one run.
+
+    Raises UserError when a window cannot be computed.
+    """
+    from monitoring_pipeline.cli.run import progress_bar, run_range
+    from monitoring_pipeline.demo.retrained import evaluation_days, write_until
     from monitoring_pipeline.retraining.context import RetrainContext
+    from monitoring_pipeline.windows import Window
 
     with dagster_environment(settings) as warehouse:
         ctx = RetrainContext(retrained_monitor(), warehouse, settings, run_id="demo")
@@ -51,22 +56,35 @@ def replay(settings: Settings, first: date, end: date) -> None:
             write_until(settings.home, day, served)
             if done is not None and _midnight(day) <= done:
                 continue
-            _run(ctx.monitor, max(first, _before(days, day, first) - timedelta(days=LATE_DAYS)), day)
+            _compute(ctx, max(first, _before(days, day, first) - timedelta(days=LATE_DAYS)), day)
             _decide(ctx, day)
             served = _served(ctx, first, days)
+        last = Window.at(_midnight(end - timedelta(days=1)), ctx.monitor.window)
+        with progress_bar():
+            failed = run_range(ctx.monitor, Window.at(_midnight(first), ctx.monitor.window), last)
+    if failed:
+        raise UserError(f"{ctx.monitor.name}: {failed}")
 
 
 def _before(days: Sequence[date], day: date, first: date) -> date:
     return max((one for one in days if one < day), default=first)
 
 
-def _run(monitor: Monitor, first: date, until: date) -> None:
-    from monitoring_pipeline.cli.run import run_range
+def _compute(ctx: RetrainContext, first: date, until: date) -> None:
+    """All stages of the windows of these days, ``until`` excluded."""
+    from monitoring_pipeline.stages.catalogue import STAGES
+    from monitoring_pipeline.stages.context import StageContext
+    from monitoring_pipeline.stages.reference import profile_reference
+    from monitoring_pipeline.stages.working import work
     from monitoring_pipeline.windows import Window
 
-    last = Window.at(_midnight(until - timedelta(days=1)), monitor.window)
-    if failed := run_range(monitor, Window.at(_midnight(first), monitor.window), last):
-        raise UserError(f"{monitor.name}: {failed}")
+    stages = StageContext(ctx.monitor, ctx.warehouse, ctx.settings, ctx.run_id)
+    profile_reference(stages)
+    days = [first + timedelta(days=n) for n in range((until - first).days)]
+    windows = [Window.at(_midnight(day), ctx.monitor.window) for day in days]
+    for stage in STAGES:
+        if failed := [one.error for one in work(stage, stages, windows) if one.failed]:
+            raise UserError(f"{ctx.monitor.name}, {stage.name}: {failed[0]}")
 
 
 def _decide(ctx: RetrainContext, day: date) -> None:
@@ -89,7 +107,7 @@ def _evaluated(ctx: RetrainContext) -> datetime | None:
 
 def _served(ctx: RetrainContext, first: date, days: Sequence[date]) -> list[Served]:
     """Which version answered from when on: a promotion is known to the service on the day it was decided."""
-    from monitoring_pipeline.demo.retraining import Served
+    from monitoring_pipeline.demo.retrained import Served
     from monitoring_pipeline.warehouse import attempt_store
 
     rows = ctx.warehouse.run(lambda conn: attempt_store.promotions(conn, ctx.monitor.name))
@@ -113,7 +131,7 @@ def _scorer(ctx: RetrainContext, row: PromotionRow) -> Scorer:
 
 def retraining_report(settings: Settings, warehouse: Warehouse) -> RetrainingReport:
     """What the policy did and what came of it, from the rows; AUC of the same flights from the two logs."""
-    from monitoring_pipeline.demo.retraining import NAME, by_month
+    from monitoring_pipeline.demo.retrained import NAME, by_month
     from monitoring_pipeline.demo.retraining_report import Retraining, RetrainingReport
     from monitoring_pipeline.warehouse import attempt_store, model_versions, retrain_decisions
 

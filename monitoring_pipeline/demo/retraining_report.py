@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from textwrap import wrap
 
-from monitoring_pipeline.demo.retraining import MonthCompared
+from monitoring_pipeline.demo.retrained import MonthCompared
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,9 @@ import uuid
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import fsspec
-import joblib
-import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
 
 from monitoring_pipeline.errors import RetrainError, UserError
 from monitoring_pipeline.lake.duck import protocol_of
@@ -26,7 +24,9 @@ from monitoring_pipeline.lake.store import join, make_directory
 from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.retraining.model import Model
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.model_versions import ArtifactFormat, ModelVersion, model_versions
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.warehouse.model_versions import ArtifactFormat, ModelVersion
 
 # Types within scikit-learn's estimators that skops does not trust by itself. None of them runs code of the file.
 # Constant: what a file asks for must never decide what is trusted.
@@ -69,6 +69,9 @@ def dumped(model: Model, trust_pickle: bool) -> tuple[bytes, ArtifactFormat]:
     Two dumps of one model differ: it is the bytes that are named, not the model. Raises RetrainError when skops cannot
     hold it and pickle is not trusted.
     """
+    import joblib  # these take a second to import
+    import skops.io
+
     document = model.to_document()
     try:
         content = skops.io.dumps(document, compression=zipfile.ZIP_DEFLATED)
@@ -94,6 +97,9 @@ def dumped(model: Model, trust_pickle: bool) -> tuple[bytes, ArtifactFormat]:
 def parsed(content: bytes, artifact_format: ArtifactFormat | None, trust_pickle: bool) -> Model:
     """The model in these bytes, which must have been verified. Raises RetrainError."""
     if artifact_format == "skops":
+        import skops.io
+        from skops.io.exceptions import UntrustedTypesFoundException
+
         try:
             return Model.from_document(skops.io.loads(content, trusted=list(TRUSTED)))
         except UntrustedTypesFoundException as error:
@@ -111,6 +117,8 @@ def parsed(content: bytes, artifact_format: ArtifactFormat | None, trust_pickle:
             "the artifact is a pickle, which runs code when it is loaded; write retrain.training.trust_pickle: true if"
             " you trust whoever writes the artifacts"
         )
+    import joblib
+
     try:
         return Model.from_document(joblib.load(io.BytesIO(content)))
     except RetrainError:
@@ -155,6 +163,8 @@ def load(ctx: RetrainContext, version: ModelVersion | str) -> Model:
 
 def registered(ctx: RetrainContext, version: ModelVersion | str) -> ModelVersion:
     """A version as it is registered now. Raises RetrainError when it is not, or not so, or has no artifact any more."""
+    from monitoring_pipeline.warehouse.model_versions import ModelVersion, model_versions
+
     name = version if isinstance(version, str) else version.model_version
     found = ctx.warehouse.run(lambda conn: model_versions(conn, ctx.monitor.name)).get(name)
     if found is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.database import Warehouse
+
+if TYPE_CHECKING:  # the training process needs no database
+    from monitoring_pipeline.warehouse.database import Warehouse
 
 AttemptState = Literal["training", "trained", "compared", "shadowing", "promoted", "kept", "inconclusive", "failed"]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from monitoring_pipeline.errors import DeclarationError, RetrainError
 from monitoring_pipeline.monitors.retraining import RetrainPolicy
 from monitoring_pipeline.monitors.trainer import trainer_of
-from monitoring_pipeline.retraining import estimators, stateful
 from monitoring_pipeline.retraining.contract import TrainedModel, TrainingSet, TrainRequest
 
 OURS = str(Path(__file__).parent)
@@ -18,6 +17,8 @@ def trained(policy: RetrainPolicy, training: TrainingSet, request: TrainRequest)
     """What the trainer makes of the rows. Raises RetrainError when it raises, or returns what cannot predict."""
     try:
         if policy.estimator is not None:
+            from monitoring_pipeline.retraining import estimators, stateful  # no scikit-learn where a trainer has none
+
             continued = request.parent is not None and stateful.continues(policy.estimator, request.parent)
             train = stateful.proceed if continued else estimators.train
             made = train(policy.estimator, training, request)

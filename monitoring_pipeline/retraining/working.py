@@ -20,7 +20,6 @@ from monitoring_pipeline.metrics.performance import Estimate, higher_is_better
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.retraining.artifacts import dumped, open_artifact, parsed
 from monitoring_pipeline.retraining.contract import Curve, TrainedModel, TrainRequest
-from monitoring_pipeline.retraining.curves import curves_of
 from monitoring_pipeline.retraining.measuring import metric_of, metrics_of_rows, value_of
 from monitoring_pipeline.retraining.model import Model, threshold_of
 from monitoring_pipeline.retraining.rows import as_training_set, feature_column
@@ -54,6 +53,8 @@ def train_here(directory: Path, report: Callable[..., None]) -> Result:
     content, artifact_format = dumped(model, monitor.retrain.training.trust_pickle)
     _check_stored(model, parsed(content, artifact_format, True), monitor, fitted)
     (directory / "model.bin").write_bytes(content)
+    from monitoring_pipeline.retraining.curves import curves_of  # brings scikit-learn
+
     curves = [*made.curves, *curves_of(made.model, training, as_training_set(monitor, held_out))]
     return {
         "format": artifact_format, "algorithm": made.algorithm or type(made.model).__name__,

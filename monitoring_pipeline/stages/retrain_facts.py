@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -28,6 +28,9 @@ from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse import retrain_facts as rows
 from monitoring_pipeline.windows import LENGTH, Window
 
+ALL = 2**31 - 1
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -41,17 +44,32 @@ class Moment:
 
 def read_facts(conn: Connection, monitor: Monitor, settings: Settings, at: Moment) -> Facts:
     """Everything that the monitor's policy may look at, as known at that moment."""
-    name, m = monitor.name, monitor.retrain.guards.persistence.of
+    of = monitor.retrain.guards.persistence.of
+    # The newest mature windows may lie as far back as the last label is waited for.
+    back = monitor.labels.max_delay + (of + 1) * LENGTH[monitor.window]
+    return _facts(conn, monitor, settings, at, of, at.until - back)
+
+
+def history_facts(conn: Connection, monitor: Monitor, settings: Settings, at: Moment) -> Facts:
+    """The same with all windows instead of those that a decision needs."""
+    return _facts(conn, monitor, settings, at, ALL, LONG_AGO)
+
+
+def _facts(
+    conn: Connection, monitor: Monitor, settings: Settings, at: Moment, most: int, first: datetime
+) -> Facts:  # fmt: skip
+    """``most`` judged windows, performance of windows from ``first`` on."""
+    name = monitor.name
     champion = _champion(conn, name)
     version = champion.model_version if champion else None
-    windows = [Window(*row) for row in rows.newest_judged(conn, name, at.until, m)]
+    windows = [Window(*row) for row in rows.newest_judged(conn, name, at.until, most)]
     labels = labelled_windows(conn, monitor, settings, at)
     done = rows.retrainings(conn, name)
     return Facts(
         first_window=rows.first_judged(conn, name),
         windows=_moved(conn, name, windows, version),
         incidents=_incidents(conn, name, at.until),
-        performance=_performance(conn, monitor, version, labels, at),
+        performance=_performance(conn, monitor, version, labels, at, first),
         labels=labels,
         champion=champion,
         n_reference=rows.reference_rows(conn, name, monitor.reference.model_version)
@@ -111,12 +129,15 @@ def _incidents(conn: Connection, monitor: str, until: datetime) -> tuple[Inciden
 
 
 def _performance(
-    conn: Connection, monitor: Monitor, version: str | None, labels: Sequence[LabelledWindow], at: Moment
+    conn: Connection,
+    monitor: Monitor,
+    version: str | None,
+    labels: Sequence[LabelledWindow],
+    at: Moment,
+    first: datetime,
 ) -> tuple[PerformanceWindow, ...]:
-    """Of the newest windows, as many as persistence asks for and the oldest label may need."""
     metric = HEADLINE[monitor.task]
-    back = monitor.labels.max_delay + (monitor.retrain.guards.persistence.of + 1) * LENGTH[monitor.window]
-    found = rows.performance(conn, monitor.name, metric, version, at.until - back, at.until)
+    found = rows.performance(conn, monitor.name, metric, version, first, at.until)
     mature = {one.window.start for one in labels if one.mature}
     return tuple(
         PerformanceWindow(Window(r.window_start, r.window_end), r.kind, metric, r.degraded,

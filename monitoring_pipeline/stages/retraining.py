@@ -21,8 +21,9 @@ from monitoring_pipeline.retraining.comparison import Comparison, check_metric, 
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.judged_rows import Judged
 from monitoring_pipeline.retraining.measuring import metric_of
+from monitoring_pipeline.retraining.policy.rows import shadow_first
 from monitoring_pipeline.retraining.training import train as train_challenger
-from monitoring_pipeline.retraining.training_set import TrainingRows, shadow_first, training_rows
+from monitoring_pipeline.retraining.training_set import TrainingRows, training_rows
 from monitoring_pipeline.stages import rotation
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.ledger import lock_monitor
@@ -182,7 +183,7 @@ def _evaluate(ctx: RetrainContext, before: Done, now: datetime) -> Done:
 
 
 def _reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion) -> Facts:
-    """Of rows it was not fitted on; where there is none yet, of the windows of the shadow, once they are in."""
+    """Of rows it was not fitted on. Where there is none it is made of the windows of the shadow, once they are in."""
     made = rotation.make_reference(ctx, attempt, version)
     return {"reference_rows": made.n_rows, "reference": made.rows}
 
@@ -222,6 +223,8 @@ def _promote(ctx: RetrainContext, before: Done, now: datetime) -> Done:
             raise UserError(f"challenger {attempt.challenger_version} has no artifact, so it cannot be promoted")
         artifacts.verified(version.artifact_uri, version.artifact_sha256)
         done = promotion.promote(ctx, attempt, attempt.reason or "")
+        if done.state == "promoted":
+            rotation.close_incidents(ctx)
         facts = {"state": done.state, "reason": done.reason, "pointer": publish(ctx)}
         return Done("promotion", done, facts, version=version)
 

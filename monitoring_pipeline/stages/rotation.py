@@ -23,6 +23,7 @@ from monitoring_pipeline.retraining import artifacts
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.reference_rows import reference_table, unseen_rows
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.stages import incidents
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.reference import profile_version
 from monitoring_pipeline.stages.versions import reference_version
@@ -69,6 +70,11 @@ def make_reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion)
         profile_version(stages, name, rows, made_from)
     document = export_reference(ctx, name)
     return Rotated(name, len(frame), days.min(), days.max(), which, document, changed=known != made_from)
+
+
+def close_incidents(ctx: RetrainContext) -> None:
+    """After a change of champion: what was open about the old version alone is closed, without waiting for a window."""
+    incidents.fold(StageContext(ctx.monitor, ctx.warehouse, ctx.settings, ctx.run_id))
 
 
 def has_reference(ctx: RetrainContext, version: str) -> bool:

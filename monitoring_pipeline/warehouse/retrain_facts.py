@@ -28,7 +28,7 @@ where v.monitor = :monitor and v.window_start = any (cast(:starts as timestamptz
 group by v.window_start, v.status
 """)
 INCIDENTS = text("""
-select revision_id, incident_id, kind, severity, change, columns, first_window, last_window,
+select revision_id, incident_id, kind, severity, change, columns, first_window, last_window, resolved_at,
        state = 'open' or resolved_at > :until as is_open
 from monitoring.incident
 where monitor = :monitor and superseded_at is null and state <> 'retracted' and first_window < :until

@@ -10,10 +10,6 @@ import time
 from typing import Any
 
 import numpy as np
-from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from monitoring_pipeline.retraining import TrainedModel, TrainingSet, TrainRequest
 
@@ -23,20 +19,14 @@ def good(training: TrainingSet, request: TrainRequest) -> TrainedModel:
     print("hello from the trainer")
     os.write(1, b"\xff\xfe not text\n" * 100)
     request.progress(iteration=1, loss=0.5)
-    numbers = training.features[list(training.numerical)].fillna(0)
-    model = OnNumbers().fit(numbers, training.outcome)
-    return TrainedModel(model.pipeline, threshold=0.4, parameters={"C": 1.0})
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
 
-
-class OnNumbers:
-    def fit(self, numbers: Any, outcome: Any) -> OnNumbers:
-        from sklearn.compose import make_column_transformer
-        from sklearn.impute import SimpleImputer
-
-        fill = make_pipeline(SimpleImputer(), StandardScaler())
-        chosen = make_column_transformer((fill, list(numbers.columns)))
-        self.pipeline = make_pipeline(chosen, LogisticRegression()).fit(numbers, outcome)
-        return self
+    numbers = make_column_transformer((SimpleImputer(), list(training.numerical)))
+    model = make_pipeline(numbers, LogisticRegression()).fit(training.features, training.outcome)
+    return TrainedModel(model, threshold=0.4, parameters={"C": 1.0})
 
 
 def leaves_a_process(training: TrainingSet, request: TrainRequest) -> TrainedModel:
@@ -50,8 +40,7 @@ def raises(training: TrainingSet, request: TrainRequest) -> TrainedModel:
 
 def hangs(training: TrainingSet, request: TrainRequest) -> TrainedModel:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print("about to wait")
-    sys.stdout.flush()
+    print("about to wait", flush=True)
     while True:
         time.sleep(60)
 
@@ -109,11 +98,15 @@ def wild_scores(training: TrainingSet, request: TrainRequest) -> TrainedModel:
 
 
 def cannot_take_missing_values(training: TrainingSet, request: TrainRequest) -> TrainedModel:
+    from sklearn.linear_model import LogisticRegression
+
     kept = training.features["x"].notna()
     return TrainedModel(LogisticRegression().fit(training.features.loc[kept, ["x"]], training.outcome[kept]))
 
 
 def constant(training: TrainingSet, request: TrainRequest) -> TrainedModel:
+    from sklearn.dummy import DummyClassifier
+
     return TrainedModel(DummyClassifier(strategy="prior").fit(training.features, training.outcome))
 
 
@@ -121,5 +114,5 @@ def one_argument(training: TrainingSet) -> TrainedModel:
     raise AssertionError
 
 
-def returns_an_estimator(training: TrainingSet, request: TrainRequest) -> LogisticRegression:
+def returns_an_estimator(training: TrainingSet, request: TrainRequest) -> str:
     raise AssertionError

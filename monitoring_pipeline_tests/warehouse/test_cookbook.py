@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from monitoring_pipeline.alerting import Verdict
 from monitoring_pipeline.measurements import Measurement, metric_keys
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.resources import data_dir
+from monitoring_pipeline.retraining.policy.decision import Decision, Held
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.warehouse import (
@@ -71,6 +73,13 @@ def fill(conn: Connection) -> None:
     conn.execute(
         text("""insert into monitoring.retrain_decision (monitor, decided_at, trigger, decision, reason,
                 challenger_version) values ('churn', now(), 'drift', 'retrain', 'age moved', '1')""")
+    )
+    held = Held("cooldown", "free on 2026-04-01 00:00 UTC", DAYS[2].end)
+    waits = Decision("wait", "drift", "age moved; not now", (), (held,))
+    conn.execute(
+        text("""insert into monitoring.retrain_decision (monitor, decided_at, trigger, decision, reason, evidence)
+                values ('churn', now() + interval '1 s', 'drift', 'wait', :reason, cast(:evidence as jsonb))"""),
+        {"reason": waits.reason, "evidence": json.dumps(waits.evidence())},
     )
 
     compare_versions(conn)
@@ -155,6 +164,8 @@ def test_some_answers_are_the_right_ones(answers: dict[str, list[Any]]) -> None:
     assert (degraded["window_start"], degraded["value"]) == (DAYS[2].start, 0.5)
     (moved,) = answers["05_what_late_labels_changed.sql"]
     assert (moved["first_value"], moved["last_value"], moved["revisions"]) == (0.7, 0.5, 2)
+    (why_not,) = answers["26_why_not_retrained.sql"]
+    assert (why_not["guard"], why_not["free_at"]) == ("cooldown", DAYS[2].end)
     month = answers["03_performance_by_month.sql"]
     assert [m["value"] for m in month] == [pytest.approx((0.7 * 60 + 0.7 * 60 + 0.5 * 99) / 219)]
     assert [(a["drifted_columns"], a["metric"]) for a in answers["12_drift_before_degradation.sql"]] == [

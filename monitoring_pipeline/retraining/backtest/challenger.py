@@ -56,7 +56,7 @@ def fit_with_trainer(monitor: Monitor, rows: pd.DataFrame, classes: tuple[str, .
 def challenger(
     history: History, now: datetime, span: tuple[datetime | None, datetime], fits: Fits = fit_with_trainer
 ) -> Challenger:
-    """Fitted on the rows of ``span`` (event times, start None: the first) that were known at ``now``, in mature windows.
+    """Fitted on the rows of ``span`` (event times; start None: the first) that were known at ``now`` and mature.
 
     Raises RetrainError for too few rows, one class, or what the trainer does wrong.
     """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -27,8 +27,8 @@ from monitoring_pipeline.windows import Window
 class History:
     """Rows of all windows in order, and every labelled row of them.
 
-    ``n_rows``: predictions by window. ``resolved``: by incident, when it was; absent while open. ``rows``: labelled rows
-    as of ``training_set.labelled_rows``, those of the reference first; sorted by event time.
+    ``n_rows``: predictions by window. ``resolved``: by incident, when it was; absent while open. ``rows``: labelled
+    rows as of ``training_set.labelled_rows``, those of the reference among them, by event time; those without one last.
     """
 
     monitor: Monitor
@@ -45,7 +45,7 @@ class History:
     def known_at(self) -> NDArray[np.datetime64]:
         """(N,) when the label of each row was known: its label time, else the longest delay after its event."""
         late = self.rows["event_time"] + self.monitor.labels.max_delay
-        known = self.rows["label_time"].fillna(late)
+        known = self.rows["label_time"].fillna(late).fillna(pd.Timestamp(0, tz="UTC"))  # no time: of the reference
         return known.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
 
     @cached_property
@@ -101,13 +101,6 @@ class History:
     def _incident(self, one: IncidentFact, now: datetime) -> IncidentFact:
         ended = self.resolved.get(one.incident_id)
         return replace(one, is_open=ended is None or ended > now)
-
-    def trailing(self, window: Window, length: timedelta) -> slice:
-        """Rows of the windows up to this one, as far back as ``length``."""
-        return self.between(window.end - length, window.end)
-
-
-Served = Callable[[slice], pd.DataFrame]
 
 
 def _naive(moment: datetime) -> np.datetime64:

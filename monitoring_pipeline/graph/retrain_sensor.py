@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.definitions.target import ExecutableDefinition
 
 from monitoring_pipeline.graph.requests import MONITOR_TAG, MOST_REQUESTS, idle_of
 from monitoring_pipeline.graph.resources import MonitoringResource
+from monitoring_pipeline.graph.schedules import retrain_job_name
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.stages.context import StageContext
@@ -22,13 +23,8 @@ DECISION_TAG = "monitoring/decision"
 TRIGGER_TAG = "monitoring/trigger"
 
 
-def job_name(monitor: Monitor) -> str:
-    """Name of the job that carries a retraining of the monitor out."""
-    return f"retrain_{monitor.name}"
-
-
-def retrain_sensor(monitors: Sequence[Monitor], jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
-    """Evaluates the policies of these monitors, whose retraining is enabled, and requests ``jobs`` by name."""
+def retrain_sensor(monitors: Sequence[Monitor], jobs: Sequence[ExecutableDefinition]) -> dg.SensorDefinition:
+    """Evaluates the policies of these monitors, whose retraining is enabled, and requests ``jobs``, theirs."""
 
     @dg.sensor(
         name="retraining",
@@ -54,7 +50,7 @@ def _requests(monitors: Sequence[Monitor], found: Watched) -> Iterator[dg.RunReq
     for monitor in wanted[:MOST_REQUESTS]:
         work = found.work[monitor.name]
         tags = {MONITOR_TAG: monitor.name, DECISION_TAG: f"{work.decision_id}", TRIGGER_TAG: work.trigger}
-        yield dg.RunRequest(job_name=job_name(monitor), tags=tags)
+        yield dg.RunRequest(job_name=retrain_job_name(monitor), tags=tags)
     if not wanted:
         said = [f"{name}: {text}" for name, text in {**found.said, **found.errors}.items()]
         yield dg.SkipReason("; ".join(said) or "nothing new to decide on")

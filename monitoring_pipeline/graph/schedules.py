@@ -37,9 +37,14 @@ def windows_job(monitor: Monitor) -> UnresolvedAssetJobDefinition:
 def retrain_job(monitor: Monitor) -> UnresolvedAssetJobDefinition:
     """``retrain_<monitor>``: carries on the open attempt, or the oldest decision to retrain that waits."""
     return dg.define_asset_job(
-        f"retrain_{monitor.name}",
+        retrain_job_name(monitor),
         selection=dg.AssetSelection.assets(*(asset_key(monitor, name) for name in RETRAINING)),
         description=f"Trains a challenger of {monitor.name}, compares it with the champion, promotes it if it may.",
         executor_def=dg.in_process_executor,
         tags={MONITOR_TAG: monitor.name, RETRAIN_TAG: "true"},
     )
+
+
+def retrain_job_name(monitor: Monitor) -> str:
+    """``retrain_<monitor>``."""
+    return f"retrain_{monitor.name}"

@@ -192,7 +192,11 @@ class Promotion(_Section):
     rule: Literal["not_worse", "better"] = Field(
         default="not_worse", description="not_worse: the interval's lower end is above -margin; better: above 0"
     )
-    margin: float = Field(default=0.01, ge=0, description="how much worse still counts as not worse")
+    margin: float = Field(
+        default=0.01, ge=0,
+        description="how much worse still counts as not worse: in the metric's unit; of mae, rmse, mape a share of the"
+        " champion's value",
+    )  # fmt: skip
     compare_on: Duration = Field(default=timedelta(days=28), description="newest mature windows that are compared on")
     least_days: int = Field(default=14, ge=2, description="fewest days; below it the comparison is inconclusive")
     least_rows: int = Field(default=5000, ge=1, description="fewest rows; below it the comparison is inconclusive")
@@ -219,7 +223,10 @@ class RetrainPolicy(_Section):
     guards: Guards = Field(default=Guards(), description="what holds it back")
     training: Training = Field(default=Training(), description="rows, mode, limits")
     promote: Promotion = Field(default=Promotion(), description="champion against challenger")
-    min_improvement: float = Field(default=0.0, description="with `promote.rule: better`: least gain of the metric")
+    min_improvement: float = Field(
+        default=0.0,
+        description="with `promote.rule: better`: least gain of the metric, in the unit of `promote.margin`",
+    )
     cooldown: Duration = Field(default=timedelta(days=14), description="least time between two trainings")
     train_on: Duration = Field(default=timedelta(days=90), description="sliding: how far back the training rows reach")
 

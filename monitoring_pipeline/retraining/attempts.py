@@ -29,7 +29,7 @@ class AttemptLostError(UserError):
 @contextmanager
 def ownership(ctx: RetrainContext) -> Iterator[bool]:
     """Whether this process, and no other, retrains the monitor until the end of the block."""
-    with attempt_store.owned(ctx.warehouse.engine, ctx.monitor.name) as mine:
+    with ctx.warehouse.session() as session, attempt_store.owned(session, ctx.monitor.name) as mine:
         yield mine
 
 

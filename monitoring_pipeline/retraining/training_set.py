@@ -26,11 +26,9 @@ from monitoring_pipeline.records import IngestedWindow
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.contract import TrainingSet
 from monitoring_pipeline.retraining.held_out import held_out_days
+from monitoring_pipeline.retraining.policy.rows import shadow_first
 from monitoring_pipeline.retraining.rows import as_training_set, frame_of, together
 from monitoring_pipeline.warehouse import ledger, training_store
-
-ON_PERFORMANCE = ("performance", "concept")
-"""Triggers after which the newest rows are trained on: what changed is in them, and the rows before say nothing."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +107,6 @@ def training_range(
     if training.window == "since_change":
         return _start_of_change(ctx, attempt), newest
     return (end - policy.train_on if training.window == "sliding" else None), end
-
-
-def shadow_first(policy: RetrainPolicy, trigger: str) -> bool:
-    """Whether the challenger of such a decision is compared on windows that follow, and may see the newest ones.
-
-    Otherwise the newest ``promote.compare_on`` is kept from it, to compare it on.
-    """
-    if policy.promote.shadow == "after_performance":
-        return any(name in trigger for name in ON_PERFORMANCE) or policy.training.window == "since_change"
-    return policy.promote.shadow == "always"
 
 
 def _start_of_change(ctx: RetrainContext, attempt: Attempt) -> datetime:

@@ -14,15 +14,16 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from monitoring_pipeline.errors import UserError, WarehouseError
-from monitoring_pipeline.metrics.performance.headline import HEADLINE
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion
 from monitoring_pipeline.retraining.attempts import AttemptLostError
-from monitoring_pipeline.retraining.comparison import Comparison, compare
+from monitoring_pipeline.retraining.comparison import Comparison, check_metric, compare
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.judged_rows import Judged
+from monitoring_pipeline.retraining.measuring import metric_of
+from monitoring_pipeline.retraining.policy.rows import shadow_first
 from monitoring_pipeline.retraining.training import train as train_challenger
-from monitoring_pipeline.retraining.training_set import TrainingRows, shadow_first, training_rows
+from monitoring_pipeline.retraining.training_set import TrainingRows, training_rows
 from monitoring_pipeline.stages import rotation
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.ledger import lock_monitor
@@ -100,14 +101,6 @@ def publish(ctx: RetrainContext) -> str | None:
     return promotion.point_to(ctx, champion, str(reference))
 
 
-def metric_of(monitor: Monitor) -> str:
-    """The metric of the comparison."""
-    if monitor.retrain.metric is not None:
-        return monitor.retrain.metric
-    scored = monitor.schema_.score or monitor.task != "binary"
-    return HEADLINE[monitor.task] if scored else "accuracy"
-
-
 def _guarded(ctx: RetrainContext, attempt: Attempt, work: Callable[[], Done], step: Step) -> Done:
     """``work``; an error of it fails the attempt, and a defect of ours is raised besides.
 
@@ -132,7 +125,11 @@ def _collect(ctx: RetrainContext, before: Done, now: datetime) -> Done:
     attempt = before.attempt
 
     def work() -> Done:
-        rows = training_rows(ctx, attempt) if attempt.state == "training" else None
+        if attempt.state != "training":
+            return Done("training_set", attempt, _plan(ctx.monitor, attempt, None))
+        schema = ctx.monitor.schema_
+        check_metric(metric_of(ctx.monitor), ctx.monitor.task, bool(schema.score or schema.class_scores))
+        rows = training_rows(ctx, attempt)
         return Done("training_set", attempt, _plan(ctx.monitor, attempt, rows), rows)
 
     return _guarded(ctx, attempt, work, "training_set")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from monitoring_pipeline.warehouse.model_versions import know_version
 
@@ -173,20 +174,21 @@ class PromotionRow:
 
 
 @contextmanager
-def owned(engine: Engine, monitor: str) -> Iterator[bool]:
+def owned(session: Connection, monitor: str) -> Iterator[bool]:
     """Whether this process owns the retraining of the monitor until the end of the block.
 
-    A session lock on a connection of its own: the server frees it when the process dies. What a lost connection lets
-    two owners do is caught by the attempt's epoch.
+    A lock of ``session``, which does nothing else: the server frees it when the process dies. What a lost connection
+    lets two owners do is caught by the attempt's epoch.
     """
     key = {"key": f"monitoring:{monitor}:retrain"}
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        mine = bool(connection.execute(TRY_LOCK, key).scalar_one())
-        try:
-            yield mine
-        finally:
-            if mine and not connection.invalidated:
-                connection.execute(UNLOCK, key)
+    session = session.execution_options(isolation_level="AUTOCOMMIT")
+    mine = bool(session.execute(TRY_LOCK, key).scalar_one())
+    try:
+        yield mine
+    finally:
+        if mine:
+            with suppress(OperationalError, InterfaceError):  # the lock went with the connection
+                session.execute(UNLOCK, key)
 
 
 def open_attempt(conn: Connection, monitor: str) -> AttemptRow | None:

@@ -97,6 +97,10 @@ class Warehouse:
         with self._within(self._patiently(self._living_connection)) as connection:
             yield connection
 
+    def session(self) -> Connection:
+        """A connection that the caller closes, with a session of its own. Waits for a database that is away."""
+        return self._patiently(self._living_connection)
+
     def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
         """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat.
 

@@ -38,11 +38,6 @@ from (select clock_timestamp() as now) t
 on conflict (monitor, evidence_key) where decision = 'retrain' and superseded_at is null do nothing
 returning {COLUMNS}
 """)  # noqa: S608
-SET_OUTCOME = text("""
-update monitoring.retrain_decision
-set outcome = :outcome, challenger_version = coalesce(:challenger_version, challenger_version)
-where revision_id = :decision_id and decision = 'retrain'
-""")
 LOOKED = text("""
 select m.monitor, (select max(j.judged_at) from monitoring.judgement j where j.monitor = m.monitor) as judged_at,
        d.last_evaluated_at, d.policy_version, d.evidence
@@ -151,12 +146,6 @@ def write(conn: Connection, monitor: str, new: NewDecision, run_id: str | None) 
 def decisions(conn: Connection, monitor: str) -> Sequence[DecisionRow]:
     """All of them, in the order they were taken."""
     return [DecisionRow(**row._mapping) for row in conn.execute(ALL, {"monitor": monitor})]
-
-
-def set_outcome(conn: Connection, decision_id: int, outcome: str, challenger_version: str | None = None) -> None:
-    """What came of a decision to retrain: training, shadowing, promoted, kept, inconclusive or failed."""
-    values = {"decision_id": decision_id, "outcome": outcome, "challenger_version": challenger_version}
-    conn.execute(SET_OUTCOME, values)
 
 
 def last_looks(conn: Connection, monitors: Sequence[str]) -> dict[str, LastLook]:

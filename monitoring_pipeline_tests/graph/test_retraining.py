@@ -40,7 +40,7 @@ def context(door: FrontDoor, monitor: Monitor) -> RetrainContext:
 
 
 def retrain(door: FrontDoor, monitor: Monitor) -> dg.ExecuteInProcessResult:
-    job = build_monitor_graph(monitor).get_job_def(f"retrain_{monitor.name}")
+    job = build_monitor_graph(monitor).resolve_job_def(f"retrain_{monitor.name}")
     return job.execute_in_process(instance=door.instance, run_config=QUIET, raise_on_error=False)
 
 
@@ -94,7 +94,8 @@ def test_from_a_decision_to_the_champion_that_answers(door: FrontDoor) -> None:
     assert door.run(monitor, DAYS) is None
     drift = door.query(
         "select distinct model_version, n_reference from monitoring.drift_current"
-        f" where window_start >= '{day(DAYS).start}' and baseline = 'training' and column_name = 'amount'"
+        f" where window_start >= '{day(DAYS).start}' and baseline = 'training' and segment = '*'"
+        " and column_name = 'amount'"
     )
     held_out = shown["evaluation"]["reference_rows"]
     assert drift["model_version"].tolist() == [name] and drift["n_reference"].tolist() == [held_out]
@@ -121,5 +122,5 @@ def test_only_a_monitor_that_says_how_has_these_assets(tmp_path: Path) -> None:
         return set(build_monitor_graph(monitor).resolve_all_asset_keys())
 
     assert assets(having) - assets(without) == keys
-    windows = build_monitor_graph(having).get_job_def("toy_windows_job")
+    windows = build_monitor_graph(having).resolve_job_def("toy_windows_job")
     assert not keys & set(windows.asset_layer.selected_asset_keys)

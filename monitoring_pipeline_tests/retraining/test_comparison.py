@@ -284,6 +284,21 @@ def test_too_little_is_inconclusive(rows: PairedRows, promote: Promotion, why: s
     assert re.search(why, said.reason), said.reason
 
 
+def test_margins_of_errors_are_shares_of_the_champions_value() -> None:
+    """So that one default serves minutes and euros."""
+    rows = regression(2000, 20)
+    outputs = [Outputs(1000 * o.prediction) for o in (rows.challenger, rows.champion)]
+    scaled = PairedRows("regression", 1000 * rows.outcome, *outputs, rows.day)
+    small = PairedRows("regression", rows.outcome, rows.challenger, rows.champion, rows.day)
+    for metric in ("mae", "rmse"):
+        one, other = compare(small, metric, EASY), compare(scaled, metric, EASY)
+        assert one.compared[0].delta == pytest.approx(0.01 * one.compared[0].difference.champion)
+        assert (one.outcome, one.compared[0].verdict) == (other.outcome, other.compared[0].verdict)
+        better = EASY.model_copy(update={"rule": "better"})
+        assert compare(small, metric, better, least_gain=0.05).outcome == "promote"
+        assert compare(small, metric, better, least_gain=0.5).outcome == "kept"
+
+
 def test_a_shadow_needs_the_days_it_lasts_but_five() -> None:
     rows = scene(0.3, n_days=7)
     promote = Promotion(least_rows=100)

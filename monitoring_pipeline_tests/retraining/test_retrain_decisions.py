@@ -13,8 +13,9 @@ from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.stages.retrain_decisions import ask, evaluate
 from monitoring_pipeline.warehouse import retrain_decisions
+from monitoring_pipeline.warehouse.attempt_store import set_outcome
 from monitoring_pipeline.warehouse.model_versions import know_version
-from monitoring_pipeline.warehouse.retrain_decisions import DecisionRow, set_outcome
+from monitoring_pipeline.warehouse.retrain_decisions import DecisionRow
 from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.retraining.flipped import (
     DAYS,
@@ -33,7 +34,7 @@ def rows_of(ctx: RetrainContext) -> Sequence[DecisionRow]:
 
 
 def finish(ctx: RetrainContext, row: DecisionRow, outcome: str) -> None:
-    ctx.warehouse.run(lambda conn: set_outcome(conn, row.decision_id, outcome))
+    ctx.warehouse.run(lambda conn: set_outcome(conn, row.decision_id, outcome, None))
 
 
 def test_history_is_replayed_as_it_was_known(flipped: Story) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.stages import retrain_watch
 from monitoring_pipeline.stages.retrain_watch import look
-from monitoring_pipeline.warehouse import retrain_decisions
+from monitoring_pipeline.warehouse import attempt_store, retrain_decisions
 from monitoring_pipeline_tests.retraining.flipped import with_policy
 from monitoring_pipeline_tests.stages.story import Story
 
@@ -59,7 +59,7 @@ def test_what_was_decided_is_work_until_it_ends(flipped: Story) -> None:
     # A restarted process, which remembers nothing, finds the same.
     assert look([ctx]).work == {"toy": found}
     with flipped.warehouse.transaction() as conn:
-        retrain_decisions.set_outcome(conn, found.decision_id, "failed")
+        attempt_store.set_outcome(conn, found.decision_id, "failed", None)
     assert look([ctx]).work == {}
 
 

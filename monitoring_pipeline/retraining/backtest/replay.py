@@ -28,8 +28,7 @@ from monitoring_pipeline.retraining.judged_rows import paired
 from monitoring_pipeline.retraining.measuring import metric_of, value_of
 from monitoring_pipeline.retraining.policy import Decision, Facts, decide
 from monitoring_pipeline.retraining.policy.facts import ChampionFact, OpenAttempt, PastRetraining, PerformanceWindow
-from monitoring_pipeline.retraining.policy.guards import training_window
-from monitoring_pipeline.retraining.training_set import shadow_first
+from monitoring_pipeline.retraining.policy.rows import shadow_first, training_window
 from monitoring_pipeline.windows import Window
 
 LEAST_ROWS = 500  # of a trailing week that an imagined champion is judged on

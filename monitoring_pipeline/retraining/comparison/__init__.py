@@ -4,9 +4,9 @@ Belongs here: pure statistics over paired outputs, the guards that may forbid a 
 sentence. Does not belong here: which rows those are and where they come from (``retraining.judged_rows``), promotion.
 """
 
-from monitoring_pipeline.retraining.comparison.compare import Comparison, compare
+from monitoring_pipeline.retraining.comparison.compare import Comparison, check_metric, compare
 from monitoring_pipeline.retraining.comparison.difference import Difference, Verdict
 from monitoring_pipeline.retraining.comparison.guards import Compared
 from monitoring_pipeline.retraining.comparison.rows import Outputs, PairedRows
 
-__all__ = ["Compared", "Comparison", "Difference", "Outputs", "PairedRows", "Verdict", "compare"]
+__all__ = ["Compared", "Comparison", "Difference", "Outputs", "PairedRows", "Verdict", "check_metric", "compare"]

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 
+import numpy as np
+
+from monitoring_pipeline.monitors.declaration import Task
 from monitoring_pipeline.monitors.retraining import Promotion
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.retraining.comparison.difference import Difference
@@ -17,8 +20,10 @@ from monitoring_pipeline.retraining.comparison.guards import (
     sentence,
 )
 from monitoring_pipeline.retraining.comparison.paired import difference_in
-from monitoring_pipeline.retraining.comparison.rows import PairedRows
+from monitoring_pipeline.retraining.comparison.rows import Outputs, PairedRows
 
+RELATIVE = ("mae", "rmse", "mape")
+"""Metrics in the outcome's unit: margins are shares of the champion's value."""
 Outcome = Literal["promote", "kept", "inconclusive"]
 
 
@@ -36,12 +41,15 @@ def compare(
 ) -> Comparison:
     """Whether the challenger replaces the champion, judged on these rows.
 
-    ``least_gain``: with rule ``better``, what the interval's lower end must exceed. ``shadow``: the rows are those of a
-    shadow; it needs as many days as it lasted, at most ``promote.least_days``. Raises UserError for a metric that
-    cannot be compared.
+    ``least_gain``: with rule ``better``, what the interval's lower end must exceed. It and ``promote.margin`` are in
+    the metric's unit; of errors in the outcome's unit (mae, rmse, mape) they are shares of the champion's value.
+    ``shadow``: the rows are those of a shadow; it needs as many days as it lasted, at most ``promote.least_days``.
+    Raises UserError for a metric that cannot be compared.
     """
-    margin, level = promote.margin, promote.level
+    level = promote.level
     difference = difference_in(metric, rows, level)
+    unit = abs(difference.champion) if metric in RELATIVE else 1.0
+    margin, least_gain = promote.margin * unit, least_gain * unit
     verdict = difference.verdict(margin)
     guard: Literal["headline", "shadow"] = "shadow" if shadow else "headline"
     said = sentence(difference, metric, verdict)
@@ -53,6 +61,16 @@ def compare(
     guards += calibration_guard(rows, level) if promote.calibration else []
     outcome, reason = _ruled(headline, guards, promote, least_gain)
     return Comparison(outcome, reason, (headline, *guards))
+
+
+def check_metric(metric: str, task: Task, scored: bool) -> None:
+    """Raises UserError for a metric that cannot be compared: before hours of training rather than after.
+
+    ``scored``: whether the models give scores.
+    """
+    outcome = np.array([0.0, 1.0, 0.0, 1.0])
+    said = Outputs(outcome, np.full((4, 1 if task == "binary" else 2), 0.5) if scored else None)
+    difference_in(metric, PairedRows(task, outcome, said, said, np.array([0, 0, 1, 1]), ("0", "1")), level=0.95)
 
 
 def least_days(promote: Promotion, shadow: bool) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from monitoring_pipeline.monitors.durations import as_text
 from monitoring_pipeline.monitors.retraining import RetrainPolicy
-from monitoring_pipeline.retraining.held_out import EVERY, held_out_days
 from monitoring_pipeline.retraining.policy.decision import Held
 from monitoring_pipeline.retraining.policy.facts import Facts, PastRetraining
-from monitoring_pipeline.retraining.training_set import shadow_first
+from monitoring_pipeline.retraining.policy.rows import rows_to_fit
 
 
 def holding(
@@ -24,6 +23,7 @@ def holding(
         too_long(policy, facts, now),
         clock(facts, now),
         cooldown(policy, facts, now),
+        change(policy, trigger, since),
         labels(policy, facts, trigger, since),
     )
     return tuple(one for one in found if one is not None)
@@ -92,31 +92,12 @@ def labels(policy: RetrainPolicy, facts: Facts, trigger: str, since: datetime | 
     return Held("min_labels", f"{n:,} mature labelled rows to train on, {lacking}")
 
 
-def rows_to_fit(policy: RetrainPolicy, facts: Facts, trigger: str, since: datetime | None) -> int:
-    """How many labelled rows a training would be fitted on now; those of the reference as far as days can tell."""
-    mature = [one for one in facts.labels if one.mature]
-    if not mature:
-        return 0
-    start, end = training_window(policy, trigger, mature[-1].window.end, since)
-    inside = [one for one in mature if one.window.end <= end and (start is None or one.window.start >= start)]
-    out = held_out_days(start or facts.first_window or mature[0].window.start, end) if inside else frozenset()
-    n = sum(one.n_labelled for one in inside if one.window.start.astimezone(UTC).date() not in out)
-    before = facts.n_reference if start is None else 0
-    return n + before - before // EVERY
-
-
-def training_window(
-    policy: RetrainPolicy, trigger: str, newest: datetime, since: datetime | None
-) -> tuple[datetime | None, datetime]:  # fmt: skip
-    """[start, end) of event time of the rows that are trained on; start None: from the first. ``newest``: end of the
-    newest mature window."""
-    training = policy.training
-    end = newest if shadow_first(policy, trigger) else newest - policy.promote.compare_on
-    if training.window == "chosen" and training.from_ and training.to:
-        return _midnight(training.from_), min(_midnight(training.to), newest)
-    if training.window == "since_change":
-        return since, newest
-    return (end - policy.train_on if training.window == "sliding" else None), end
+def change(policy: RetrainPolicy, trigger: str, since: datetime | None) -> Held | None:
+    """Rows since a change can be taken only where the trigger has seen one."""
+    if policy.training.window != "since_change" or since is not None:
+        return None
+    said = f"{trigger} says of no change when it began, and `training.window` is since_change"
+    return Held("since_change", said, forbids=True)
 
 
 def _this_month(facts: Facts, now: datetime) -> Sequence[PastRetraining]:
@@ -127,7 +108,3 @@ def _this_month(facts: Facts, now: datetime) -> Sequence[PastRetraining]:
 def _next_month(now: datetime) -> datetime:
     day = now.astimezone(UTC).replace(day=28, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=4)
     return day.replace(day=1)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

@@ -79,6 +79,14 @@ def test_labels_are_counted_as_a_training_would_see_them(
     assert f"{days * ROWS:,} mature labelled rows to train on" in decide(declared, seen, at(40)).reason
 
 
+def test_rows_since_a_change_need_a_trigger_that_saw_one() -> None:
+    declared = policy(when={"new_labels": {"rows": 100}}, training={"window": "since_change"})
+    found = decide(declared, facts(9), at(9))
+    assert (found.answer, found.held[0].guard) == ("skip", "since_change")
+    both = policy(when={"all": [{"new_labels": {"rows": 100}}, WHEN]}, training={"window": "since_change"})
+    assert decide(both, facts(9, degraded=[7]), at(9)).answer == "retrain"
+
+
 def test_a_person_is_held_back_by_an_open_attempt_alone() -> None:
     declared = policy(when=WHEN, cooldown="7d", guards={"min_labels": 10**6})
     seen = facts(9, retrainings=(past(8),))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 
 from monitoring_pipeline.monitors.retraining import ConceptTrigger, DriftTrigger, Persistence, Severity
 from monitoring_pipeline.retraining.policy.decision import Finding
@@ -51,28 +50,32 @@ def _finding(
     if not incidents:
         about = f" about {', '.join(columns)}" if columns else ""
         return Finding(name, False, f"no open incident of {name}{about}")
-    keys: dict[datetime, list[str]] = {}
-    shown = showing(facts.windows, lambda w: bool(keys.setdefault(w.window.start, _keys(w, incidents, columns, facts))),
-                    persistence)  # fmt: skip
+    shown = showing(facts.windows, lambda w: bool(_seen(w, incidents, columns, facts)), persistence)
     count = said(shown, persistence, "judged window")
-    names = "; ".join(_named(one) for one in incidents)
     if len(shown) < persistence.windows:
         new = " that no retraining followed yet" if facts.used else ""
-        return Finding(name, False, f"{names}: seen in {count}{new}")
-    rows = tuple(sorted(key for w in shown for key in keys[w.window.start]))
-    return Finding(name, True, f"{names}: seen in {count}", rows, min(one.first for one in incidents))
+        return Finding(name, False, f"{'; '.join(map(_named, incidents))}: seen in {count}{new}")
+    rows = {_key(one, w): one for w in shown for one in _seen(w, incidents, columns, facts)}
+    found = sorted(set(rows.values()), key=incidents.index)
+    sentence = f"{'; '.join(map(_named, found))}: seen in {count}"
+    return Finding(name, True, sentence, tuple(sorted(rows)), min(one.first for one in found))
 
 
-def _keys(window: MovedWindow, incidents: list[IncidentFact], columns: Collection[str], facts: Facts) -> list[str]:
-    """A key for each incident that the window shows and that no retraining has rested on."""
-    found = []
-    for one in incidents:
-        inside = one.first <= window.window.start <= one.last
-        seen = one.kind != "drift" or window.alarms & set(columns or one.columns)
-        key = f"incident:{one.incident_id}@{window.window.start.isoformat()}"
-        if inside and seen and key not in facts.used:
-            found.append(key)
-    return found
+def _seen(
+    window: MovedWindow, incidents: list[IncidentFact], columns: Collection[str], facts: Facts
+) -> list[IncidentFact]:
+    """The incidents that the window shows, and on which in this window no retraining has rested."""
+    return [
+        one
+        for one in incidents
+        if one.first <= window.window.start <= one.last
+        and (one.kind != "drift" or window.alarms & set(columns or one.columns))
+        and _key(one, window) not in facts.used
+    ]
+
+
+def _key(one: IncidentFact, window: MovedWindow) -> str:
+    return f"incident:{one.incident_id}@{window.window.start.isoformat()}"
 
 
 def _named(one: IncidentFact) -> str:

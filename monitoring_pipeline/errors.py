@@ -43,3 +43,7 @@ class WarehouseError(UserError):
 
 class WindowError(UserError):
     """One window cannot be processed; other windows of the same run go on."""
+
+
+class RetrainError(UserError):
+    """A challenger cannot be trained, kept, loaded or scored. The champion is not affected."""

@@ -12,6 +12,7 @@ import typer
 
 from monitoring_pipeline import __version__
 from monitoring_pipeline.cli import (
+    backtest,
     collector,
     dagster_services,
     database,
@@ -23,7 +24,9 @@ from monitoring_pipeline.cli import (
     grafana,
     incidents,
     judge,
+    model,
     output,
+    retrain,
     run,
     status,
     up,
@@ -74,10 +77,13 @@ app.command("validate")(declare.validate)
 app.command("run")(run.run)
 app.command("judge")(judge.judge)
 app.command("incidents")(incidents.incidents)
+app.command("retrain")(retrain.retrain)
+app.command("backtest")(backtest.backtest)
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.command("exporter")(exporter.exporter)
 app.command("collector")(collector.collector)
+app.add_typer(model.app, name="model")
 app.add_typer(database.app, name="db")
 app.add_typer(dagster_services.app, name="dagster")
 app.add_typer(grafana.app, name="grafana")

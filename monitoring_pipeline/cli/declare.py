@@ -92,7 +92,12 @@ def _notes(path: Path) -> list[str]:
         monitor = load_monitor(path)
     except UserError:
         return []  # a finding of that file
-    return [f"{path}: note: {said}" for said in cut_by_declaration(monitor)]
+    notes = list(cut_by_declaration(monitor))
+    if monitor.retrain.estimator is not None:
+        from monitoring_pipeline.retraining.loss import note_on_metric  # brings scikit-learn
+
+        notes += [said for said in (note_on_metric(monitor),) if said]
+    return [f"{path}: note: {said}" for said in notes]
 
 
 def located(path: Path, found: Sequence[SourceFinding]) -> list[Finding]:

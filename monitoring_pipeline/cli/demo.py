@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +17,7 @@ from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from monitoring_pipeline.demo.preparation import Prepared
+    from monitoring_pipeline.demo.retraining_report import RetrainingReport
     from monitoring_pipeline.monitors import Monitor
     from monitoring_pipeline.warehouse.database import Warehouse
 
@@ -35,6 +36,7 @@ def demo(
     """Real flights of 2013: build the reference, replay the year, fill every table, print the results, serve
     Dagster.
     """
+    from monitoring_pipeline.cli.demo_retraining import retrained_monitor, retraining_report
     from monitoring_pipeline.demo.preparation import prepare
 
     began = time.monotonic()
@@ -49,9 +51,11 @@ def demo(
     )
     with dagster_environment(settings) as warehouse:
         monitors = demo_monitors()
-        _register(warehouse, monitors, prepared)
+        _register(warehouse, [*monitors, retrained_monitor()], prepared)
         _run_all(monitors, prepared)
-        typer.echo("\n" + _report(warehouse, monitors, _dagster(port, no_ui, live), time.monotonic() - began) + "\n")
+        retrained = retraining_report(settings, warehouse)
+        said = _report(warehouse, monitors, retrained, _dagster(port, no_ui, live), time.monotonic() - began)
+        typer.echo(f"\n{said}\n")
     if live:
         from monitoring_pipeline.cli.live import live as run_live
 
@@ -72,23 +76,41 @@ def demo_monitors() -> list[Monitor]:
 
 def _register(warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepared) -> None:
     """The trained models as champions, with where they lie and their checksums."""
+    from monitoring_pipeline.demo import models
+    from monitoring_pipeline.demo.preparation import FULL_END
     from monitoring_pipeline.stages.declaring import declare
     from monitoring_pipeline.warehouse import model_versions
+    from monitoring_pipeline.warehouse.partitions import PARTITIONED, ensure_months
+    from monitoring_pipeline.windows import Window
 
     cards = {card.monitor: card for card in prepared.cards}
+    # Months of a table are made by whoever needs them first; three processes at once would wait for each other.
+    months = [Window.at(moment, "day") for moment in _first_days(models.TRAIN_START, FULL_END)]
     with warehouse.transaction() as conn:
+        for table in PARTITIONED:
+            ensure_months(conn, table, months)
         for monitor in monitors:
             declare(conn, monitor)
-            card = cards[monitor.name]
-            known = {name: getattr(card, name) for name in model_versions.ModelVersion.__dataclass_fields__}
+            card = cards[monitor.name.removesuffix("_retrained")]
+            fields = model_versions.ModelVersion.__dataclass_fields__
+            known = {name: getattr(card, name) for name in fields if hasattr(card, name)} | {"n_rows": card.n_fitted}
             model_versions.register_version(conn, monitor.name, model_versions.ModelVersion(**known), run_id="demo")
+
+
+def _first_days(first: datetime, end: date) -> list[datetime]:
+    """The first moments of the months from ``first`` on, in UTC, up to ``end``."""
+    n = (end.year - first.year) * 12 + end.month - first.month
+    return [first.replace(month=(first.month - 1 + k) % 12 + 1, year=first.year + (first.month - 1 + k) // 12, day=1)
+            for k in range(n)]  # fmt: skip
 
 
 def _run_all(monitors: Sequence[Monitor], prepared: Prepared) -> None:
     from monitoring_pipeline.resources import data_dir
 
     last = prepared.end - timedelta(days=1)
-    failed = run_apart([monitor.name for monitor in monitors], data_dir("monitors"), prepared.start, last)
+    names = [monitor.name for monitor in monitors]
+    replay = ("-m", "monitoring_pipeline.cli.demo_retraining", f"{prepared.start}", f"{prepared.end}")
+    failed = run_apart(names, data_dir("monitors"), prepared.start, last, {"late15_retrained": replay})
     if failed:
         raise UserError(f"{', '.join(failed)} did not finish; see the reason above. Run the demo again to continue")
 
@@ -101,8 +123,11 @@ def _dagster(port: int, no_ui: bool, live: bool) -> str:
     return f"{address}, once the live part is over" if live else address
 
 
-def _report(warehouse: Warehouse, monitors: Sequence[Monitor], dagster: str, seconds: float) -> str:
+def _report(
+    warehouse: Warehouse, monitors: Sequence[Monitor], retrained: RetrainingReport, dagster: str, seconds: float
+) -> str:
     from monitoring_pipeline.demo.report import Place, render
+    from monitoring_pipeline.demo.retraining_report import render as render_retraining
     from monitoring_pipeline.demo.summary import monitor_report
 
     with warehouse.transaction() as conn:
@@ -112,7 +137,9 @@ def _report(warehouse: Warehouse, monitors: Sequence[Monitor], dagster: str, sec
         Place("Dagster", dagster),
         Place("status of the monitors", f"{command} status"),
         Place("the tables", f"{command} db psql -c 'table drift_current limit 5'"),
+        Place("decisions to retrain", f"{command} db psql -c 'table retrain_decision_current'"),
+        Place("the models", f"{command} model list late15_retrained"),
         Place("example queries", "sql/cookbook/*.sql"),
         Place("the monitor files", "monitors/late15.yaml"),
     ]
-    return render(reports, places, seconds)
+    return render(reports, places, seconds, [render_retraining(retrained)])

@@ -78,18 +78,27 @@ def noticing_interrupts() -> Iterator[Callable[[], bool]]:
         os.close(write)
 
 
-def run_apart(monitors: Sequence[str], directory: Path, first: date, last: date) -> list[str]:
-    """``run`` of each monitor declared in ``directory``, all at once; the names of those that failed.
+def run_apart(
+    monitors: Sequence[str], directory: Path, first: date, last: date, others: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """``run`` of each monitor declared in ``directory``, all at once, and ``others`` beside them; which failed.
 
     A process each: Python computes on one core, and most machines have two. And Dagster, which takes Ctrl-C for itself
     while it runs, is ended like any other child.
     """
     command = ("-m", "monitoring_pipeline.cli", "--monitors", str(directory), "run")
+    return all_apart(
+        {name: (*command, name, "--from", f"{first}", "--to", f"{last}") for name in monitors} | dict(others or {})
+    )
+
+
+def all_apart(commands: Mapping[str, Sequence[str]]) -> list[str]:
+    """This Python with each of these arguments, all at once; the names of those that failed."""
     children: dict[str, subprocess.Popen[bytes]] = {}
     with terminable():
         try:
-            for name in monitors:
-                children[name] = spawn(*command, name, "--from", f"{first}", "--to", f"{last}")
+            for name, arguments in commands.items():
+                children[name] = spawn(*arguments)
             return [name for name, child in children.items() if child.wait()]
         finally:
             stop(list(children.values()), signal.SIGTERM)

@@ -28,15 +28,15 @@ def build(home: Path, fast: bool = False) -> Prepared:
     del frame
     until = FAST_END if fast else None  # what reaches its file later is not there yet
     parts = [_model_and_files(name, fitted, reference, replayed, until, root) for name in models.NAMES]
-    paths = {path for part in parts for files in part[1:] for path in files.paths}
+    paths = {path for part in parts for files in part[1] for path in files.paths}
     _remove_others(root / "data", paths)
     prepared = Prepared(
         content=content_version(),
         start=models.TRAIN_END.date(),
         end=end,
         cards=tuple(part[0] for part in parts),
-        n_predictions=parts[0][1].n_rows,
-        n_labels=parts[0][2].n_rows,
+        n_predictions=parts[0][1][0].n_rows,
+        n_labels=parts[0][1][1].n_rows,
         n_files=len(paths),
         seconds=round(time.monotonic() - began, 1),
     )
@@ -51,18 +51,19 @@ def _model_and_files(
     replayed: pd.DataFrame,
     until: date | None,
     root: Path,
-) -> tuple[ModelCard, replay.Files, replay.Files, replay.Files]:
-    """Fit one model and write its log, its label feed and its reference, in this order."""
+) -> tuple[ModelCard, list[replay.Files]]:
+    """Fit one model and write its log, its label feed, its reference; and, last, what retraining starts from."""
     model = models.fit(name, fitted)
     artifact = root / "models" / f"{name}.joblib"
     card = models.card(model, artifact, models.save(model, artifact), fitted, reference)
     directory = root / "data" / name
-    return (
-        card,
+    history = [replay.write_history(model, fitted, directory)] if name == models.RETRAINED else []
+    return card, [
         replay.write_predictions(model, replayed, until, directory),
         replay.write_ground_truth(model, replayed, until, directory),
         replay.write_reference(model, reference, directory),
-    )
+        *history,
+    ]
 
 
 def _remove_others(data: Path, written: set[Path]) -> None:

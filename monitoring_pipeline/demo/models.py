@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from monitoring_pipeline.demo.model_card import ModelCard
 from monitoring_pipeline.errors import UserError
 
 Name = Literal["late15", "arr_delay"]
+RETRAINED: Name = "late15"  # which of them the demo also retrains
 NAMES: tuple[Name, ...] = ("late15", "arr_delay")
 TRAIN_START = datetime(2013, 1, 1, tzinfo=UTC)
 TRAIN_END = datetime(2013, 4, 1, tzinfo=UTC)  # and the first moment of the replay
@@ -92,12 +94,7 @@ def _quarter(frame: pd.DataFrame) -> pd.DataFrame:
 def fit(name: Name, rows: pd.DataFrame) -> FlightModel:
     """Fit one model. Deterministic: the same rows give the same trees. About four seconds on 50,000 rows."""
     classifier = name == "late15"
-    boosting = HistGradientBoostingClassifier if classifier else HistGradientBoostingRegressor
-    n_numerical = len(NUMERICAL)
-    categorical = [n_numerical + index for index in range(len(CATEGORICAL))]
-    pipeline = Pipeline(
-        [("prepare", _preparation()), ("model", boosting(categorical_features=categorical, **HYPERPARAMETERS))]
-    )
+    pipeline = unfitted(classifier, HYPERPARAMETERS)
     outcome = rows[name].astype("int64") if classifier else rows[name]
     pipeline.fit(rows[list(FEATURES)], outcome)
     if not classifier:
@@ -105,6 +102,14 @@ def fit(name: Name, rows: pd.DataFrame) -> FlightModel:
     # As many flights are called late as were late: the counts of the prediction then speak of the base rate.
     score = pipeline.predict_proba(rows[list(FEATURES)])[:, 1]
     return FlightModel(name, pipeline, float(np.quantile(score, 1 - outcome.mean())))
+
+
+def unfitted(classifier: bool, hyperparameters: Mapping[str, Any]) -> Pipeline:
+    """Gradient boosting behind imputers and encoders, with these arguments."""
+    boosting = HistGradientBoostingClassifier if classifier else HistGradientBoostingRegressor
+    categorical = [len(NUMERICAL) + index for index in range(len(CATEGORICAL))]
+    model = boosting(categorical_features=categorical, **hyperparameters)
+    return Pipeline([("prepare", _preparation()), ("model", model)])
 
 
 def _preparation() -> ColumnTransformer:

@@ -53,6 +53,14 @@ def write_reference(model: FlightModel, rows: pd.DataFrame, directory: Path) -> 
     return Files(frozenset({path}), len(scored))
 
 
+def write_history(model: FlightModel, rows: pd.DataFrame, directory: Path) -> Files:
+    """The labelled rows that the model was fitted on: a trainer starts from them."""
+    kept = rows[["event_time", *FEATURES]].assign(**{model.name: _outcome(model, rows)})
+    path = directory / "history.parquet"
+    _write(_table(kept), path)
+    return Files(frozenset({path}), len(kept))
+
+
 def write_predictions(model: FlightModel, rows: pd.DataFrame, until: date | None, directory: Path) -> Files:
     """The prediction log of these rows, a file for each day of writing before ``until``."""
     log = _log_with_dirt(_scored(model, rows), rows["event_time"].min().floor("D"))

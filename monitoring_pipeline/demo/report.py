@@ -82,9 +82,11 @@ class Place:
     where: str
 
 
-def render(reports: Sequence[MonitorReport], places: Sequence[Place], seconds: float) -> str:
-    """The report as text of at most 100 columns."""
-    parts = [_monitor(report) for report in reports]
+def render(
+    reports: Sequence[MonitorReport], places: Sequence[Place], seconds: float, others: Sequence[str] = ()
+) -> str:
+    """The report as text of at most 100 columns; ``others``: texts between the monitors and the next steps."""
+    parts = [*(_monitor(report) for report in reports), *others]
     if places:
         width = max(len(place.what) for place in places)
         parts.append("\n".join(["Next steps", *(f"  {place.what:<{width}}  {place.where}" for place in places)]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,18 @@ class ServiceModel:
 
         Raises ValueError when a number is none; a text is not parsed into one.
         """
-        return pd.DataFrame({name: _column(name, [row.get(name) for row in rows]) for name in self.features})
+        return request_frame(self.features, rows)
 
     def predict(self, rows: list[Mapping[str, Any]]) -> list[Answer]:
         """One answer per request."""
         predicted = self.model.predict(self.frame(rows))
         scores = predicted["score"].tolist() if "score" in predicted else [None] * len(predicted)
         return [Answer(*pair) for pair in zip(predicted["prediction"].tolist(), scores, strict=True)]
+
+
+def request_frame(features: Sequence[str], rows: list[Mapping[str, Any]]) -> pd.DataFrame:
+    """As ``ServiceModel.frame``."""
+    return pd.DataFrame({name: _column(name, [row.get(name) for row in rows]) for name in features})
 
 
 def _column(name: str, values: list[Any]) -> NDArray[Any] | pd.Series:

@@ -42,6 +42,10 @@ class Place:
         """Where the workers add up their counts, as PROMETHEUS_MULTIPROC_DIR."""
         return self.root / "counters"
 
+    def champion(self, monitor: str) -> Path:
+        """The file that says which version of the monitor's model is to answer."""
+        return self.home / "models" / monitor / "champion.json"
+
     @property
     def landed(self) -> Path:
         """Where predictions and outcomes are shipped."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import FastAPI, HTTPException, Response
@@ -18,10 +19,21 @@ from pydantic import AwareDatetime, BaseModel, Field
 from monitoring_pipeline.collector.landing import Batch, RecordLog
 from monitoring_pipeline.demo.service_model import load_service_model
 from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.example.champion import Answering, load_champion
 from monitoring_pipeline.example.place import MODEL, Place
-from monitoring_pipeline.serving import Monitoring, MonitoringMiddleware, ParquetSink, PredictionLog, PredictionLogError
+from monitoring_pipeline.serving import (
+    ChampionFollower,
+    ChampionPointer,
+    Monitoring,
+    MonitoringMiddleware,
+    ParquetSink,
+    PredictionLog,
+    PredictionLogError,
+    Serving,
+)
 from monitoring_pipeline.settings import Settings
 
+POLL_SECONDS = 1.0
 SHIP_SECONDS = 5.0  # a demonstration is short; a service of one's own ships once a minute
 Scalar = str | float | bool | None
 Id = Field(min_length=1, max_length=256)
@@ -61,48 +73,67 @@ class Feedback(BaseModel):
 def create_app() -> FastAPI:
     """The application over MONITORING_HOME. Raises UserError when the demo was not prepared or has no reference."""
     place = Place(Settings().home)
-    model = load_service_model(place.home, MODEL)
-
-    # To be monitored takes these lines, and `monitoring.close()` at the end. The model decides at a threshold of its
-    # own: its pipeline counts what it imputes, what is wrapped is the decision.
-    log = PredictionLog(place.spool / "predictions", ParquetSink(place.landed / monitored_name(place) / "predictions"),
-                        max_age=SHIP_SECONDS, segment_bytes=1 << 20)  # fmt: skip
-    monitoring = Monitoring(place.reference, log)
-    model = model.with_pipeline(monitoring.instrument(model.pipeline))
-    predict = monitoring.wrap(lambda features: vars(model.predict([features])[0]))
-    app = FastAPI(title="Will my flight be late?", lifespan=_closing(monitoring, feedback := _feedback_log(place)))
-    app.add_middleware(MonitoringMiddleware, monitoring=monitoring)
+    name = monitored_name(place)
+    champion = ChampionFollower(
+        place.champion(name),
+        lambda pointer: _promoted(place, pointer),
+        own=lambda: _serving(place, load_service_model(place.home, MODEL), place.reference, seq=0),
+        poll_seconds=POLL_SECONDS,
+    )
+    app = FastAPI(title="Will my flight be late?", lifespan=_closing(champion, feedback := _feedback_log(place)))
+    app.add_middleware(MonitoringMiddleware, monitoring=champion)
 
     @app.post("/predict")
     def predict_one(flight: Flight) -> Predicted:
-        name = flight.prediction_id or monitoring.new_id()
         moment = flight.event_time or datetime.now(UTC)
-        try:
-            answer = predict(flight.features, prediction_id=name, event_time=moment)
-        except PredictionLogError as error:
-            raise HTTPException(503, "the prediction could not be logged and is not answered; try again") from error
-        except ValueError as error:
-            raise HTTPException(422, f"features: {error}") from error
-        return Predicted(prediction_id=name, model_version=model.model_version, **answer)
+        with champion.in_use() as version:
+            name = flight.prediction_id or version.monitoring.new_id()
+            try:
+                answer = version.predict(flight.features, prediction_id=name, event_time=moment)
+            except PredictionLogError as error:
+                raise HTTPException(503, "the prediction could not be logged and is not answered; try again") from error
+            except ValueError as error:
+                raise HTTPException(422, f"features: {error}") from error
+            return Predicted(prediction_id=name, model_version=version.model_version, **answer)
 
-    _answer_without_model(app, monitoring, model.model_version)
-    _take_feedback(app, monitoring, feedback)
-    _tell_health(app, monitoring, feedback, model.model_version)
+    _answer_without_model(app, champion)
+    _take_feedback(app, name, feedback)
+    _tell_health(app, champion, feedback)
     return app
 
 
-def _answer_without_model(app: FastAPI, monitoring: Monitoring, model_version: str) -> None:
+def _serving(place: Place, model: Answering, reference: str | Path, seq: int) -> Serving:
+    """To be monitored takes these lines, and ``close()`` at the end. The model decides at a threshold of its own: its
+    pipeline counts what it imputes, what is wrapped is the decision."""
+    landed = place.landed / monitored_name(place) / "predictions"
+    log = PredictionLog(place.spool / "predictions", ParquetSink(landed), max_age=SHIP_SECONDS, segment_bytes=1 << 20)
+    monitoring = Monitoring(reference, log)
+    monitored = model.with_pipeline(monitoring.instrument(model.pipeline))
+    predict = monitoring.wrap(lambda features: vars(monitored.predict([features])[0]))
+    return Serving(seq, model.model_version, monitoring, predict)
+
+
+def _promoted(place: Place, pointer: ChampionPointer) -> Serving:
+    """A promoted version: loaded as it was registered, and warm before a request meets it."""
+    model = load_champion(pointer)
+    model.predict([{}])
+    return _serving(place, model, pointer.reference, pointer.seq)
+
+
+def _answer_without_model(app: FastAPI, champion: ChampionFollower) -> None:
     """``/dummy``: for trying dashboards with features of any kind. Counted and logged as a prediction is."""
-    predict = monitoring.wrap(_guess)
 
     @app.post("/dummy")
     def dummy(flight: Flight) -> Predicted:
-        name = flight.prediction_id or monitoring.new_id()
-        try:
-            answer = predict(flight.features, prediction_id=name, event_time=flight.event_time or datetime.now(UTC))
-        except PredictionLogError as error:
-            raise HTTPException(503, "the prediction could not be logged and is not answered; try again") from error
-        return Predicted(prediction_id=name, model_version=model_version, **answer)
+        moment = flight.event_time or datetime.now(UTC)
+        with champion.in_use() as version:
+            name = flight.prediction_id or version.monitoring.new_id()
+            guess = version.monitoring.wrap(_guess)
+            try:
+                answer = guess(flight.features, prediction_id=name, event_time=moment)
+            except PredictionLogError as error:
+                raise HTTPException(503, "the prediction could not be logged and is not answered; try again") from error
+            return Predicted(prediction_id=name, model_version=version.model_version, **answer)
 
 
 def _guess(features: dict[str, Scalar]) -> dict[str, Any]:
@@ -112,26 +143,29 @@ def _guess(features: dict[str, Scalar]) -> dict[str, Any]:
     return {"prediction": int(score >= 0.5), "score": score}
 
 
-def _take_feedback(app: FastAPI, monitoring: Monitoring, feedback: RecordLog) -> None:
+def _take_feedback(app: FastAPI, monitor: str, feedback: RecordLog) -> None:
     @app.post("/feedback", status_code=202)
     def learn(sent: Feedback) -> dict[str, int]:
         try:
-            feedback.append(_labels(monitoring.schema.monitor, sent))
+            feedback.append(_labels(monitor, sent))
         except PredictionLogError as error:
             raise HTTPException(503, "the feedback could not be logged; send it again") from error
         return {"accepted": len(sent.labels)}
 
 
-def _tell_health(app: FastAPI, monitoring: Monitoring, feedback: RecordLog, model_version: str) -> None:
+def _tell_health(app: FastAPI, champion: ChampionFollower, feedback: RecordLog) -> None:
     @app.get("/metrics")
     def metrics() -> Response:
-        return Response(monitoring.metrics(), media_type=monitoring.content_type)
+        return Response(champion.metrics(), media_type=champion.content_type)
 
     @app.get("/healthz")
     def healthz(response: Response) -> dict[str, Any]:
         if why := feedback.trouble():
             response.status_code = 503
-        return {"status": "failing" if why else "ok", "trouble": why, "model_version": model_version}
+        version = champion.current.model_version
+        return {
+            "status": "failing" if why else "ok", "trouble": why or champion.trouble, "model_version": version,
+        }  # fmt: skip
 
 
 def monitored_name(place: Place) -> str:
@@ -157,11 +191,11 @@ def _labels(monitor: str, sent: Feedback) -> Batch:
     return Batch(monitor, "ground_truth", (("prediction_id", "text"), (MODEL, "text"), ("label_time", "time")), rows)
 
 
-def _closing(monitoring: Monitoring, feedback: RecordLog) -> Any:
+def _closing(champion: ChampionFollower, feedback: RecordLog) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        monitoring.close()
+        champion.close()
         feedback.close()
 
     return lifespan

@@ -16,11 +16,21 @@ AFTER_LABELS = assets_from("ground_truth")
 """What a newer label batch makes stale."""
 
 EVIDENTLY = "evidently_report"
+PARITY = "parity"
+
+RETRAINING = ("training_set", "candidate", "evaluation", "comparison", "promotion")
+"""The assets of a retraining, in order; of monitors that declare how a challenger is trained."""
 
 
 def asset_key(monitor: Monitor, name: str) -> dg.AssetKey:
     """Key of one of the monitor's assets, such as ``flights/drift``."""
     return dg.AssetKey([monitor.name, name])
+
+
+def assets_of(monitor: Monitor, stage: str = STAGES[0].name) -> tuple[str, ...]:
+    """The assets of its windows from this stage on; parity, where declared, with those that read the log again."""
+    compared = (PARITY,) if monitor.parity is not None and stage == STAGES[0].name else ()
+    return (*assets_from(stage), *compared)
 
 
 def partitions_of(monitor: Monitor) -> dg.TimeWindowPartitionsDefinition:

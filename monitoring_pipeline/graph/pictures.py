@@ -44,22 +44,22 @@ def _drift(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.Meta
     if heat is not None:
         height = 0.2 * min(len(heat.columns), MOST_COLUMNS) + 0.6
         names = Margins(left=_inches(heat.columns, 7), right=0.8)
-        shown["drift_by_column"] = _picture(8, height, names, lambda ax: _heat_map(ax, heat))
+        shown["drift_by_column"] = picture(8, height, names, lambda ax: _heat_map(ax, heat))
     for histogram in figures.most_drifted(stages, windows[-1], most=3):
         labels = Margins(bottom=_inches(histogram.labels, 6))
-        drawn = _picture(5, 1.7 + labels.bottom, labels, partial(_histogram, histogram=histogram))
+        drawn = picture(5, 1.7 + labels.bottom, labels, partial(_histogram, histogram=histogram))
         shown[f"histogram_{histogram.column}"] = drawn
     return shown
 
 
 def _performance(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
     line = figures.performance_line(stages, windows[-MOST_WINDOWS * 3 :])
-    return {} if line is None else {line.metric: _picture(8, 2.6, Margins(), lambda ax: _line(ax, line))}
+    return {} if line is None else {line.metric: picture(8, 2.6, Margins(), lambda ax: _line(ax, line))}
 
 
 def _coverage(stages: StageContext, windows: Sequence[Window]) -> dict[str, dg.MetadataValue]:
     line = figures.coverage_line(stages, windows[-MOST_WINDOWS * 3 :])
-    return {} if line is None else {"label_coverage": _picture(8, 2.0, Margins(), lambda ax: _line(ax, line))}
+    return {} if line is None else {"label_coverage": picture(8, 2.0, Margins(), lambda ax: _line(ax, line))}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _inches(texts: Sequence[str], points: int) -> float:
     return 0.2 + max((len(text[:LONGEST_LABEL]) for text in texts), default=0) * points * 0.65 / 72
 
 
-def _picture(width: float, height: float, margins: Margins, draw: Callable[[Axes], None]) -> dg.MetadataValue:
+def picture(width: float, height: float, margins: Margins, draw: Callable[[Axes], None]) -> dg.MetadataValue:
     """An inline image: Dagster shows markdown, and a data address needs no server."""
     # Not pyplot: it keeps global state and looks for a screen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

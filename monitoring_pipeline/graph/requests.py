@@ -6,27 +6,36 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from monitoring_pipeline.graph.keys import asset_key, range_tags
+from monitoring_pipeline.graph.keys import asset_key, assets_of, range_tags
 from monitoring_pipeline.graph.orphans import unfinished_runs
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
-from monitoring_pipeline.stages.catalogue import assets_from
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.staleness import Looked
 from monitoring_pipeline.windows import runs_of
 
 MONITOR_TAG = "monitoring/monitor"
 STAGE_TAG = "monitoring/from_stage"
+RETRAIN_TAG = "monitoring/retrain"
+"""Marks the runs that retrain: windows go on meanwhile."""
 MOST_REQUESTS = 50
 """Most runs that one tick asks for; what is left is still there at the next."""
 
 
 def idle_of(
-    context: dg.SensorEvaluationContext, monitoring: MonitoringResource, monitors: Sequence[Monitor]
+    context: dg.SensorEvaluationContext,
+    monitoring: MonitoringResource,
+    monitors: Sequence[Monitor],
+    while_retrained: bool = False,
 ) -> list[StageContext]:
-    """The monitors that are not paused and have no unfinished run; ends orphaned runs first."""
+    """The monitors that are not paused and have no unfinished run; ends orphaned runs first.
+
+    ``while_retrained``: a run that retrains does not count; training takes long, and windows need not wait for it.
+    """
     busy: set[str] = set()
     for run in unfinished_runs(context.instance):
+        if while_retrained and RETRAIN_TAG in run.tags:
+            continue
         busy |= {key.path[0] for key in run.asset_selection or ()} | {run.tags.get(MONITOR_TAG, "")}
     return [
         monitoring.stage_context(monitor, run_id="sensor")
@@ -42,7 +51,7 @@ def of_islands(monitor: Monitor, stage: str, windows: Sequence[Window]) -> Itera
     """
     for first, last in runs_of(windows):
         yield dg.RunRequest(
-            asset_selection=[asset_key(monitor, name) for name in assets_from(stage)],
+            asset_selection=[asset_key(monitor, name) for name in assets_of(monitor, stage)],
             tags={**range_tags(monitor, first, last), MONITOR_TAG: monitor.name, STAGE_TAG: stage},
         )
 

@@ -7,8 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.scan import ReferenceRows, Scan
 from monitoring_pipeline.lake.sources.files import list_files
@@ -65,6 +70,15 @@ def source_version(monitor: Monitor) -> str:
     declared = monitor.canonical()
     text = json.dumps([files, {key: declared[key] for key in _FIXES_BINS}], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def keep_reference_rows(monitor: Monitor, rows: pa.Table, version: str, settings: Settings) -> ReferenceVersion:
+    """Rows of one model version under canonical columns, kept in the lake as a reference. Raises WindowError."""
+    path = store.join(settings.lake, monitor.name, "reference", f"{quote(version, safe='')}.parquet")
+    with connected(settings) as connection:
+        connection.register("given", rows)
+        store.write_parquet(connection, "SELECT * FROM given", path)
+    return ReferenceVersion(ReferenceRows((path,), copied=True, version=version), pc.max(rows["__time"]).as_py())
 
 
 def reference_rows(monitor: Monitor, settings: Settings) -> PreparedReference:

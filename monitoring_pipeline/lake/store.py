@@ -51,6 +51,20 @@ def write_parquet(connection: duckdb.DuckDBPyConnection, sql: str, path: str) ->
     return int(row[0]) if row else 0
 
 
+def write_text(path: str, content: str) -> None:
+    """One small file, whole or not at all, in place of the one before. Raises WindowError when the lake refuses."""
+    head, _, name = path.rpartition("/")
+    temporary = f"{head}/{TEMPORARY}{uuid.uuid4().hex}-{name}"
+    try:
+        make_directory(head)
+        with fsspec.open(temporary, "w") as file:
+            file.write(content)
+        _rename(temporary, path)
+    except OSError as error:
+        remove(temporary)
+        raise WindowError(_refusal(head, error)) from error
+
+
 def make_directory(path: str) -> None:
     """Makes a local directory or one of an fsspec URL, its parents too; nothing happens when it exists."""
     if protocol_of(path):

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from monitoring_pipeline.monitors.alarms import Alarms
 from monitoring_pipeline.monitors.durations import Duration, as_text
+from monitoring_pipeline.monitors.parity import Parity
 from monitoring_pipeline.monitors.retraining import RetrainPolicy
 from monitoring_pipeline.windows import WindowSize
 
@@ -396,6 +397,9 @@ class Monitor(Declared):
     thresholds: Thresholds = Field(default=Thresholds(), description="what counts as drift, violation, degradation")
     alarms: Alarms = Field(default=Alarms(), description="false alarms accepted, and what is too small to matter")
     retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="when a challenger is trained and promoted")
+    parity: Parity | None = Field(
+        default=None, description="how served features are computed again, to compare the two; default: not compared"
+    )
     retention: Retention = Field(default=Retention(), description="how long things are kept")
     base_dir: Path = Field(default=Path(), exclude=True, description="directory of the file; set by the loader")
 

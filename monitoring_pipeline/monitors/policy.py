@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,25 @@ from monitoring_pipeline.monitors.loading import line_of
 
 PARTS = ("thresholds", "alarms", "labels")
 """What of a declaration verdicts depend on, and a policy file may hold."""
+RETRAIN_PARTS = ("retrain",)
+"""What a policy file holds to try another way of retraining."""
+REPLACED = ("when", "trainer", "estimator")
+"""Keys of ``retrain`` of which the file's value takes the place of the declared one as a whole."""
 
 
-def with_policy(monitor: Monitor, path: Path) -> Monitor:
-    """``monitor`` with the file's ``thresholds`` and ``labels``; what the file does not name stays as declared.
+def with_policy(monitor: Monitor, path: Path, parts: Sequence[str] = PARTS) -> Monitor:
+    """``monitor`` with those ``parts`` that the file holds; what the file does not name stays as declared.
 
     Raises DeclarationError that names the file, the line and the key.
     """
-    policy = _read(path)
+    policy = _read(path, parts)
     declared = monitor.model_dump(exclude_unset=True, by_alias=True)
     merged = {**declared, "base_dir": monitor.base_dir}
     for part, given in policy.items():
-        merged[part] = _merged(declared.get(part, {}), given)
+        own = dict(declared.get(part, {}))
+        if part == "retrain":
+            own = {key: value for key, value in own.items() if not _is_replaced(key, given)}
+        merged[part] = _merged(own, given)
     try:
         return Monitor.model_validate(merged)
     except ValidationError as error:
@@ -35,7 +42,13 @@ def with_policy(monitor: Monitor, path: Path) -> Monitor:
         raise DeclarationError("\n".join(lines)) from error
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _is_replaced(key: str, given: Mapping[str, Any]) -> bool:
+    """Whether the file says otherwise: its trainer replaces a declared estimator too."""
+    what_trains = {"trainer", "estimator"}
+    return key in REPLACED and (key in given or (key in what_trains and bool(what_trains & set(given))))
+
+
+def _read(path: Path, parts: Sequence[str]) -> Mapping[str, Any]:
     try:
         policy = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -44,11 +57,11 @@ def _read(path: Path) -> Mapping[str, Any]:
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise DeclarationError(f"{path}: is not YAML: {said}; check indentation, colons and quotes") from error
     if not isinstance(policy, dict) or not policy:
-        raise DeclarationError(f"{path}: must be a mapping with the keys {' and '.join(PARTS)}, as in a monitor's file")
+        raise DeclarationError(f"{path}: must be a mapping with the keys {' and '.join(parts)}, as in a monitor's file")
     for key, given in policy.items():
-        if key not in PARTS:
+        if key not in parts:
             raise DeclarationError(
-                f"{path}:{line_of(path, (key,))}: {key}: not part of a policy; write {' or '.join(PARTS)}"
+                f"{path}:{line_of(path, (key,))}: {key}: not part of a policy; write {' or '.join(parts)}"
             )
         if not isinstance(given, dict):
             raise DeclarationError(f"{path}:{line_of(path, (key,))}: {key}: must be a mapping, as in a monitor's file")

@@ -34,6 +34,7 @@ from monitoring_pipeline.monitors.declaration import (
     Thresholds,
 )
 from monitoring_pipeline.monitors.durations import Duration
+from monitoring_pipeline.monitors.parity import Parity
 from monitoring_pipeline.monitors.retraining import (
     ConceptTrigger,
     DriftTrigger,
@@ -79,6 +80,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("retrain.training", Training),
     ("retrain.training.search", Search),
     ("retrain.promote", Promotion),
+    ("parity", Parity),
     ("retention", Retention),
     ("owner", Owner),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from croniter import croniter
+from croniter import CroniterBadDateError, croniter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from monitoring_pipeline.monitors.durations import Duration
@@ -26,6 +26,12 @@ def _cron(value: str) -> str:
         raise ValueError(
             f"{value!r} is not a cron schedule of five fields; write e.g. `0 3 * * 1` (Mondays at 03:00 UTC)"
         )
+    try:
+        croniter(value, datetime(2000, 1, 1)).get_next()
+    except CroniterBadDateError:
+        raise ValueError(
+            f"{value!r} names a day that never comes; write e.g. `0 3 1 * *` (the 1st, 03:00 UTC)"
+        ) from None
     return value
 
 
@@ -186,7 +192,11 @@ class Promotion(_Section):
     rule: Literal["not_worse", "better"] = Field(
         default="not_worse", description="not_worse: the interval's lower end is above -margin; better: above 0"
     )
-    margin: float = Field(default=0.01, ge=0, description="how much worse still counts as not worse")
+    margin: float = Field(
+        default=0.01, ge=0,
+        description="how much worse still counts as not worse: in the metric's unit; of mae, rmse, mape a share of the"
+        " champion's value",
+    )  # fmt: skip
     compare_on: Duration = Field(default=timedelta(days=28), description="newest mature windows that are compared on")
     least_days: int = Field(default=14, ge=2, description="fewest days; below it the comparison is inconclusive")
     least_rows: int = Field(default=5000, ge=1, description="fewest rows; below it the comparison is inconclusive")
@@ -213,7 +223,10 @@ class RetrainPolicy(_Section):
     guards: Guards = Field(default=Guards(), description="what holds it back")
     training: Training = Field(default=Training(), description="rows, mode, limits")
     promote: Promotion = Field(default=Promotion(), description="champion against challenger")
-    min_improvement: float = Field(default=0.0, description="with `promote.rule: better`: least gain of the metric")
+    min_improvement: float = Field(
+        default=0.0,
+        description="with `promote.rule: better`: least gain of the metric, in the unit of `promote.margin`",
+    )
     cooldown: Duration = Field(default=timedelta(days=14), description="least time between two trainings")
     train_on: Duration = Field(default=timedelta(days=90), description="sliding: how far back the training rows reach")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -29,3 +30,23 @@ def trainer_of(written: str) -> Callable[..., Any]:
     if not callable(found):
         raise DeclarationError(f"{written!r} is not a function but {type(found).__name__}; name a function")
     return found
+
+
+def check_contract(written: str) -> None:
+    """Raises DeclarationError when ``written`` is no ``def train(training, request)``: path or signature."""
+    found = trainer_of(written)
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return  # written in C; what it takes shows when it is called
+    try:
+        signature.bind(object(), object())
+    except TypeError as error:
+        raise DeclarationError(
+            f"{written!r} is called with a TrainingSet and a TrainRequest, and does not take them ({error}); write `def"
+            f" {found.__name__}(training, request) -> TrainedModel`"
+        ) from error
+    returned = signature.return_annotation
+    name = returned if isinstance(returned, str) else getattr(returned, "__name__", str(returned))
+    if returned is not signature.empty and name.rpartition(".")[2] != "TrainedModel":
+        raise DeclarationError(f"{written!r} says that it returns {name}; a trainer returns a TrainedModel")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.database import Warehouse
+
+if TYPE_CHECKING:  # the training process needs no database
+    from monitoring_pipeline.warehouse.database import Warehouse
 
 AttemptState = Literal["training", "trained", "compared", "shadowing", "promoted", "kept", "inconclusive", "failed"]
 
@@ -28,7 +30,8 @@ class Attempt:
     """One try at a better model, as its row in ``retrain_attempt`` stands.
 
     ``as_of`` (UTC): the cut. Nothing that became known at or after it is used. ``epoch``: the owner's number; an update
-    with an older one changes nothing. ``trigger``: what asked for it, as in the decision.
+    with an older one changes nothing. ``trigger``: what asked for it, as in the decision. ``reason``: one sentence on
+    its outcome. ``error``: why it failed in state ``failed_in``, and the remedy.
     """
 
     attempt_id: int
@@ -41,3 +44,11 @@ class Attempt:
     as_of: datetime
     trigger: str
     shadow_until: datetime | None = None
+    reason: str | None = None
+    error: str | None = None
+    failed_in: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in ("promoted", "kept", "inconclusive", "failed")

@@ -7,7 +7,19 @@ when. Does not belong here: computing drift (Prometheus' rules and the pipeline 
 """
 
 from monitoring_pipeline.prediction_log import ParquetSink, PredictionLog, PredictionLogError, SqlSink
+from monitoring_pipeline.serving.champion import ChampionFollower, ChampionPointer, Serving, read_champion
 from monitoring_pipeline.serving.middleware import MonitoringMiddleware
 from monitoring_pipeline.serving.monitoring import Monitoring
 
-__all__ = ["Monitoring", "MonitoringMiddleware", "ParquetSink", "PredictionLog", "PredictionLogError", "SqlSink"]
+__all__ = [
+    "ChampionFollower",
+    "ChampionPointer",
+    "Monitoring",
+    "MonitoringMiddleware",
+    "ParquetSink",
+    "PredictionLog",
+    "PredictionLogError",
+    "Serving",
+    "SqlSink",
+    "read_champion",
+]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitoring_pipeline.serving import durations
 from monitoring_pipeline.serving.durations import HTTP_EDGES
 from monitoring_pipeline.serving.recorder import Recorder
+
+if TYPE_CHECKING:
+    from monitoring_pipeline.serving.champion import ChampionFollower
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,7 +30,9 @@ class MonitoringMiddleware:
     route takes are one route, so that a scan of the server adds no series; so are routes beyond ``MAX_ROUTES``.
     """
 
-    def __init__(self, app: Application, monitoring: Recorder) -> None:
+    def __init__(self, app: Application, monitoring: Recorder | ChampionFollower) -> None:
+        """``monitoring``: of the version in service, or what follows the champion: then each request is counted with
+        the version that was in service when it came."""
         self._app, self._monitoring = app, monitoring
         self._routes: set[str] = set()
 
@@ -35,6 +40,10 @@ class MonitoringMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._monitoring.held() as recorder:
+            await self._recorded(recorder, scope, receive, send)
+
+    async def _recorded(self, recorder: Recorder, scope: Scope, receive: Receive, send: Send) -> None:
         status = 0
 
         async def noting(message: MutableMapping[str, Any]) -> None:
@@ -43,7 +52,7 @@ class MonitoringMiddleware:
                 status = message["status"]
             await send(message)
 
-        active = self._monitoring.http_active
+        active = recorder.http_active
         active.append(None)
         root = scope.get("root_path", "")
         start = time.perf_counter()
@@ -56,7 +65,7 @@ class MonitoringMiddleware:
         finally:
             active.pop()
             route = self._bounded(route_template(scope, root))
-            self._count(scope, route, status or 500, error, time.perf_counter() - start)
+            self._count(recorder, scope, route, status or 500, error, time.perf_counter() - start)
 
     def _bounded(self, route: str) -> str:
         """Whatever an application's router tells of its routes."""
@@ -66,9 +75,11 @@ class MonitoringMiddleware:
             self._routes.add(route)
         return route
 
-    def _count(self, scope: Scope, route: str, status: int, error: str | None, duration: float) -> None:
+    def _count(
+        self, recorder: Recorder, scope: Scope, route: str, status: int, error: str | None, duration: float
+    ) -> None:
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        counters = self._monitoring.counters
+        counters = recorder.counters
         request, taken = ("http", method, route, str(status)), ("http_duration", route)
         failed = error or (f"http_{status}" if status >= 500 else None)
         counted = [request, ("http_error", method, route, failed)] if failed else [request]

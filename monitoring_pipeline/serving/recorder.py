@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +84,10 @@ class Recorder:
         if self.log is not None:
             self.log.abandon()
         self.counters.abandon()
+
+    def held(self) -> AbstractContextManager[Recorder]:
+        """What counts a request from its beginning to its end: this recorder."""
+        return nullcontext(self)
 
     def new_id(self) -> str:
         """An id to return to the caller and to pass as ``prediction_id``."""

@@ -39,6 +39,7 @@ def alarms_of(monitor: Monitor, rows: AlarmRows) -> list[Alarm]:
             for r in rows.performance
         ),
         *(_of_window(monitor, r.window_start, r) for r in rows.windows),
+        *(_of_parity(monitor, r) for r in rows.parity),
     ]  # fmt: skip
 
 
@@ -50,6 +51,15 @@ def alarm_of_window(monitor: Monitor, verdict: WindowVerdict) -> Alarm:
 def kind_of_metric(metric: str) -> Kind:
     """The kind of an alarm of a quality metric."""
     return KINDS.get(metric, "quality")
+
+
+def _of_parity(monitor: Monitor, r: Any) -> Alarm:
+    allowed = monitor.parity.allowed if monitor.parity else 0.0
+    number = number_of(r.window_start, monitor.window)
+    return Alarm(
+        number, "quality", r.column_name, "feature", WHOLE_ROWS, "", "parity", r.value - allowed, None, r.value,
+        allowed, detail=r.detail, source="declared",
+    )  # fmt: skip
 
 
 def _of_window(monitor: Monitor, start: datetime, v: Any) -> Alarm:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -57,9 +57,14 @@ def plan_of(monitor: Monitor) -> Plan:
     return Plan(monitor.alarms.drift, monitor.window, level_of(monitor, "drift"))
 
 
-def null_version(monitor: Monitor, references: dict[str, str]) -> str:
-    """12 hex digits over what all verdicts on columns rest on beside the windows."""
-    content = [POLICY, monitor.alarms.model_dump(mode="json"), monitor.window, sorted(references.items())]
+def null_version(monitor: Monitor, versions: Sequence[str], references: Mapping[str, str]) -> str:
+    """12 hex digits over what verdicts on the columns of these model versions rest on beside the windows.
+
+    Only the references they are compared with: that of a new version leaves the verdicts on others standing.
+    """
+    used = {reference_version(monitor, version, references) for version in versions} if references else set()
+    read = sorted((name, references[name]) for name in used)
+    content = [POLICY, monitor.alarms.model_dump(mode="json"), monitor.window, read]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
 
 
@@ -67,15 +72,16 @@ def judge_again(conn: Connection, monitor: Monitor, judgement_id: Callable[[], i
     """Judges the columns of all windows whose verdicts do not stand. Returns these windows."""
     ledger.lock_verdicts(conn, monitor.name)
     references = profile_store.reference_versions(conn, monitor.name)
-    version = null_version(monitor, references)
+    sets = store.version_sets(conn, monitor.name)
+    rest_on = {versions: null_version(monitor, versions, references) for versions in sets}
     kept = monitor.retention.verdicts or monitor.retention.measurements
-    waiting = store.to_judge(conn, monitor.name, version, None if kept is None else datetime.now(UTC) - kept)
+    waiting = store.to_judge(conn, monitor.name, rest_on, None if kept is None else datetime.now(UTC) - kept)
     plan = plan_of(monitor)
     for at in range(0, len(waiting), WINDOWS_AT_ONCE):
         some = waiting[at : at + WINDOWS_AT_ONCE]
         judged = judge_windows(conn, monitor, plan, some, references)
         rows = [] if judged is None else column_rows(judged, some, monitor)
-        counted = [_counted(one, version, plan, judged, monitor) for one in some]
+        counted = [_counted(one, plan, judged, monitor) for one in some]
         store.replace(conn, monitor.name, judgement_id(), counted, rows)
         if judged is not None:
             store.replace_nulls(conn, monitor.name, some[-1].window.start, stored_nulls(judged))
@@ -87,7 +93,7 @@ def imagined(conn: Connection, policy: Monitor, windows: Sequence[Window]) -> li
     references = profile_store.reference_versions(conn, policy.name)
     wanted = {window.start for window in windows}
     until = max(wanted, default=None)
-    profiled = [one for one in store.to_judge(conn, policy.name, "") if until and one.window.start <= until]
+    profiled = [one for one in store.to_judge(conn, policy.name, {}) if until and one.window.start <= until]
     judged = judge_windows(conn, policy, plan_of(policy), profiled, references) if profiled else None
     return [] if judged is None else column_rows(judged, [p for p in profiled if p.window.start in wanted], policy)
 
@@ -205,10 +211,10 @@ def _earlier(conn: Connection, monitor: Monitor, calibrated: Calibrated, first: 
 
 
 def _counted(
-    one: ProfiledWindow, version: str, plan: Plan, judged: Judged | None, monitor: Monitor
+    one: ProfiledWindow, plan: Plan, judged: Judged | None, monitor: Monitor
 ) -> JudgedWindow:  # fmt: skip
     counts = (0, 0, 0)
     if judged is not None:
         status = judged.verdicts.status[:, number_of(one.window.start, monitor.window) - judged.verdicts.first]
         counts = int((status >= 0).sum()), int((status == ALARM).sum()), int((status == NOTICE).sum())
-    return JudgedWindow(one.window, one.version, version, plan.level, *counts)
+    return JudgedWindow(one.window, one.version, one.null_version, plan.level, *counts)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from monitoring_pipeline.alerting.incidents.alarm import Alarm
+from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group
 from monitoring_pipeline.alerting.incidents.grouping import CORRELATED
 from monitoring_pipeline.alerting.incidents.sentence import Described
 from monitoring_pipeline.monitors import Monitor
@@ -24,28 +24,40 @@ from monitoring_pipeline.windows import LENGTH, Window
 
 @dataclass(frozen=True)
 class Correlations:
-    """|r| of numerical features in the reference: ``position`` of each name in ``r`` (p, p), by model version."""
+    """|r| of numerical features in each reference: ``position`` of each name in ``r`` (p, p), by model version.
 
+    ``versions``: version of each reference by model version, which says by which of them another version is judged.
+    """
+
+    monitor: Monitor
+    versions: Mapping[str, str]
     position: Mapping[str, Mapping[str, int]]
     r: Mapping[str, NDArray[np.float64]]
 
-    def between(self, a: str, b: str) -> float:
-        """The largest correlation in size over the model versions; 0 where none is known."""
-        found = [
-            abs(float(self.r[version][at[a], at[b]])) for version, at in self.position.items() if a in at and b in at
-        ]
-        return max(found, default=0.0)
+    def between(self, version: str, a: str, b: str) -> float:
+        """|r| of two columns in the reference this model version is judged by; 0 where it is not known."""
+        if not self.versions:
+            return 0.0
+        of = reference_version(self.monitor, version, self.versions)
+        at = self.position.get(of, {})
+        return abs(float(self.r[of][at[a], at[b]])) if a in at and b in at else 0.0
 
-    def quiet_peers(self, columns: Sequence[str]) -> list[str]:
-        """Columns that are correlated with the first of these, and are not among them; three at most."""
-        if not columns:
+    def of_alarm(self, alarm: Alarm, column: str) -> float:
+        """Of the alarm's column and another, for ``grouped``."""
+        return self.between(alarm.model_version, alarm.column, column)
+
+    def quiet_peers(self, group: Group) -> list[str]:
+        """Columns that are correlated with the incident's first one, and are not among its columns; three at most."""
+        if not group.columns:
             return []
-        names = {name for at in self.position.values() for name in at} - set(columns)
-        peers = sorted(((self.between(columns[0], name), name) for name in names), key=lambda p: (-p[0], p[1]))
+        first = group.columns[0]
+        version = next(alarm.model_version for alarm in group.alarms if alarm.column == first)
+        names = {name for at in self.position.values() for name in at} - set(group.columns)
+        peers = sorted(((self.between(version, first, name), name) for name in names), key=lambda p: (-p[0], p[1]))
         return [name for r, name in peers[:3] if r >= CORRELATED]
 
 
-def correlations(conn: Connection, references: Sequence[Profile]) -> Correlations:
+def correlations(conn: Connection, monitor: Monitor, references: Sequence[Profile]) -> Correlations:
     """Of every reference that holds comoments; ``references`` with all their segments."""
     position, r = {}, {}
     for profile in references:
@@ -58,7 +70,7 @@ def correlations(conn: Connection, references: Sequence[Profile]) -> Correlation
         sd = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
         position[profile.model_version] = {name: i for i, (name, _, _) in enumerate(layout.scales[: len(mean)])}
         r[profile.model_version] = covariance / np.outer(sd, sd)
-    return Correlations(position, r)
+    return Correlations(monitor, profile_store.reference_versions(conn, monitor.name), position, r)
 
 
 Namer = Callable[[Alarm, Sequence[str]], tuple[tuple[str, int], ...]]
@@ -86,7 +98,7 @@ def describe(
     windows = {alarm.number: _window(monitor, alarm.number) for alarm in wanted}
     profiles = _by_key(profile_store.load_profiles(conn, monitor.name, windows.values()))
     by_segment = {(p.model_version, p.segment): p for p in references}
-    known = {version for version, _ in by_segment}
+    known = profile_store.reference_versions(conn, monitor.name)
     found = {}
     for alarm in wanted:
         now = profiles.get((windows[alarm.number], alarm.model_version, alarm.segment))

@@ -121,7 +121,7 @@ def _compared(shelf: Shelf, window: Window, inputs: Inputs) -> list[Measurement]
 def _baseline(shelf: Shelf, declared: Baseline, window: Window, key: Key, inputs: Inputs) -> Columns | None:
     """The baseline's columns. Every window that was looked for is noted in ``inputs``, also those not there."""
     if declared == "training":
-        version = reference_version(shelf.monitor, key[0], {v for v, _ in shelf.references})
+        version = reference_version(shelf.monitor, key[0], shelf.reference_versions)
         return _of_reference(shelf.references.get((version, key[1])))
     seen: list[Columns] = []
     for by in windows_before(declared, window):

@@ -44,7 +44,7 @@ def render(stages: StageContext, window: Window) -> Report:
         raise WindowError(f"{window} of {monitor.name} has no rows; materialize its predictions first")
     version = max(taken.versions, key=lambda v: (taken.versions[v], v))
     references = reference_rows(monitor, stages.settings).by_version
-    reference = references[reference_version(monitor, version, references)]
+    reference = references[reference_version(monitor, version, dict.fromkeys(references, ""))]
     current = _frame(stages, predictions_relation(monitor, [taken]))
     against = _frame(stages, relation_of(Scan(monitor, reference=reference.rows)))
     path = (

@@ -158,7 +158,8 @@ def _is_current(shelf: Shelf, one: IngestedWindow, labels: Labels) -> bool:
 
 def _count(shelf: Shelf, labels: Labels, some: Sequence[IngestedWindow]) -> list[LabelledProfile]:
     monitor = shelf.stages.monitor
-    wanted = by_version(monitor, {version for one in some for version in one.versions}, shelf.layouts)
+    versions = {version for one in some for version in one.versions}
+    wanted = by_version(monitor, versions, shelf.layouts, shelf.references)
     scan = labelled(monitor, some, labels.files)
     counted = engine_of(shelf.stages.settings).profile(scan, wanted, monitor.segment_keys, PARTS)
     return labelled_of(counted, wanted, labels.batches, monitor.window)

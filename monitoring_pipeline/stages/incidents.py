@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
 
-from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group
-from monitoring_pipeline.alerting.incidents.grouping import GAP, grouped, without_known_columns
+from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group, Replacement
+from monitoring_pipeline.alerting.incidents.grouping import GAP, closed_by, grouped, without_known_columns
 from monitoring_pipeline.alerting.incidents.kinds import change_of
 from monitoring_pipeline.alerting.incidents.sentence import NAMED, Described, Harm, sentence, strongest
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
@@ -25,7 +25,7 @@ from monitoring_pipeline.stages.drift_batches import number_of, start_of
 from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window, read_ahead
 from monitoring_pipeline.stages.inputs import Inputs
 from monitoring_pipeline.stages.new_categories import NewCategories
-from monitoring_pipeline.warehouse import incident_store, ledger, profile_store
+from monitoring_pipeline.warehouse import incident_store, ledger, profile_store, promotions
 from monitoring_pipeline.warehouse.incident_store import Incident
 from monitoring_pipeline.windows import LENGTH
 
@@ -84,12 +84,23 @@ def incidents_of(
         return []
     first, last = (number_of(start, monitor.window) for start in span)
     references = [p for p, _ in profile_store.load_reference_rows(conn, monitor.name)] if alarms else []
-    known = correlations(conn, references)
+    known = correlations(conn, monitor, references)
     importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
-    groups = grouped(without_known_columns(alarms, first), known.between)
+    replaced = replacements(conn, monitor)
+    groups = grouped(without_known_columns(alarms, first), known.of_alarm, replaced)
     told = [alarm for group in groups for alarm in strongest(group)[:NAMED]]
     described = describe(conn, monitor, told, references, namer)
-    return [_incident(conn, monitor, group, (first, last), described, known, importance) for group in groups]
+    facts = _Facts((first, last), described, known, importance, replaced)
+    return [_incident(conn, monitor, group, facts) for group in groups]
+
+
+def replacements(conn: Connection, monitor: Monitor) -> list[Replacement]:
+    """Which model versions took the place of others, and from which window on, in the order they did."""
+    length = LENGTH[monitor.window]
+    return [
+        Replacement(number_of(at + length - timedelta(microseconds=1), monitor.window), at, previous, version)
+        for previous, version, at in promotions.replacements(conn, monitor.name)
+    ]
 
 
 def _fold(conn: Connection, stages: StageContext) -> Folded:
@@ -98,7 +109,8 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
     incident_store.declare_importance(conn, monitor.name, monitor.alarms.importance)
     was = incident_store.current(conn, monitor.name)
     names = NewCategories(stages, was.values())
-    alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name))
+    allowed = monitor.parity.allowed if monitor.parity else None
+    alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name, allowed))
     made = incidents_of(conn, monitor, alarms, partial(names.of, conn))
     kept = [one for one in was.values() if _rests_on_deleted(monitor, one)]
     now = {one.incident_id: one for one in made if not any(_overlap(one, other) for other in kept)}
@@ -122,18 +134,28 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
     )
 
 
-def _incident(
-    conn: Connection, monitor: Monitor, group: Group, span: tuple[int, int], described: Mapping[Alarm, Described],
-    known: Correlations, importance: Mapping[str, float],
-) -> Incident:  # fmt: skip
-    length = LENGTH[monitor.window]
+@dataclass(frozen=True)
+class _Facts:
+    """What incidents are told by. ``span``: numbers of the first and the last judged window."""
+
+    span: tuple[int, int]
+    described: Mapping[Alarm, Described]
+    known: Correlations
+    importance: Mapping[str, float]
+    replaced: Sequence[Replacement]
+
+
+def _incident(conn: Connection, monitor: Monitor, group: Group, facts: _Facts) -> Incident:
+    length, importance = LENGTH[monitor.window], facts.importance
     first, last = start_of(group.first, monitor.window), start_of(group.last, monitor.window)
-    is_open = span[1] < group.last + GAP
-    change = change_of(group, first_judged=span[0])
+    closed = closed_by(group, facts.replaced)
+    is_open = facts.span[1] < group.last + GAP and closed is None
+    quiet = last + length * (GAP + 1) if closed is None else max(closed.at, first + length)
+    change = change_of(group, first_judged=facts.span[0])
     metric = HEADLINE[monitor.task]
     found = incident_store.harm(conn, monitor.name, metric, first, last)
     harm = None if found is None else Harm(metric, *found)
-    others = known.quiet_peers(group.columns)
+    others = facts.known.quiet_peers(group)
     return Incident(
         incident_id=_id(monitor, group, first),
         kind=worst_kind(group, monitor.alarms.severity),
@@ -144,9 +166,11 @@ def _incident(
         last_window=last,
         columns=_ranked(group, importance),
         segments=group.segments,
-        summary=sentence(group, change, first, last, described, harm, is_open=is_open, others=others),
-        evidence=_evidence(monitor, group, described),
-        resolved_at=None if is_open else last + length * (GAP + 1),
+        summary=sentence(
+            group, change, first, last, facts.described, harm, is_open=is_open, others=others, closed=closed
+        ),
+        evidence=_evidence(monitor, group, facts.described) | _closing(closed),
+        resolved_at=None if is_open else quiet,
         change=change.name,
         actions=change.actions,
         n_windows=group.n_windows,
@@ -180,6 +204,10 @@ def _evidence(monitor: Monitor, group: Group, described: Mapping[Alarm, Describe
     return {"alarms": kept, "model_versions": sorted({a.model_version for a in group.alarms})}
 
 
+def _closing(closed: Replacement | None) -> dict[str, object]:
+    return {} if closed is None else {"closed_by": closed.said}
+
+
 def _rests_on_deleted(monitor: Monitor, one: Incident) -> bool:
     """Whether retention has deleted verdicts it rests on: it then stands as it is."""
     kept = [d for d in (monitor.retention.verdicts, monitor.retention.measurements) if d is not None]
@@ -206,7 +234,7 @@ def _reason(was: Incident | None, now: Incident, former: Incident | None = None)
     if was is None or was.state == "retracted":
         return "opened" if former is None else f"continues {former.incident_id}, whose first window changed"
     if was.state == "open" and now.state == "resolved":
-        return f"resolved after {GAP} quiet windows"
+        return str(now.evidence.get("closed_by", f"resolved after {GAP} quiet windows"))
     steps = []
     if was.state == "resolved" and now.state == "open":
         steps.append("open again")

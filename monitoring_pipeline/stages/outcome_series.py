@@ -51,9 +51,9 @@ def series_of(
 ) -> list[Series]:
     """Everything of these consecutive windows whose performance can be judged; none without labelled references."""
     references = {key: one.labelled for key, one in reference_store.load_segments(conn, monitor.name).items()}
-    known = {version for version, _ in references}
-    if not known or not windows:
+    if not references or not windows:
         return []
+    known = profile_store.reference_versions(conn, monitor.name)
     span = Window(windows[0].start, windows[-1].end)
     found = _by_key(profile_store.load_labelled(conn, monitor.name, span))
     old = np.array([now >= window.end + monitor.labels.max_delay for window in windows])

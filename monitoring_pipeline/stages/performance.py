@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -44,7 +44,7 @@ def measure(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutco
                 "stage:ground_truth": joined.output_version,
                 **references_read(monitor, {p.model_version for p in profiles}, versions),
             }
-            found = [_measurement(monitor, p, references) for p in profiles]
+            found = [_measurement(monitor, p, references, versions) for p in profiles]
             return Measured(found, joined.data_version or "", joined.label_batch or 0, inputs)
 
         return measured
@@ -59,10 +59,11 @@ def _joined(window: Window, state: StageState | None) -> StageState:
 
 
 def _measurement(
-    monitor: Monitor, labelled: LabelledProfile, references: dict[tuple[str, str], ReferenceSegment]
-) -> Measurement:
+    monitor: Monitor, labelled: LabelledProfile, references: Mapping[tuple[str, str], ReferenceSegment],
+    versions: Mapping[str, str],
+) -> Measurement:  # fmt: skip
     """Each segment beside the same segment of its version's reference."""
-    version = reference_version(monitor, labelled.model_version, {v for v, _ in references})
+    version = reference_version(monitor, labelled.model_version, versions)
     reference = references.get((version, labelled.segment))
     usable = reference is not None and reference.labelled.outcome.n_labelled
     return measure_performance(labelled, reference.labelled if reference is not None and usable else None)

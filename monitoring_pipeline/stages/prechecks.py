@@ -9,7 +9,7 @@ from __future__ import annotations
 from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.lake.inspection import SourceFinding, check_sources
 from monitoring_pipeline.monitors.declaration import Monitor
-from monitoring_pipeline.monitors.trainer import trainer_of
+from monitoring_pipeline.monitors.trainer import check_contract
 from monitoring_pipeline.settings import Settings
 
 FILES_BEFORE_A_RUN = 4  # of each source, the first and the last: a run of one new day looks at no more
@@ -27,10 +27,15 @@ def what_stops_a_run(monitor: Monitor, settings: Settings) -> list[SourceFinding
 
 
 def _trainer(monitor: Monitor) -> list[SourceFinding]:
+    """What would make every training fail: a trainer that is not there or takes something else, a wrong estimator."""
+    if monitor.retrain.estimator is not None:
+        from monitoring_pipeline.retraining.estimators import misfits  # brings scikit-learn
+
+        return [SourceFinding(("retrain", *where), said) for where, said in misfits(monitor)]
     if monitor.retrain.trainer is None:
         return []
     try:
-        trainer_of(monitor.retrain.trainer)
+        check_contract(monitor.retrain.trainer)
     except DeclarationError as error:
         return [SourceFinding(("retrain", "trainer"), str(error))]
     return []

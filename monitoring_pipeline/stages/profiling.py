@@ -61,7 +61,7 @@ def _is_current(shelf: Shelf, one: IngestedWindow, profiled: Mapping[datetime, d
     """Whether the window was counted from these rows, layouts and segments, by this version of the code."""
     if not shelf.counted_as_now(one.window):
         return False
-    by_model = by_version(shelf.stages.monitor, one.versions, shelf.layouts)
+    by_model = by_version(shelf.stages.monitor, one.versions, shelf.layouts, shelf.references)
     wanted = {version: layout.layout_id for version, layout in by_model.items()}
     return profiled.get(one.window.start, {}) == wanted
 
@@ -69,7 +69,8 @@ def _is_current(shelf: Shelf, one: IngestedWindow, profiled: Mapping[datetime, d
 def _count(shelf: Shelf, some: Sequence[IngestedWindow]) -> list[Profile]:
     """Raises WindowError that names the lake files, when they cannot be read."""
     monitor, engine = shelf.stages.monitor, engine_of(shelf.stages.settings)
-    wanted = by_version(monitor, {version for one in some for version in one.versions}, shelf.layouts)
+    versions = {version for one in some for version in one.versions}
+    wanted = by_version(monitor, versions, shelf.layouts, shelf.references)
     counted = engine.profile(predictions_of(monitor, some), wanted, monitor.segment_keys, PARTS)
     return profiles_of(counted, wanted, monitor.window)
 

@@ -103,7 +103,7 @@ def window_facts(shelf: Shelf, one: IngestedWindow) -> WindowFacts:
 
 
 def _measurement(shelf: Shelf, one: IngestedWindow, profile: Profile, facts: WindowFacts) -> Measurement:
-    version = reference_version(shelf.monitor, profile.model_version, {v for v, _ in shelf.references})
+    version = reference_version(shelf.monitor, profile.model_version, shelf.reference_versions)
     reference = shelf.references.get((version, profile.segment))
     largest = max(one.versions, key=lambda v: (one.versions[v], v), default=profile.model_version)
     about_window = profile.model_version == largest
@@ -112,6 +112,6 @@ def _measurement(shelf: Shelf, one: IngestedWindow, profile: Profile, facts: Win
 
 def _no_rows(shelf: Shelf, one: IngestedWindow) -> Profile:
     """An empty window still has a volume: zero, and that may be the news."""
-    version = reference_version(shelf.monitor, shelf.monitor.reference.model_version, {v for v, _ in shelf.references})
+    version = reference_version(shelf.monitor, shelf.monitor.reference.model_version, shelf.reference_versions)
     layout = shelf.references[version, EVERYTHING].profile
     return Profile(one.window, version, EVERYTHING, layout.layout_id, 0, ())

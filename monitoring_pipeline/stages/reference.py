@@ -53,7 +53,11 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
     def kept(conn: Connection) -> dict[str, Reference] | None:
         declare(conn, monitor)
         known = profile_store.reference_sources(conn, monitor.name)
-        return profile_store.references(conn, monitor.name) if set(known.values()) == {current} else None
+        declared = {version for version, made in known.items() if not profile_store.is_rotated(made)}
+        if {known[version] for version in declared} != {current}:
+            return None
+        references = profile_store.references(conn, monitor.name)
+        return {version: references[version] for version in sorted(declared)}
 
     if (references := stages.warehouse.run(kept)) is not None:
         return _outcome(monitor, references, changed=False)
@@ -61,7 +65,7 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
     _check_positive_class(stages, rows.by_version.values())
     made = {}
     for done, (version, of_version) in enumerate(rows.by_version.items(), start=1):
-        made[version] = _profile_version(stages, version, of_version, rows.source_version)
+        made[version] = profile_version(stages, version, of_version, rows.source_version)
         stages.advance("reference", done, len(rows.by_version))
     return _outcome(monitor, made, changed=True)
 
@@ -78,7 +82,11 @@ def _check_positive_class(stages: StageContext, versions: Iterable[ReferenceVers
         raise SourceError(f"schema.positive_class: {said}")
 
 
-def _profile_version(stages: StageContext, version: str, of_version: ReferenceVersion, source: str) -> Reference:
+def profile_version(stages: StageContext, version: str, of_version: ReferenceVersion, source: str) -> Reference:
+    """Profiles the rows of one model version and keeps layout, profiles, segments and blocks as its reference.
+
+    ``source`` names what the rows are. Raises SourceError when there is no row.
+    """
     monitor, engine = stages.monitor, engine_of(stages.settings)
     layout = engine.layout(Scan(monitor, reference=of_version.rows))
     layouts = {version: layout}

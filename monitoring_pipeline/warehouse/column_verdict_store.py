@@ -17,18 +17,28 @@ from monitoring_pipeline.warehouse.measurement_store import keys_by_id, keys_id
 from monitoring_pipeline.warehouse.partitions import ensure_months
 from monitoring_pipeline.windows import Window
 
+# The model versions of a window are one text, with a separator that no name holds.
+VERSION_SETS = text("""
+select distinct (select coalesce(string_agg(k, e'\x1f' order by k collate "C"), '')
+                 from jsonb_object_keys(p.versions) k) as versions
+from monitoring.prediction_window p where monitor = :monitor
+""")
 # All that is judged from the first window on whose profile, references or rules are not those it was judged by.
 TO_JUDGE = text("""
 with profiled as (
   select s.window_start, s.window_end, s.output_version,
-         (j.profile_version, j.null_version) is not distinct from (s.output_version, :null_version)
+         (j.profile_version, j.null_version) is not distinct from (s.output_version, n.null_version)
          and (j.n_judged = 0 or s.window_end < :kept_from or exists (
            select from monitoring.column_verdict v where v.monitor = s.monitor and v.window_start = s.window_start))
-         as judged
+         as judged, n.null_version
   from monitoring.window_stage s
   left join monitoring.judged_window j on j.monitor = s.monitor and j.window_start = s.window_start
+  left join monitoring.prediction_window p on p.monitor = s.monitor and p.window_start = s.window_start
+  left join unnest(cast(:versions as text[]), cast(:null_versions as text[])) n (versions, null_version)
+    on n.versions = (select coalesce(string_agg(k, e'\\x1f' order by k collate "C"), '')
+                     from jsonb_object_keys(p.versions) k)
   where s.monitor = :monitor and s.stage = 'profile' and s.completed_at is not null and s.output_version is not null)
-select window_start, window_end, output_version from profiled
+select window_start, window_end, output_version, coalesce(null_version, '') as null_version from profiled
 where window_start >= (select min(window_start) from profiled where not judged)
 order by window_start
 """)
@@ -85,13 +95,18 @@ NULL_ROW = (
     *("monitor", "model_version", "segment", "valid_from", "column_names", "contrasts"), *NULL_ARRAYS, "sources",
 )  # fmt: skip
 
+SEPARATOR = "\x1f"
+VersionSet = tuple[str, ...]
+"""Model versions of one window, sorted by their code points."""
+
 
 @dataclass(frozen=True)
 class ProfiledWindow:
-    """A window with a profile of this version."""
+    """A window with a profile of this version, and what its verdicts are to rest on beside it."""
 
     window: Window
     version: str
+    null_version: str
 
 
 @dataclass(frozen=True)
@@ -165,15 +180,24 @@ class Standing:
 
 
 def to_judge(
-    conn: Connection, monitor: str, null_version: str, kept_from: datetime | None = None
+    conn: Connection, monitor: str, null_versions: Mapping[VersionSet, str], kept_from: datetime | None = None
 ) -> list[ProfiledWindow]:
     """The windows whose columns are to be judged, in order; none when all verdicts stand.
 
+    ``null_versions``: by the model versions of a window, what its verdicts are to rest on beside the windows; a window
+    whose versions are not in it is to be judged.
     ``kept_from``: verdicts on windows that end before are deleted and not missed; None: all are kept.
     """
-    which = {"monitor": monitor, "null_version": null_version, "kept_from": kept_from or "-infinity"}
-    rows = conn.execute(TO_JUDGE, which)
-    return [ProfiledWindow(Window(r.window_start, r.window_end), r.output_version) for r in rows]
+    by_text = {SEPARATOR.join(versions): made for versions, made in null_versions.items()}
+    which = {"monitor": monitor, "versions": list(by_text), "null_versions": list(by_text.values())}
+    rows = conn.execute(TO_JUDGE, which | {"kept_from": kept_from or "-infinity"})
+    return [ProfiledWindow(Window(r.window_start, r.window_end), r.output_version, r.null_version) for r in rows]
+
+
+def version_sets(conn: Connection, monitor: str) -> list[VersionSet]:
+    """Which model versions ever stood together in a window."""
+    rows = conn.execute(VERSION_SETS, {"monitor": monitor})
+    return [tuple(row.versions.split(SEPARATOR)) if row.versions else () for row in rows]
 
 
 def window_counts(conn: Connection, monitor: str, first: datetime, stop: datetime) -> list[StoredCounts]:

@@ -27,7 +27,8 @@ APPLICATION = "monitoring-pipeline"
 OLDEST_SERVER = 14
 IDLE_SECONDS = 2.0
 NO_PARTITION = "no partition of relation"
-DEADLOCK = "40P01"  # Postgres ends one of two transactions that wait for each other; the other goes on
+CONTENDED = ("40P01", "42P07")
+"""Deadlock, and table exists: two processes make months of the same table. Repeated, the work finds them there."""
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
 HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
 DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
@@ -96,6 +97,10 @@ class Warehouse:
         with self._within(self._patiently(self._living_connection)) as connection:
             yield connection
 
+    def session(self) -> Connection:
+        """A connection that the caller closes, with a session of its own. Waits for a database that is away."""
+        return self._patiently(self._living_connection)
+
     def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
         """``work`` in one transaction, done over when the connection is lost on the way, or when
         Postgres ended the transaction to break a deadlock; it must be safe to repeat.
@@ -111,13 +116,13 @@ class Warehouse:
         raise AssertionError("tenacity re-raises the last failure")
 
     def _done(self, work: Callable[[Connection], T], connection: Connection) -> T:
-        """``work``; the months are looked up again when one was dropped since this process saw it."""
+        """``work``; the months are looked up again when one was dropped, or made by another process."""
         try:
             return work(connection)
         except DBAPIError as error:
             if NO_PARTITION in str(error.orig):
                 forget_months(self.engine)
-            elif getattr(error.orig, "pgcode", None) != DEADLOCK:
+            elif getattr(error.orig, "pgcode", None) not in CONTENDED:
                 raise
             raise _DoneOverError(str(error.orig)) from error
 

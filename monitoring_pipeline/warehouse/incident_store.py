@@ -38,6 +38,11 @@ WINDOW_ALARMS = text("""
 select window_start, kind, model_version, segment, subject, contrast, effect, q_value, value, expected, source, cause
 from monitoring.window_verdict where monitor = :monitor and status = 'alarm'
 """)
+PARITY_ALARMS = text("""
+select window_start, column_name, n_differing::double precision / nullif(n_compared, 0) as value, example as detail
+from monitoring.parity
+where monitor = :monitor and column_name <> '*' and n_differing > cast(:allowed as double precision) * n_compared
+""")
 JUDGED = text("""
 select min(window_start) as first, max(window_start) as last from monitoring.judged_window where monitor = :monitor
 """)
@@ -111,12 +116,17 @@ class AlarmRows:
     quality: Sequence[Any]
     performance: Sequence[Any]
     windows: Sequence[Any]
+    parity: Sequence[Any] = ()
 
 
-def alarm_rows(conn: Connection, monitor: str) -> AlarmRows:
-    """The alarms that stand."""
+def alarm_rows(conn: Connection, monitor: str, parity_allowed: float | None = None) -> AlarmRows:
+    """The alarms that stand. ``parity_allowed``: share of differing values up to which there is none; None: no parity
+    is declared."""
     statements = (DRIFT_ALARMS, QUALITY_ALARMS, PERFORMANCE_ALARMS, WINDOW_ALARMS)
-    return AlarmRows(*(conn.execute(statement, {"monitor": monitor}).all() for statement in statements))
+    rows = [conn.execute(statement, {"monitor": monitor}).all() for statement in statements]
+    if parity_allowed is not None:
+        rows.append(conn.execute(PARITY_ALARMS, {"monitor": monitor, "allowed": parity_allowed}).all())
+    return AlarmRows(*rows)
 
 
 def judged_span(conn: Connection, monitor: str) -> tuple[datetime, datetime] | None:

@@ -14,13 +14,15 @@ from sqlalchemy import Connection, Engine, text
 from monitoring_pipeline.warehouse.ledger import lock_monitor
 
 VersionRole = Literal["champion", "challenger", "retired", "rejected"]
+ArtifactFormat = Literal["skops", "pickle", "trainer"]
 
 KNOW_VERSION = text("""
 insert into monitoring.known_version (monitor, model_version) values (:monitor, :model_version) on conflict do nothing
 """)
 CURRENT = text("""
 select model_version, role, trained_at, train_start, train_end, algorithm, hyperparameters, training_metrics,
-       artifact_uri, artifact_sha256
+       artifact_uri, artifact_sha256, attempt_id, parent_version, n_rows, labels_known_at, data_version,
+       artifact_format, artifact_bytes, environment, duration_seconds, cpu_seconds, peak_rss_bytes, pruned_at
 from monitoring.model_version_current where monitor = :monitor order by as_known_at, model_version
 """)
 SUPERSEDE = text("""
@@ -29,16 +31,25 @@ where monitor = :monitor and model_version = :model_version and superseded_at is
 """)
 INSERT = text("""
 insert into monitoring.model_version (monitor, model_version, role, trained_at, train_start, train_end, algorithm,
-  hyperparameters, training_metrics, artifact_uri, artifact_sha256, run_id, code_version, as_known_at)
+  hyperparameters, training_metrics, artifact_uri, artifact_sha256, attempt_id, parent_version, n_rows, labels_known_at,
+  data_version, artifact_format, artifact_bytes, environment, duration_seconds, cpu_seconds, peak_rss_bytes, pruned_at,
+  run_id, code_version, as_known_at)
 values (:monitor, :model_version, :role, :trained_at, :train_start, :train_end, :algorithm,
   cast(:hyperparameters as jsonb), cast(:training_metrics as jsonb), :artifact_uri, :artifact_sha256,
+  :attempt_id, :parent_version, :n_rows, :labels_known_at, :data_version, :artifact_format, :artifact_bytes,
+  cast(:environment as jsonb), :duration_seconds, :cpu_seconds, :peak_rss_bytes, :pruned_at,
   :run_id, :code_version, clock_timestamp())
 """)
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One version of a model. ``artifact_sha256`` is verified before the artifact is loaded."""
+    """One version of a model. ``artifact_sha256`` is verified before the artifact is loaded.
+
+    ``train_start``, ``train_end`` (UTC): the half-open range of event times it was trained on. ``labels_known_at``:
+    only labels that had arrived before it were used. ``environment``: versions of Python and packages. ``pruned_at``:
+    when its artifact was deleted. See the comments of the table for the others.
+    """
 
     model_version: str
     role: VersionRole
@@ -50,6 +61,18 @@ class ModelVersion:
     training_metrics: Mapping[str, float] = field(default_factory=dict)
     artifact_uri: str | None = None
     artifact_sha256: str | None = None
+    attempt_id: int | None = None
+    parent_version: str | None = None
+    n_rows: int | None = None
+    labels_known_at: datetime | None = None
+    data_version: str | None = None
+    artifact_format: ArtifactFormat | None = None
+    artifact_bytes: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    duration_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_rss_bytes: int | None = None
+    pruned_at: datetime | None = None
 
 
 _known: WeakKeyDictionary[Engine, set[tuple[str, str]]] = WeakKeyDictionary()  # versions are never forgotten
@@ -99,5 +122,6 @@ def _replace(
     as_json = {
         "hyperparameters": json.dumps(dict(version.hyperparameters)),
         "training_metrics": json.dumps(dict(version.training_metrics)),
+        "environment": json.dumps(dict(version.environment)),
     }
     conn.execute(INSERT, vars(version) | as_json | {"monitor": monitor, "run_id": run_id, "code_version": code_version})

@@ -98,6 +98,8 @@ ROW = (
 UNFOLDED = frozenset({"columns"})  # parts whose arrays the views read; the others are packed
 OF_ROWS = tuple(part.name for part in PARTS.values() if not part.of_labels)
 OF_LABELS = tuple(part.name for part in PARTS.values() if part.of_labels)
+ROTATED = "retrained-"
+"""Begins the source version of references that a retraining made; those of the declared source are hexadecimal."""
 EVER = Window(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 # -- references --------------------------------------------------------------------------------------------------------
@@ -142,6 +144,11 @@ def reference_sources(conn: Connection, monitor: str) -> dict[str, str]:
     """Version of the source that each reference was made from."""
     rows = conn.execute(REFERENCE_SOURCES, {"monitor": monitor})
     return {row.model_version: row.source_version for row in rows}
+
+
+def is_rotated(source_version: str) -> bool:
+    """Whether a reference was made for a retrained model version, rather than from the declared source."""
+    return source_version.startswith(ROTATED)
 
 
 def reference_versions(conn: Connection, monitor: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ def numbers(groups: list[Group]) -> list[list[tuple[int, str]]]:
 
 
 def correlation(*pairs: tuple[str, str], r: float = CORRELATED):
-    return lambda a, b: r if (a, b) in pairs or (b, a) in pairs else 0.0
+    return lambda a, b: r if (a.column, b) in pairs or (b, a.column) in pairs else 0.0
 
 
 # -- which alarms are one incident ------------------------------------------------------------------------------------

@@ -12,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 import uvicorn
+from sklearn.linear_model import LogisticRegression
 
 from monitoring_pipeline.demo.service_model import Answer
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.example import service
+from monitoring_pipeline.example.champion import load_champion
 from monitoring_pipeline.example.place import Place
 from monitoring_pipeline.example.replay import Pace, replay
 from monitoring_pipeline.example.traffic import Request, moved
-from monitoring_pipeline.serving import PredictionLogError
+from monitoring_pipeline.retraining import artifacts
+from monitoring_pipeline.retraining import model as registry
+from monitoring_pipeline.serving import ChampionPointer, PredictionLogError
+from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.embedded import free_port
 from monitoring_pipeline_tests.collector.conftest import rows
 from monitoring_pipeline_tests.serving.reference import good_row, reference_document
@@ -134,6 +140,44 @@ def test_what_cannot_be_read_is_refused_and_not_logged(example: Example, path: s
     assert example.post(path, body).status_code == 422
     example.stop()
     assert example.landed("predictions") == example.landed("ground_truth") == []
+
+
+def test_a_promoted_version_answers_without_a_restart(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+    promoted = Model()
+    promoted.model_version = "8"
+    monkeypatch.setattr(service, "load_champion", lambda pointer: promoted)
+    reference = example.place.root / "reference-8.json"
+    reference.write_text(json.dumps(reference_document() | {"model_version": "8"}))
+    pointer = example.place.champion("flights")
+    pointer.parent.mkdir(parents=True)
+    said = {"seq": 1, "monitor": "flights", "model_version": "8", "uri": "", "sha256": "", "format": "skops"}
+    pointer.write_text(json.dumps(said | {"reference": str(reference)}))
+    answered: dict[str, str] = {}
+    until = time.monotonic() + 20
+    while "8" not in answered.values() and time.monotonic() < until:
+        answer = example.post("/predict", {"features": good_row(1)}).json()
+        answered[answer["prediction_id"]] = answer["model_version"]
+    assert set(answered.values()) == {"7", "8"}
+    assert httpx.get(f"{example.url}/healthz").json()["model_version"] == "8"
+    example.stop()
+    logged = [(r["prediction_id"], r["model_version"]) for r in example.landed("predictions")]
+    assert sorted(logged) == sorted(answered.items())
+
+
+def test_a_promoted_model_is_loaded_as_it_was_registered(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"distance": [100.0, 200.0, 800.0, 900.0], "peak": [0.0, 1.0, 0.0, 1.0]})
+    estimator = LogisticRegression().fit(frame, [0, 0, 1, 1])
+    model = registry.Model(estimator, "binary", ("distance", "peak"), ("0", "1"), 0.3)
+    settings = Settings(home=tmp_path)
+    stored = artifacts.save(model, settings, "late15_live")
+    pointer = ChampionPointer(1, "late15_live", "r1", stored.uri, stored.sha256, "skops", "")
+    loaded = load_champion(pointer)
+    (answer,) = loaded.predict([{"distance": 500.0, "peak": True}])
+    score = estimator.predict_proba(frame.assign(distance=500.0, peak=1.0))[0, 1]
+    assert (answer.score, answer.prediction) == (pytest.approx(score), int(score >= 0.3))
+    Path(stored.uri).write_bytes(b"altered")
+    with pytest.raises(UserError, match="not the recorded"):
+        load_champion(pointer)
 
 
 def test_it_does_not_start_without_a_reference(tmp_path: Path) -> None:

@@ -209,6 +209,12 @@ CASES = {
             " and rows"
         ],
     ),
+    "a schedule that never comes": (
+        GOOD + "retrain: {when: {schedule: '0 3 31 2 *'}}\n",
+        [
+            "16: retrain.when.schedule: '0 3 31 2 *' names a day that never comes; write e.g. `0 3 1 * *` (the 1st, 03:00 UTC)"
+        ],
+    ),
     "retraining without a trainer": (
         GOOD + "retrain: {enabled: true}\n",
         ["16: retrain.trainer: retraining is enabled and has no trainer; write `module:function`"],

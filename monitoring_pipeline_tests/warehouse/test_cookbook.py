@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,17 @@ from monitoring_pipeline.alerting import Verdict
 from monitoring_pipeline.measurements import Measurement, metric_keys
 from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.resources import data_dir
+from monitoring_pipeline.retraining.policy.decision import Decision, Held
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages.declaring import declare
-from monitoring_pipeline.warehouse import column_verdict_store, ledger, measurement_store, profile_store, verdict_store
+from monitoring_pipeline.warehouse import (
+    attempt_store,
+    column_verdict_store,
+    ledger,
+    measurement_store,
+    profile_store,
+    verdict_store,
+)
 from monitoring_pipeline.warehouse.column_verdict_store import ColumnRow, JudgedWindow
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.measurement_store import Provenance
@@ -65,6 +74,30 @@ def fill(conn: Connection) -> None:
         text("""insert into monitoring.retrain_decision (monitor, decided_at, trigger, decision, reason,
                 challenger_version) values ('churn', now(), 'drift', 'retrain', 'age moved', '1')""")
     )
+    held = Held("cooldown", "free on 2026-04-01 00:00 UTC", DAYS[2].end)
+    waits = Decision("wait", "drift", "age moved; not now", (), (held,))
+    conn.execute(
+        text("""insert into monitoring.retrain_decision (monitor, decided_at, trigger, decision, reason, evidence)
+                values ('churn', now() + interval '1 s', 'drift', 'wait', :reason, cast(:evidence as jsonb))"""),
+        {"reason": waits.reason, "evidence": json.dumps(waits.evidence())},
+    )
+
+    compare_versions(conn)
+
+
+def compare_versions(conn: Connection) -> None:
+    """An attempt whose challenger was compared with the champion, and is kept out."""
+    decision = conn.execute(text("select max(revision_id) from monitoring.retrain_decision")).scalar_one()
+    found = attempt_store.WaitingDecision(decision, "drift", DAYS[2].end, 0)
+    attempt = attempt_store.begin(conn, s.NAME, found, "2", "1", "run-1")
+    numbers = {"champion_value": 0.7, "challenger_value": 0.69, "difference": -0.01, "ci_low": -0.03, "ci_high": 0.01}
+    row = numbers | {
+        "guard": "headline", "segment": "*", "metric": "roc_auc", "champion_version": "1", "challenger_version": "2",
+        "rows_from": DAYS[0].start, "rows_to": DAYS[2].end, "labels_known_at": DAYS[2].end, "n": 300, "n_blocks": 3,
+        "method": "DeLong by days, t", "level": 0.95, "delta": 0.01, "verdict": "undecided", "reason": "not sure",
+    }  # fmt: skip
+    attempt_store.save_comparisons(conn, attempt.attempt_id, [row])
+    assert attempt_store.advance(conn, attempt, "kept", reason="not sure")
 
 
 def judge_columns(conn: Connection) -> None:
@@ -131,11 +164,15 @@ def test_some_answers_are_the_right_ones(answers: dict[str, list[Any]]) -> None:
     assert (degraded["window_start"], degraded["value"]) == (DAYS[2].start, 0.5)
     (moved,) = answers["05_what_late_labels_changed.sql"]
     assert (moved["first_value"], moved["last_value"], moved["revisions"]) == (0.7, 0.5, 2)
+    (why_not,) = answers["26_why_not_retrained.sql"]
+    assert (why_not["guard"], why_not["free_at"]) == ("cooldown", DAYS[2].end)
     month = answers["03_performance_by_month.sql"]
     assert [m["value"] for m in month] == [pytest.approx((0.7 * 60 + 0.7 * 60 + 0.5 * 99) / 219)]
     assert [(a["drifted_columns"], a["metric"]) for a in answers["12_drift_before_degradation.sql"]] == [
         ("age", "roc_auc")
     ]
+    (compared,) = answers["25_champion_against_challenger.sql"]
+    assert (compared["gain"], compared["verdict"], compared["outcome"]) == (-0.01, "undecided", "kept")
     assert [r["rows"] for r in answers["10_rejected_rows.sql"]] == [9]
     week = {r["column_name"]: r for r in answers["14_mean_and_missing_over_time.sql"]}["age"]
     profiles = [s.profile(day, seed=i).column("age") for i, day in enumerate(DAYS)]

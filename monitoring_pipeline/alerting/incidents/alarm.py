@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 Kind = Literal["drift", "quality", "performance", "volume", "coverage", "freshness"]
@@ -37,6 +38,21 @@ class Alarm:
     def subject(self) -> str:
         """What it is about, whatever the segment: the column, or the kind for whole rows."""
         return self.column if self.column != WHOLE_ROWS else f"{self.kind} of all rows"
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A version took the place of another. ``number``: of the first window that begins at or after ``at`` (UTC)."""
+
+    number: int
+    at: datetime
+    previous: str
+    version: str
+
+    @property
+    def said(self) -> str:
+        """The word that closes incidents of the version before."""
+        return f"model version {self.previous} was replaced by {self.version}"
 
 
 @dataclass

@@ -53,7 +53,7 @@ FEATURE = Change(
 )
 SKEW = Change(
     "training-serving skew",
-    "production has differed from the reference since the first window",
+    "production has differed from the reference since the first window, or features from what they are computed to be",
     ("compare how the feature is made in training and in service", "take a reference from production"),
 )
 LOSS = Change(
@@ -79,6 +79,8 @@ def change_of(group: Group, first_judged: int | None = None) -> Change:
     kinds = {alarm.kind for alarm in group.alarms}
     if kinds & {"volume", "freshness", "coverage"}:
         return OUTAGE
+    if any(alarm.moved == "parity" for alarm in group.alarms):
+        return SKEW
     drift = [alarm for alarm in group.alarms if alarm.kind == "drift"]
     if "quality" in kinds or (drift and all(alarm.moved in FAULTS for alarm in drift)):
         return DATA_FAULT

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import exp
 
-from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Group
+from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Group, Replacement
 from monitoring_pipeline.alerting.incidents.kinds import Change
 
 CONTRASTS = {
@@ -77,10 +77,10 @@ def _rank(alarm: Alarm) -> tuple[bool, float, int]:
 
 def sentence(
     group: Group, change: Change, first: datetime, last: datetime, described: Mapping[Alarm, Described],
-    harm: Harm | None, *, is_open: bool, others: Sequence[str] = (),
+    harm: Harm | None, *, is_open: bool, others: Sequence[str] = (), closed: Replacement | None = None,
 ) -> str:  # fmt: skip
     """``first`` and ``last``: starts of the first and last window with an alarm. ``others``: columns correlated with
-    the first one that did not move.
+    the first one that did not move. ``closed``: what ended it, where quiet windows did not.
     """
     largest = strongest(group)
     told = [told_of(alarm, described.get(alarm, Described())) for alarm in largest[:NAMED]]
@@ -93,6 +93,8 @@ def sentence(
         text += f" {harm.metric} is {harm.value:.3f} in these windows, {harm.reference:.3f} in the reference."
     if others:
         text += f" Correlated columns that did not move: {', '.join(others)}."
+    if closed is not None:
+        text += f" {closed.said[0].upper()}{closed.said[1:]} on {closed.at:%Y-%m-%d}."
     return f"{text} To do: {'; '.join(change.actions)}."
 
 
@@ -139,6 +141,8 @@ def _told_of_metric(alarm: Alarm) -> str:
             f" ({alarm.detail})" if alarm.detail else ""
         )
     of = "" if alarm.column == WHOLE_ROWS else f" of {alarm.column}"
+    if alarm.moved == "parity" and alarm.value is not None:
+        return f"{alarm.value:.1%} of {alarm.column} differ from the values computed again ({alarm.detail})"
     if alarm.moved in COUNTED:
         name = "" if alarm.column == WHOLE_ROWS else f"{alarm.column}: "
         return f"{name}{COUNTED[alarm.moved]}" + (f" ({alarm.detail})" if alarm.detail else "")

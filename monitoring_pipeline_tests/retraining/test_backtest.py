@@ -1,0 +1,134 @@
+"""A policy replayed over stored history: leak-free fits, promotions that serve what follows, nothing written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from monitoring_pipeline.cli.app import app
+from monitoring_pipeline.errors import DeclarationError, RetrainError, UserError
+from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.retraining.backtest import replay
+from monitoring_pipeline.retraining.backtest.challenger import fit_with_trainer
+from monitoring_pipeline.retraining.model import Model
+from monitoring_pipeline.stages.backtesting import backtest, history_of
+from monitoring_pipeline_tests.retraining.flipped import DAYS, FLIPPED, LAG, end_of, with_policy
+from monitoring_pipeline_tests.stages.story import ROWS, Story
+from monitoring_pipeline_tests.toy import day
+
+FLIP = {
+    "when": {"performance": {}}, "training": {"window": "since_change"}, "cooldown": "3d",
+    "guards": {"min_labels": 200}, "promote": {"least_days": 2, "least_rows": 200, "shadow_for": "5d"},
+}  # fmt: skip
+
+
+def contents(story: Story) -> list[tuple[Any, ...]]:
+    tables = ("retrain_decision", "retrain_attempt", "model_version", "promotion", "measurement")
+    return [tuple(story.query(f"select count(*) from monitoring.{name}").iloc[0]) for name in tables]
+
+
+def test_after_a_flip_the_replay_recovers_and_what_happened_stays(flipped: Story) -> None:
+    before = contents(flipped)
+    found = backtest(with_policy(flipped, **FLIP), all_promoted=True)
+    fired, *_ = found.retrainings
+    assert (fired.as_of, fired.trigger, fired.outcome) == (end_of(FLIPPED + LAG), "performance", "promoted")
+    assert fired.n_rows == ROWS, "the one mature day since the flip"
+    (month,) = found.months
+    assert month.n == found.months[0].n == DAYS * ROWS and found.metric == "roc_auc"
+    assert found.gain > 0.05 and found.worst("happened") == month.happened
+    assert contents(flipped) == before
+    again = backtest(with_policy(flipped, **FLIP), all_promoted=True)
+    assert [one.as_of for one in again.retrainings] == [one.as_of for one in found.retrainings]
+    assert again.months == found.months
+
+
+def test_a_policy_that_never_fires_changes_nothing(flipped: Story) -> None:
+    found = backtest(with_policy(flipped, when={"schedule": "0 0 31 12 *"}))
+    assert found.retrainings == () and found.gain == 0 and found.waits == {"nothing": DAYS}
+    assert found.months[0].happened == found.months[0].replayed
+
+
+def test_no_fit_sees_a_label_or_an_event_that_came_later(flipped: Story) -> None:
+    """Labels that were known at the cut or later are made wrong: the fits stay bit-equal."""
+    ctx = with_policy(flipped, **FLIP)
+    seen: list[pd.DataFrame] = []
+
+    def fits(monitor: Monitor, rows: pd.DataFrame, classes: tuple[str, ...]) -> Model:
+        seen.append(rows)
+        return fit_with_trainer(monitor, rows, classes)
+
+    history = history_of(ctx)
+    first, last = day(0).start, end_of(FLIPPED + LAG)
+    replay(history, first, last, fits, all_promoted=True)
+    (honest,) = seen
+    cut = pd.Timestamp(last)
+    rows = history.rows.copy()
+    later = (rows["label_time"] >= cut) | (rows["event_time"] >= cut)
+    rows.loc[later, "outcome"] = 1 - rows.loc[later, "outcome"]
+    rows.loc[rows["event_time"] >= cut, "x"] = 1e6
+    assert later.sum() > 4 * ROWS and (honest["label_time"] < cut).all() and (honest["event_time"] < cut).all()
+    planted = type(history)(**{**vars_of(history), "rows": rows})
+    replay(planted, first, last, fits, all_promoted=True)
+    pd.testing.assert_frame_equal(seen[1], honest)
+
+
+def vars_of(history: Any) -> dict[str, Any]:
+    return {name: getattr(history, name) for name in history.__dataclass_fields__}
+
+
+def test_a_challenger_is_compared_and_a_shadow_is_waited_for(flipped: Story) -> None:
+    found = backtest(with_policy(flipped, **FLIP))
+    fired = found.retrainings[0]
+    assert fired.as_of == end_of(FLIPPED + LAG)
+    assert fired.ended >= end_of(FLIPPED + LAG + 5), "five days of shadow, and their labels"
+    assert fired.outcome == "promoted" and "roc_auc" in fired.why
+    assert found.waits["open attempt"] == 6 and found.gain == 0, "it serves from the end of the history on"
+
+
+def test_a_trainer_that_fails_is_a_failed_retraining(flipped: Story) -> None:
+    def fails(monitor: Monitor, rows: pd.DataFrame, classes: tuple[str, ...]) -> Model:
+        raise RetrainError("the trainer raised ValueError: no")
+
+    found = replay(history_of(with_policy(flipped, **FLIP)), day(0).start, end_of(DAYS - 1), fails)
+    assert found.retrainings and {one.outcome for one in found.retrainings} == {"failed"}
+    assert found.gain == 0 and found.retrainings[0].why == "the trainer raised ValueError: no"
+    with pytest.raises(UserError, match="no window between 2023-01-01 and 2023-02-01 is judged"):
+        replay(history_of(with_policy(flipped)), day(-425).start, day(-394).start)
+
+
+def test_the_command_prints_draws_and_says_what_is_wrong(flipped: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_policy(flipped)
+    base = flipped.toy.base
+    monkeypatch.setenv("DATABASE_URL", flipped.url)
+    monkeypatch.setenv("MONITORING_HOME", str(flipped.settings.home))
+    monkeypatch.setenv("MONITORS_DIR", str(flipped.settings.monitors_dir))
+    policy, picture = base / "policy.yaml", base / "replay.png"
+
+    def run(*arguments: str, **retrain: Any) -> str:
+        policy.write_text(json.dumps({"retrain": retrain}))
+        command = ["backtest", "toy", "--policy", str(policy), "--all-promoted", *arguments]
+        result = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    printed = run("--picture", str(picture), **FLIP)
+    assert picture.read_bytes().startswith(b"\x89PNG") and "2024-03" in printed and "P promoted" in printed
+    assert "minutes of training. Mean roc_auc" in " ".join(printed.split()) and "Nothing was written." in printed
+    found = json.loads(run("--json", "--to", "2024-03-08", **FLIP))
+    assert found["retrainings"] == [] and found["summary"]["gain"] == 0 and found["waits"]["nothing"] == 8
+    assert np.isfinite(found["summary"]["mean_happened"])
+
+    with pytest.raises(DeclarationError, match=r"policy.yaml:\d+: thresholds: not part of a policy; write retrain"):
+        policy.write_text(json.dumps({"thresholds": {}}))
+        CliRunner().invoke(app, ["backtest", "toy", "--policy", str(policy)], catch_exceptions=False)
+    with pytest.raises(UserError, match="there is no directory"):
+        run("--picture", str(Path(base / "absent" / "x.png")), **FLIP)
+    with pytest.raises(DeclarationError, match=r"policy.yaml:\d+: retrain.cooldwn"):
+        run(cooldwn="3d")
+    assert CliRunner().invoke(app, ["backtest", "toy"]).exit_code == 2

@@ -201,8 +201,7 @@ def pointer_path(ctx: RetrainContext) -> str:
 
 
 def remove_orphans(ctx: RetrainContext) -> list[str]:
-    """Deletes old artifacts that no version refers to, of a process that was killed before it registered it.
-
+    """Deletes old artifacts that no version refers to, of a process that was killed before it registered them.
 
     Only for the owner of the monitor's retraining, and only files that are named as artifacts are.
     """

@@ -67,7 +67,8 @@ def test_guards_of_the_month_count_the_calendar_month() -> None:
     [
         ({}, {}, 39 - 7 + 4), ({"window": "chosen", "from": "2024-03-02", "to": "2024-03-04"}, {}, 2),
         ({"window": "sliding"}, {}, 5), ({"window": "since_change"}, {}, 2),
-        ({"mode": "stateful"}, {}, 39 - 20 - 3), ({}, {"shadow": "never"}, 39 - 28 + 4), ({"window": "sliding"}, {"shadow": "never"}, 5),
+        ({"mode": "stateful"}, {}, 39 - 20 - 3),
+        ({}, {"shadow": "never"}, 39 - 28 + 4), ({"window": "sliding"}, {"shadow": "never"}, 5),
     ],
 )  # fmt: skip
 def test_labels_are_counted_as_a_training_would_see_them(

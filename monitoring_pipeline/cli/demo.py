@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,17 +76,32 @@ def demo_monitors() -> list[Monitor]:
 
 def _register(warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepared) -> None:
     """The trained models as champions, with where they lie and their checksums."""
+    from monitoring_pipeline.demo import models
+    from monitoring_pipeline.demo.preparation import FULL_END
     from monitoring_pipeline.stages.declaring import declare
     from monitoring_pipeline.warehouse import model_versions
+    from monitoring_pipeline.warehouse.partitions import PARTITIONED, ensure_months
+    from monitoring_pipeline.windows import Window
 
     cards = {card.monitor: card for card in prepared.cards}
+    # Months of a table are made by whoever needs them first; three processes at once would wait for each other.
+    months = [Window.at(moment, "day") for moment in _first_days(models.TRAIN_START, FULL_END)]
     with warehouse.transaction() as conn:
+        for table in PARTITIONED:
+            ensure_months(conn, table, months)
         for monitor in monitors:
             declare(conn, monitor)
             card = cards[monitor.name.removesuffix("_retrained")]
             fields = model_versions.ModelVersion.__dataclass_fields__
             known = {name: getattr(card, name) for name in fields if hasattr(card, name)} | {"n_rows": card.n_fitted}
             model_versions.register_version(conn, monitor.name, model_versions.ModelVersion(**known), run_id="demo")
+
+
+def _first_days(first: datetime, end: date) -> list[datetime]:
+    """The first moments of the months from ``first`` on, in UTC, up to ``end``."""
+    n = (end.year - first.year) * 12 + end.month - first.month
+    return [first.replace(month=(first.month - 1 + k) % 12 + 1, year=first.year + (first.month - 1 + k) // 12, day=1)
+            for k in range(n)]  # fmt: skip
 
 
 def _run_all(monitors: Sequence[Monitor], prepared: Prepared) -> None:

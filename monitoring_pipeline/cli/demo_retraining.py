@@ -51,14 +51,15 @@ def replay(settings: Settings, first: date, end: date) -> None:
         ctx = RetrainContext(retrained_monitor(), warehouse, settings, run_id="demo")
         days = evaluation_days(first, end)
         done = _evaluated(ctx)
-        served = _served(ctx, first, days)
+        scorers: dict[str, Scorer] = {}
+        served = _served(ctx, first, days, scorers)
         for day in days:
             write_until(settings.home, day, served)
             if done is not None and _midnight(day) <= done:
                 continue
             _compute(ctx, max(first, _before(days, day, first) - timedelta(days=LATE_DAYS)), day)
             _decide(ctx, day)
-            served = _served(ctx, first, days)
+            served = _served(ctx, first, days, scorers)
         last = Window.at(_midnight(end - timedelta(days=1)), ctx.monitor.window)
         with progress_bar():
             failed = run_range(ctx.monitor, Window.at(_midnight(first), ctx.monitor.window), last)
@@ -105,18 +106,24 @@ def _evaluated(ctx: RetrainContext) -> datetime | None:
     return max((row.as_of for row in rows), default=None)
 
 
-def _served(ctx: RetrainContext, first: date, days: Sequence[date]) -> list[Served]:
-    """Which version answered from when on: a promotion is known to the service on the day it was decided."""
+def _served(ctx: RetrainContext, first: date, days: Sequence[date], scorers: dict[str, Scorer]) -> list[Served]:
+    """Which version answered from when on: a promotion is known to the service on the day it was decided.
+
+    ``scorers``: of the versions loaded so far.
+    """
     from monitoring_pipeline.demo.retrained import Served
     from monitoring_pipeline.warehouse import attempt_store
 
     rows = ctx.warehouse.run(lambda conn: attempt_store.promotions(conn, ctx.monitor.name))
-    changes = [row for row in rows if row.kind != "first"]
-    since = [Served(_midnight(first), "", None)]
-    return since + [Served(_taken_over(ctx, row, days), row.model_version, _scorer(ctx, row)) for row in changes]
+    found = [Served(_midnight(first), "", None)]
+    for row in (row for row in rows if row.kind != "first"):
+        if row.model_version not in scorers:
+            scorers[row.model_version] = _scorer(ctx, row)
+        found.append(Served(_taken_over(row, days), row.model_version, scorers[row.model_version]))
+    return found
 
 
-def _taken_over(ctx: RetrainContext, row: PromotionRow, days: Sequence[date]) -> datetime:
+def _taken_over(row: PromotionRow, days: Sequence[date]) -> datetime:
     """A shadow is decided on once its last windows are mature: on the evaluation day after."""
     as_of = row.as_of or row.at
     return min((_midnight(day) for day in days if _midnight(day) >= as_of), default=as_of)

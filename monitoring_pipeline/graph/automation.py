@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from monitoring_pipeline.graph.keys import WINDOWED, asset_key, range_tags
+from monitoring_pipeline.graph.keys import asset_key, assets_of, range_tags
 from monitoring_pipeline.graph.requests import MONITOR_TAG, MOST_REQUESTS, STAGE_TAG, answer, idle_of
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor
@@ -37,7 +37,9 @@ def automation_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="automation",
-        target=dg.AssetSelection.assets(*(asset_key(m, name) for m in monitors for name in ("reference", *WINDOWED))),
+        target=dg.AssetSelection.assets(
+            *(asset_key(m, name) for m in monitors for name in ("reference", *assets_of(m)))
+        ),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
@@ -93,7 +95,7 @@ def _windows(
     of = {s.monitor.name: s.monitor for s in fleet}
     return looked, [
         dg.RunRequest(
-            asset_selection=[asset_key(of[name], asset) for asset in WINDOWED],
+            asset_selection=[asset_key(of[name], asset) for asset in assets_of(of[name])],
             tags={**range_tags(of[name], first, last), MONITOR_TAG: name, STAGE_TAG: STAGES[0].name},
         )
         for name, (first, last) in sorted(found.items(), key=lambda one: one[1][1].end, reverse=True)

@@ -27,6 +27,12 @@ def asset_key(monitor: Monitor, name: str) -> dg.AssetKey:
     return dg.AssetKey([monitor.name, name])
 
 
+def assets_of(monitor: Monitor, stage: str = STAGES[0].name) -> tuple[str, ...]:
+    """The assets of its windows from this stage on; parity, where declared, with those that read the log again."""
+    compared = (PARITY,) if monitor.parity is not None and stage == STAGES[0].name else ()
+    return (*assets_from(stage), *compared)
+
+
 def partitions_of(monitor: Monitor) -> dg.TimeWindowPartitionsDefinition:
     """Daily or hourly, in UTC, from the monitor's first day; up to its end if it has one."""
     start = datetime.combine(monitor.start, time(), UTC)

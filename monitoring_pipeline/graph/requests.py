@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from monitoring_pipeline.graph.keys import asset_key, range_tags
+from monitoring_pipeline.graph.keys import asset_key, assets_of, range_tags
 from monitoring_pipeline.graph.orphans import unfinished_runs
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
-from monitoring_pipeline.stages.catalogue import assets_from
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.staleness import Looked
 from monitoring_pipeline.windows import runs_of
@@ -52,7 +51,7 @@ def of_islands(monitor: Monitor, stage: str, windows: Sequence[Window]) -> Itera
     """
     for first, last in runs_of(windows):
         yield dg.RunRequest(
-            asset_selection=[asset_key(monitor, name) for name in assets_from(stage)],
+            asset_selection=[asset_key(monitor, name) for name in assets_of(monitor, stage)],
             tags={**range_tags(monitor, first, last), MONITOR_TAG: monitor.name, STAGE_TAG: stage},
         )
 

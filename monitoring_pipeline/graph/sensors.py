@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from monitoring_pipeline.graph.keys import AFTER_LABELS, WINDOWED, asset_key
+from monitoring_pipeline.graph.keys import AFTER_LABELS, asset_key, assets_of
 from monitoring_pipeline.graph.requests import answer, idle_of, of_islands
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor
@@ -24,7 +24,7 @@ def stale_windows_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="stale_windows",
-        target=_selection(monitors, WINDOWED),
+        target=dg.AssetSelection.assets(*(asset_key(m, name) for m in monitors for name in assets_of(m))),
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Re-materializes exactly the windows that late rows or late labels made stale.",

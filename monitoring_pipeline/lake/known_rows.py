@@ -6,13 +6,15 @@ taken as known once its window has passed the maximum label delay: nothing says 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import duckdb
 import pyarrow as pa
 
 from monitoring_pipeline.lake.duck import connected, protocol_of
+from monitoring_pipeline.lake.sources.scan import find_unreadable
 from monitoring_pipeline.lake.times import aware, timestamp
 from monitoring_pipeline.lake.views import LATER, ids_sql, labels_sql, predictions_relation, reference_relation
 from monitoring_pipeline.monitors.declaration import Monitor
@@ -55,10 +57,15 @@ class KnownAt:
         return f"SELECT __id, unnest({last}) FROM ({' UNION ALL BY NAME '.join(parts)}) GROUP BY __id"  # noqa: S608
 
     @property
+    def files(self) -> list[str]:
+        """Every file of predictions and labels that it rests on, once."""
+        labels = (path for one in self.windows for path in self.label_files.get(one.window.start, ()))
+        return sorted({*(path for one in self.windows for path in one.files), *labels})
+
+    @property
     def protocols(self) -> set[str]:
         """fsspec protocols of its files."""
-        labels = (path for one in self.windows for path in self.label_files.get(one.window.start, ()))
-        return {protocol_of(path) for one in self.windows for path in one.files} | set(map(protocol_of, labels))
+        return set(map(protocol_of, self.files))
 
 
 def labelled_counts(known: KnownAt, settings: Settings) -> dict[datetime, int]:
@@ -68,8 +75,8 @@ def labelled_counts(known: KnownAt, settings: Settings) -> dict[datetime, int]:
         return {}
     ids = ids_sql(known.monitor, known.windows)
     counted = f"SELECT __p.__window, count(*) FROM ({ids}) __p JOIN ({labels}) __l ON __p.__id = __l.__id GROUP BY 1"  # noqa: S608
-    with connected(settings, known.protocols) as connection:
-        return {aware(start): int(n) for start, n in connection.execute(counted).fetchall()}
+    found = _fetched(counted, known.files, known.protocols, settings)
+    return dict(zip(map(aware, found[0].to_pylist()), found[1].to_pylist(), strict=True))
 
 
 def known_rows(known: KnownAt, start: datetime, end: datetime, settings: Settings) -> pa.Table | None:
@@ -86,8 +93,7 @@ def known_rows(known: KnownAt, start: datetime, end: datetime, settings: Setting
         f" WHERE __time >= TIMESTAMP '{timestamp(start)}' AND __time < TIMESTAMP '{timestamp(end)}'"
         " ORDER BY __time, __p.__id"
     )
-    with connected(settings, {*rows.protocols, *known.protocols}) as connection:
-        return connection.sql(sql).to_arrow_table()
+    return _fetched(sql, known.files, {*rows.protocols, *known.protocols}, settings)
 
 
 def known_reference_rows(
@@ -110,5 +116,15 @@ def known_reference_rows(
         f" FROM ({rows.sql}) WHERE __outcome IS NOT NULL AND ({inside}{'' if start else ' OR __time IS NULL'})"
         " ORDER BY ALL NULLS FIRST"
     )
-    with connected(settings, rows.protocols) as connection:
-        return connection.sql(sql).to_arrow_table()
+    return _fetched(sql, monitor.reference.paths, rows.protocols, settings)
+
+
+def _fetched(sql: str, files: Sequence[str], protocols: Iterable[str], settings: Settings) -> pa.Table:
+    """Raises SourceError that names the file when one is gone from the lake, or cannot be read."""
+    with connected(settings, protocols) as connection:
+        try:
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise find_unreadable(connection, files, error) from error

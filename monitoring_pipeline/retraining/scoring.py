@@ -41,7 +41,7 @@ def outputs(model: Model, frame: pd.DataFrame, monitor: Monitor) -> pd.DataFrame
     Raises RetrainError when the model raises, returns another number of rows, or a value that is missing, infinite or,
     for a score, outside [0, 1].
     """
-    features = features_of(frame, monitor)
+    features = _typed(features_of(frame, monitor), monitor)
     if monitor.task == "regression":
         return pd.DataFrame({"prediction": _numbers(model.estimator.predict, features, "prediction")}, frame.index)
     scores = _class_scores(model, features, monitor)
@@ -52,6 +52,17 @@ def outputs(model: Model, frame: pd.DataFrame, monitor: Monitor) -> pd.DataFrame
     positive = scores[monitor.schema_.positive_class]
     called = (positive >= model.threshold).astype(np.float64)
     return pd.DataFrame({"prediction": called, "score": positive}, frame.index)
+
+
+def _typed(features: pd.DataFrame, monitor: Monitor) -> pd.DataFrame:
+    """As the model was trained: text as object and numbers as float64, NaN where missing, also in a column without any
+    value, which a frame holds under another type."""
+    text = set(monitor.schema_.categorical)
+    columns = {}
+    for name, column in features.items():
+        known = column.notna()
+        columns[name] = column.astype(object).where(known, np.nan) if name in text else column.astype(np.float64)
+    return pd.DataFrame(columns, index=features.index, columns=features.columns)
 
 
 def _multiclass(

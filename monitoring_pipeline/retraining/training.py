@@ -35,12 +35,11 @@ def train(ctx: RetrainContext, attempt: Attempt, rows: TrainingRows | None = Non
     RetrainError when the rows are too few, or whatever the user's trainer does wrong; nothing is registered then.
     """
     rows = rows or training_rows(ctx, attempt)
-    if ctx.monitor.retrain.training.mode == "stateful":
-        rows = _not_seen(ctx, attempt, rows)
-    classes = _check_rows(ctx, rows.fitted)
+    classes, parent = _check_rows(ctx, rows.fitted), _parent(ctx, attempt)
+    if parent is not None:
+        rows = _not_seen(ctx, parent, rows)
     directory = Path(tempfile.mkdtemp(dir=scratch(ctx.settings, "training")))
     try:
-        parent = _parent(ctx, attempt)
         usage, result = _in_child(ctx, rows, classes, parent, directory)
         stored = store((directory / "model.bin").read_bytes(), result["format"], ctx.settings, ctx.monitor.name)
     finally:
@@ -59,17 +58,16 @@ def train(ctx: RetrainContext, attempt: Attempt, rows: TrainingRows | None = Non
     return version
 
 
-def _not_seen(ctx: RetrainContext, attempt: Attempt, rows: TrainingRows) -> TrainingRows:
+def _not_seen(ctx: RetrainContext, parent: ModelVersion, rows: TrainingRows) -> TrainingRows:
     """Of a continued training: the rows after those that its parent was trained on."""
-    parent = _parent(ctx, attempt)
-    if parent is None or parent.train_end is None or parent.train_end <= rows.start:
+    if parent.train_end is None or parent.train_end <= rows.start:
         return rows
-    if parent.train_end >= rows.end:
+    fitted, held_out = (_after(frame, parent.train_end) for frame in (rows.fitted, rows.held_out))
+    if fitted.empty:
         raise RetrainError(
             f"{ctx.monitor.name}: the champion {parent.model_version} was trained on rows up to"
             f" {parent.train_end:%Y-%m-%d}, and nothing newer is mature; wait for labels"
         )
-    fitted, held_out = (_after(frame, parent.train_end) for frame in (rows.fitted, rows.held_out))
     return replace(rows, start=parent.train_end, fitted=fitted, held_out=held_out)
 
 

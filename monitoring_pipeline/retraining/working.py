@@ -162,11 +162,23 @@ def _usable(curves: list[Curve]) -> list[Curve]:
     """One curve for each split and metric, the trainer's own first, whose values are numbers."""
     found: dict[tuple[str, str], Curve] = {}
     for curve in curves:
+        if curve.split not in ("train", "validation") or not curve.metric:
+            raise RetrainError(
+                f"the trainer returned a curve of split {curve.split!r} and metric {curve.metric!r}; the split is train"
+                " or validation, and the metric has a name"
+            )
         if len(curve.values) and np.isfinite(np.asarray(curve.values, dtype=float)).all():
             found.setdefault((curve.split, curve.metric), replace(curve, values=[float(v) for v in curve.values]))
     return list(found.values())
 
 
 def _plain(value: Any) -> Any:
-    """As JSON values: what is none is written as text."""
-    return json.loads(json.dumps(value, default=lambda one: one.item() if hasattr(one, "item") else str(one)))
+    """As JSON values: what is none, such as an infinite number, is written as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    plain = value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and np.isfinite(value))
+    return value if plain else str(value)

@@ -27,6 +27,8 @@ APPLICATION = "monitoring-pipeline"
 OLDEST_SERVER = 14
 IDLE_SECONDS = 2.0
 NO_PARTITION = "no partition of relation"
+CONTENDED = ("40P01", "42P07")
+"""Deadlock, and table exists: two processes make months of the same table. Repeated, the work finds them there."""
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
 HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
 DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
@@ -96,7 +98,7 @@ class Warehouse:
             yield connection
 
     def session(self) -> Connection:
-        """A connection that the caller closes, with a session of its own. Waits at first for a database that is away."""
+        """A connection that the caller closes, with a session of its own. Waits for a database that is away."""
         return self._patiently(self._living_connection)
 
     def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
@@ -113,11 +115,11 @@ class Warehouse:
         raise AssertionError("tenacity re-raises the last failure")
 
     def _done(self, work: Callable[[Connection], T], connection: Connection) -> T:
-        """``work``; the months are looked up again when one was dropped since this process saw it."""
+        """``work``; the months are looked up again when one was dropped, or made by another process."""
         try:
             return work(connection)
         except DBAPIError as error:
-            if NO_PARTITION not in str(error.orig):
+            if NO_PARTITION not in str(error.orig) and getattr(error.orig, "pgcode", None) not in CONTENDED:
                 raise
             forget_months(self.engine)
             raise _MonthDroppedError(str(error.orig)) from error

@@ -39,7 +39,7 @@ select window_start, kind, model_version, segment, subject, contrast, effect, q_
 from monitoring.window_verdict where monitor = :monitor and status = 'alarm'
 """)
 PARITY_ALARMS = text("""
-select window_start, column_name, n_differing::double precision / n_compared as value, example as detail
+select window_start, column_name, n_differing::double precision / nullif(n_compared, 0) as value, example as detail
 from monitoring.parity
 where monitor = :monitor and column_name <> '*' and n_differing > cast(:allowed as double precision) * n_compared
 """)

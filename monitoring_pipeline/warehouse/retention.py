@@ -36,6 +36,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("verdicts", "monitoring.column_verdict", PAST.format(before="verdicts")),
     ("verdicts", "monitoring.window_verdict", PAST.format(before="verdicts")),
     ("measurements", "monitoring.measurement", PAST.format(before="measurements")),
+    ("measurements", "monitoring.parity", PAST.format(before="measurements")),
     ("revisions", "monitoring.measurement", f"{REPLACED} and ({PAST.format(before='measurements')}) is not true"),
 )
 DELETE = [(kind, text(f"delete from {table} t where {rows}")) for kind, table, rows in ROWS]  # noqa: S608

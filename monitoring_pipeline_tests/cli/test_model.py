@@ -14,8 +14,10 @@ from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.retraining import promotion
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages import retraining
+from monitoring_pipeline.stages.context import StageContext
+from monitoring_pipeline.stages.reference import profile_reference
 from monitoring_pipeline.warehouse.database import Warehouse
-from monitoring_pipeline_tests.retraining.fakes import FakeTrainer, decide
+from monitoring_pipeline_tests.retraining.fakes import QuickTrainer, decide, quick
 from monitoring_pipeline_tests.retraining.shop import RETRAIN, Shop, at
 from monitoring_pipeline_tests.toy import Toy
 
@@ -26,9 +28,10 @@ NEW = "2024-03-13-1"
 def shop(warehouse: Warehouse, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """A monitor whose first challenger is in service; its file is where the command line looks."""
     monkeypatch.setenv("DATABASE_URL", settings.database_url or "")
-    monkeypatch.setattr(retraining, "train_challenger", FakeTrainer())
-    promote = {"compare_on": "5d", "least_days": 5, "least_rows": 100, "margin": 0.3, "calibration": False}
-    shop = Shop(warehouse, settings, Toy(tmp_path)).open(range(13), retrain=RETRAIN | {"promote": promote})
+    quick(QuickTrainer(), monkeypatch.setattr)
+    promote = {"least_days": 5, "least_rows": 100, "margin": 0.3, "calibration": False}
+    shop = Shop(warehouse, settings, Toy(tmp_path)).open(range(2), retrain=RETRAIN | {"promote": promote})
+    profile_reference(StageContext(shop.monitor, warehouse, settings, "run"))
     decide(shop.ctx, at(12))
     done = retraining.carry_out(shop.ctx)
     assert done is not None and (done.state, done.challenger_version) == ("promoted", NEW), done

@@ -94,7 +94,8 @@ def test_from_a_decision_to_the_champion_that_answers(door: FrontDoor) -> None:
     assert door.run(monitor, DAYS) is None
     drift = door.query(
         "select distinct model_version, n_reference from monitoring.drift_current"
-        f" where window_start >= '{day(DAYS).start}' and baseline = 'training' and segment = '*' and column_name = 'amount'"
+        f" where window_start >= '{day(DAYS).start}' and baseline = 'training' and segment = '*'"
+        " and column_name = 'amount'"
     )
     held_out = shown["evaluation"]["reference_rows"]
     assert drift["model_version"].tolist() == [name] and drift["n_reference"].tolist() == [held_out]

@@ -41,6 +41,13 @@ def test_it_does_not_matter_which_side_was_served(pairs: list[tuple[float, float
     assert compare(ids(len(a)), {"x": a}, {"x": a}, 0.0).n_differing == 0
 
 
+def test_nothing_to_compare() -> None:
+    found = compare(
+        ids(0), {"x": np.empty(0), "c": np.empty(0, object)}, {"x": np.empty(0), "c": np.empty(0, object)}, 0
+    )
+    assert [(c.column, c.n_compared, c.n_differing) for c in found.columns] == [("x", 0, 0), ("c", 0, 0)]
+
+
 def test_rows_count_once_and_columns_that_were_not_computed_are_left_out() -> None:
     served = {"x": np.array([1.0, 2.0, 3.0]), "c": np.array(["a", "b", None], object), "y": np.zeros(3)}
     again = {"x": np.array([1.0, 5.0, 3.0]), "c": np.array(["z", "z", None], object)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sqlalchemy import text
 
 from monitoring_pipeline.retraining import artifacts
+from monitoring_pipeline.retraining.comparison import Outputs, PairedRows
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
+from monitoring_pipeline.retraining.judged_rows import Judged, Span
 from monitoring_pipeline.retraining.model import Model
 from monitoring_pipeline.retraining.training_set import TrainingRows
+from monitoring_pipeline.stages import retraining
 from monitoring_pipeline.warehouse import model_versions
 from monitoring_pipeline.warehouse.model_versions import ModelVersion
 
@@ -85,11 +89,38 @@ def register(
 
 
 def tiny_model(ctx: RetrainContext, seed: int) -> Model:
-    """Fitted on nothing of the monitor's, and never the same twice."""
-    rng = np.random.default_rng(seed)
-    import pandas as pd
+    """Knows nothing, and its bytes are never the same twice."""
+    estimator = DummyClassifier(random_state=seed).fit([[0.0], [1.0]], [0, 1])
+    return Model(estimator, "binary", ctx.monitor.schema_.features, ("0", "1"))
 
-    frame = pd.DataFrame({name: rng.normal(size=20) for name in ("x", "amount")})
-    numbers = make_column_transformer((SimpleImputer(), ["x", "amount"]))
-    estimator = make_pipeline(numbers, LogisticRegression()).fit(frame, (frame["x"] > 0).astype(int))
-    return replace(Model(estimator, "binary", ctx.monitor.schema_.features, ("0", "1")))
+
+@dataclass
+class QuickTrainer:
+    """Fits nothing. ``error``: what it raises instead. ``attempts``: those it was asked for."""
+
+    error: Exception | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    def __call__(self, ctx: RetrainContext, attempt: Attempt, rows: object) -> ModelVersion:
+        self.attempts += (attempt,)
+        if self.error is not None:
+            raise self.error
+        model = tiny_model(ctx, attempt.attempt_id)
+        return register(ctx, attempt, model, attempt.as_of - timedelta(days=9), attempt.as_of, 100)
+
+
+def made_up_rows(ctx: RetrainContext, attempt: Attempt) -> Judged:
+    """900 rows of nine days on which the challenger is better."""
+    rng = np.random.default_rng(1)
+    outcome = (rng.random(900) < 0.5).astype(float)
+    said = [Outputs((s > 0.5) * 1.0, s[:, None]) for s in (rng.random(900), 0.3 * outcome + 0.7 * rng.random(900))]
+    rows = PairedRows("binary", outcome, said[0], said[1], np.arange(900) % 9)
+    return Judged(rows, Span(attempt.as_of - timedelta(days=9), attempt.as_of, attempt.as_of), by_log=True)
+
+
+def quick(trainer: QuickTrainer, patch: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Everything but the driver, the database and the files is made up: for tests of what happens when."""
+    patch(retraining, "train_challenger", trainer)
+    patch(retraining, "training_rows", lambda ctx, attempt: None)
+    patch(retraining, "_reference", lambda ctx, attempt, version: {})
+    patch(retraining.judged_rows, "judged_rows", made_up_rows)

@@ -12,22 +12,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from monitoring_pipeline.monitors.loading import load_monitor
 from monitoring_pipeline.retraining import attempts, judged_rows, promotion
-from monitoring_pipeline.retraining.comparison import Outputs, PairedRows
-from monitoring_pipeline.retraining.context import Attempt, RetrainContext
+from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages import retraining
 from monitoring_pipeline.warehouse import attempt_store
 from monitoring_pipeline.warehouse.database import Warehouse
-from monitoring_pipeline.warehouse.model_versions import ModelVersion
-from monitoring_pipeline_tests.retraining.fakes import register, tiny_model
+from monitoring_pipeline_tests.retraining.fakes import QuickTrainer, quick
 
 LONGEST_PAUSE = 0.06
 
@@ -48,32 +43,11 @@ def slowly(work: Callable[..., Any]) -> Callable[..., Any]:
     return slow
 
 
-def train(ctx: RetrainContext, attempt: Attempt, rows: object) -> ModelVersion:
-    pause()
-    model = tiny_model(ctx, attempt.attempt_id)
-    pause()
-    return register(ctx, attempt, model, attempt.as_of - timedelta(days=9), attempt.as_of, 100)
-
-
-def judged(ctx: RetrainContext, attempt: Attempt) -> judged_rows.Judged:
-    """Rows on which the challenger is better."""
-    pause()
-    rng = np.random.default_rng(1)
-    outcome = (rng.random(900) < 0.5).astype(float)
-    said = [Outputs((s > 0.5) * 1.0, s[:, None]) for s in (rng.random(900), 0.3 * outcome + 0.7 * rng.random(900))]
-    rows = PairedRows("binary", outcome, *said, np.arange(900) % 9)
-    return judged_rows.Judged(
-        rows, judged_rows.Span(attempt.as_of - timedelta(days=9), attempt.as_of, attempt.as_of), True
-    )
-
-
 def prepare() -> None:
-    """Everything but the driver, the database and the files is quick and made up."""
-    retraining.train_challenger = train
-    retraining.training_rows = lambda ctx, attempt: None  # type: ignore[assignment,return-value]
-    retraining._reference = lambda ctx, attempt, version: {}
-    retraining._plan = lambda monitor, attempt, rows: {}
-    retraining.judged_rows.judged_rows = judged
+    """The made-up retraining, with pauses."""
+    quick(QuickTrainer())
+    retraining.train_challenger = slowly(retraining.train_challenger)
+    judged_rows.judged_rows = slowly(judged_rows.judged_rows)
     for module, names in (
         (attempt_store, ("advance", "record_promotion", "save_comparisons", "change_role", "set_outcome", "reject")),
         (promotion, ("point_to", "in_service", "remove_orphans")),

@@ -17,9 +17,11 @@ from monitoring_pipeline.retraining import artifacts, attempts, promotion
 from monitoring_pipeline.serving import read_champion
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages import retraining
+from monitoring_pipeline.stages.context import StageContext
+from monitoring_pipeline.stages.reference import profile_reference
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.database import Warehouse
-from monitoring_pipeline_tests.retraining.fakes import FakeTrainer, decide
+from monitoring_pipeline_tests.retraining.fakes import FakeTrainer, QuickTrainer, decide, quick
 from monitoring_pipeline_tests.retraining.shop import RETRAIN, Shop, at
 from monitoring_pipeline_tests.toy import Toy
 
@@ -29,12 +31,30 @@ DAYS = range(24)
 
 def opened(warehouse: Warehouse, settings: Settings, base: Path, **promote: Any) -> Shop:
     declared = RETRAIN | {"promote": PROMOTE | promote}
-    return Shop(warehouse, settings, Toy(base)).open(DAYS, retrain=declared, segments=["region"])
+    shop = Shop(warehouse, settings, Toy(base)).open(DAYS, retrain=declared, segments=["region"])
+    profile_reference(StageContext(shop.monitor, warehouse, settings, "run"))
+    return shop
 
 
 @pytest.fixture
 def shop(warehouse: Warehouse, settings: Settings, tmp_path: Path) -> Shop:
     return opened(warehouse, settings, tmp_path)
+
+
+@pytest.fixture
+def made_up(warehouse: Warehouse, settings: Settings, tmp_path: Path) -> Shop:
+    """A shop of two days: rows and models are made up, the database and the files are not."""
+    declared = RETRAIN | {"promote": PROMOTE | {"calibration": False}}
+    shop = Shop(warehouse, settings, Toy(tmp_path)).open(range(2), retrain=declared)
+    profile_reference(StageContext(shop.monitor, warehouse, settings, "run"))
+    return shop
+
+
+@pytest.fixture
+def quick_trainer(monkeypatch: pytest.MonkeyPatch) -> QuickTrainer:
+    trainer = QuickTrainer()
+    quick(trainer, monkeypatch.setattr)
+    return trainer
 
 
 @pytest.fixture
@@ -58,13 +78,13 @@ def outcomes(shop: Shop) -> list[Any]:
     return [row.outcome for row in shop.query("select outcome from monitoring.retrain_decision_current order by as_of")]
 
 
-def test_nothing_to_do(shop: Shop, trainer: FakeTrainer) -> None:
-    assert retraining.carry_out(shop.ctx) is None
-    assert roles(shop) == {"v1": "champion"}
-    assert [row.kind for row in shop.query("select kind from monitoring.promotion_current")] == ["first"]
-    assert pointer(shop) is None  # no artifact of v1 is kept here: the service has its own
-    assert retraining.carry_out(shop.ctx) is None
-    assert len(shop.query("select 1 from monitoring.promotion")) == 1
+def test_nothing_to_do(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    assert retraining.carry_out(made_up.ctx) is None
+    assert roles(made_up) == {"v1": "champion"}
+    assert [row.kind for row in made_up.query("select kind from monitoring.promotion_current")] == ["first"]
+    assert pointer(made_up) is None  # no artifact of v1 is kept here: the service has its own
+    assert retraining.carry_out(made_up.ctx) is None
+    assert len(made_up.query("select 1 from monitoring.promotion")) == 1
 
 
 def test_a_challenger_is_promoted(shop: Shop, trainer: FakeTrainer) -> None:
@@ -81,10 +101,7 @@ def test_a_challenger_is_promoted(shop: Shop, trainer: FakeTrainer) -> None:
     assert (last.previous_version, last.by_whom, last.seq) == ("v1", "policy", said.seq)
     assert "against the champion's" in last.reason
 
-
-def test_the_rows_that_judge_were_seen_by_neither(shop: Shop, trainer: FakeTrainer) -> None:
-    decide(shop.ctx, at(22))
-    retraining.carry_out(shop.ctx)
+    # The rows that judged were seen by neither.
     (headline,) = shop.query("select * from monitoring.model_comparison_current where guard = 'headline'")
     version = model_version(shop, "2024-03-23-1")
     # Labels come 20 hours after the event: on day 22 the last window that is labelled to 95 % is that of day 20.
@@ -93,14 +110,6 @@ def test_the_rows_that_judge_were_seen_by_neither(shop: Shop, trainer: FakeTrain
     assert (headline.n, headline.n_blocks) == (10 * shop.n_rows, 10)
     segments = shop.query("select segment, verdict from monitoring.model_comparison_current where guard = 'segment'")
     assert {row.segment for row in segments} == {"region=north", "region=south"}
-
-    # The next comparison begins no earlier than what the new champion was trained on.
-    decide(shop.ctx, at(16))
-    attempt = retraining.carry_out(shop.ctx)
-    assert attempt is not None and attempt.state == "inconclusive"
-    (again,) = shop.query(f"select * from monitoring.model_comparison_current where attempt_id = {attempt.attempt_id}")
-    assert (again.rows_from, again.rows_to) == (at(11), at(15))
-    assert "4 days with labelled rows that neither model was trained on; 5 are needed" in str(attempt.reason)
 
 
 def model_version(shop: Shop, name: str) -> model_versions.ModelVersion:
@@ -113,11 +122,18 @@ def test_a_champion_trained_here_is_scored_anew(shop: Shop, trainer: FakeTrainer
     decide(shop.ctx, at(23))
     facts = {done.step: done.facts for done in retraining.steps(shop.ctx)}
     assert facts["comparison"]["champion_answers"] == "scored by its artifact"
-    last = shop.query("select * from monitoring.model_comparison_current where guard = 'headline' order by attempt_id")[
-        -1
-    ]
+    headlines = "select * from monitoring.model_comparison_current where guard = 'headline' order by attempt_id"
+    last = shop.query(headlines)[-1]
     assert last.champion_version == "2024-03-23-1"
     assert last.verdict in ("better", "not worse") and abs(last.difference) < 0.05  # nearly the same model
+
+    # The next comparison begins no earlier than what the new champion was trained on.
+    decide(shop.ctx, at(16))
+    attempt = retraining.carry_out(shop.ctx)
+    assert attempt is not None and attempt.state == "inconclusive"
+    (again,) = shop.query(f"select * from monitoring.model_comparison_current where attempt_id = {attempt.attempt_id}")
+    assert (again.rows_from, again.rows_to) == (at(12), at(15))
+    assert "3 days with labelled rows that neither model was trained on; 5 are needed" in str(attempt.reason)
 
 
 def test_a_useless_challenger_is_rejected(
@@ -133,60 +149,55 @@ def test_a_useless_challenger_is_rejected(
     assert pointer(shop) is None
 
 
-def test_too_few_rows_are_inconclusive(
-    warehouse: Warehouse, settings: Settings, tmp_path: Path, trainer: FakeTrainer
-) -> None:
-    shop = opened(warehouse, settings, tmp_path, least_rows=5000)
-    decide(shop.ctx, at(22))
-    done = retraining.carry_out(shop.ctx)
+def test_too_few_rows_are_inconclusive(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    made_up.monitor = made_up.toy.declare(retrain=RETRAIN | {"promote": PROMOTE | {"least_rows": 5000}})
+    decide(made_up.ctx, at(22))
+    done = retraining.carry_out(made_up.ctx)
     assert done is not None and done.state == "inconclusive"
-    assert done.reason == "400 labelled rows that neither model was trained on; 5,000 are needed"
-    (headline,) = shop.query("select verdict from monitoring.model_comparison_current")
+    assert done.reason == "900 labelled rows that neither model was trained on; 5,000 are needed"
+    (headline,) = made_up.query("select verdict from monitoring.model_comparison_current")
     assert headline.verdict == "abstained"
 
 
-def test_a_trainer_that_fails_is_tried_three_times(shop: Shop, trainer: FakeTrainer) -> None:
-    trainer.error = RetrainError("the trainer raised ValueError: no luck")
-    decide(shop.ctx, at(22))
+def test_a_trainer_that_fails_is_tried_three_times(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    quick_trainer.error = RetrainError("the trainer raised ValueError: no luck")
+    decide(made_up.ctx, at(22))
     names = []
     for _ in range(3):
-        done = retraining.carry_out(shop.ctx)
+        done = retraining.carry_out(made_up.ctx)
         assert done is not None and (done.state, done.failed_in) == ("failed", "training")
         assert done.error == "the trainer raised ValueError: no luck"
         names.append(done.challenger_version)
     assert names == ["2024-03-23-1", "2024-03-23-2", "2024-03-23-3"]
-    assert outcomes(shop) == ["failed"]
-    assert retraining.carry_out(shop.ctx) is None
-    assert roles(shop) == {"v1": "champion"}
+    assert outcomes(made_up) == ["failed"]
+    assert retraining.carry_out(made_up.ctx) is None
+    assert roles(made_up) == {"v1": "champion"}
 
 
-def test_a_metric_that_cannot_be_compared_fails_before_training(
-    warehouse: Warehouse, settings: Settings, tmp_path: Path, trainer: FakeTrainer
-) -> None:
-    shop = opened(warehouse, settings, tmp_path)
-    shop.monitor = shop.toy.declare(retrain=RETRAIN | {"metric": "calibration_bias"})
-    decide(shop.ctx, at(22))
-    done = retraining.carry_out(shop.ctx)
-    assert done is not None and done.state == "failed" and not trainer.attempts
+def test_a_metric_that_cannot_be_compared_fails_before_training(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    made_up.monitor = made_up.toy.declare(retrain=RETRAIN | {"metric": "calibration_bias"})
+    decide(made_up.ctx, at(22))
+    done = retraining.carry_out(made_up.ctx)
+    assert done is not None and done.state == "failed" and not quick_trainer.attempts
     assert "retrain.metric: 'calibration_bias' is neither good nor bad in itself" in str(done.error)
 
 
-def test_a_defect_of_ours_fails_the_attempt_and_is_raised(shop: Shop, trainer: FakeTrainer) -> None:
-    trainer.error = ZeroDivisionError("oh")
-    decide(shop.ctx, at(22))
+def test_a_defect_of_ours_fails_the_attempt_and_is_raised(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    quick_trainer.error = ZeroDivisionError("oh")
+    decide(made_up.ctx, at(22))
     with pytest.raises(ZeroDivisionError):
-        retraining.carry_out(shop.ctx)
-    assert [(r.state, r.error) for r in shop.query("select state, error from monitoring.retrain_attempt")] == [
+        retraining.carry_out(made_up.ctx)
+    assert [(r.state, r.error) for r in made_up.query("select state, error from monitoring.retrain_attempt")] == [
         ("failed", "ZeroDivisionError: oh")
     ]
-    trainer.error = None
-    done = retraining.carry_out(shop.ctx)
+    quick_trainer.error = None
+    done = retraining.carry_out(made_up.ctx)
     assert done is not None and done.state == "promoted"
 
 
-def test_decisions_are_carried_out_in_their_order(shop: Shop, trainer: FakeTrainer) -> None:
-    first, second = decide(shop.ctx, at(21)), decide(shop.ctx, at(22))
-    carried = [retraining.carry_out(shop.ctx), retraining.carry_out(shop.ctx), retraining.carry_out(shop.ctx)]
+def test_decisions_are_carried_out_in_their_order(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    first, second = decide(made_up.ctx, at(21)), decide(made_up.ctx, at(22))
+    carried = [retraining.carry_out(made_up.ctx), retraining.carry_out(made_up.ctx), retraining.carry_out(made_up.ctx)]
     assert [None if one is None else one.decision_id for one in carried] == [first, second, None]
 
 
@@ -219,41 +230,43 @@ def test_after_a_performance_trigger_it_waits_for_the_windows_that_follow(
 # -- faults --------------------------------------------------------------------------------------------------------
 
 
-def test_a_changed_champion_makes_it_inconclusive(shop: Shop, trainer: FakeTrainer) -> None:
-    decide(shop.ctx, at(22))
-    compared = retraining.carry_out(shop.ctx, until="comparison")
+def test_a_changed_champion_makes_it_inconclusive(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    decide(made_up.ctx, at(22))
+    compared = retraining.carry_out(made_up.ctx, until="comparison")
     assert compared is not None and compared.state == "compared"
-    with shop.warehouse.transaction() as conn:
+    with made_up.warehouse.transaction() as conn:
         other = model_versions.ModelVersion("by-hand", "challenger")
         model_versions.register_version(conn, "toy", other, run_id=None)
-    promotion.crown(shop.ctx, "by-hand", "manual", "ada", "we had to")
-    done = retraining.carry_out(shop.ctx)
+    promotion.crown(made_up.ctx, "by-hand", "manual", "ada", "we had to")
+    done = retraining.carry_out(made_up.ctx)
     assert done is not None and done.state == "inconclusive"
     assert done.reason == "the champion is now by-hand, and the challenger was compared with v1"
-    assert roles(shop) == {"2024-03-23-1": "rejected", "by-hand": "champion", "v1": "retired"}
-    assert outcomes(shop) == ["inconclusive"]
+    assert roles(made_up) == {"2024-03-23-1": "rejected", "by-hand": "champion", "v1": "retired"}
+    assert outcomes(made_up) == ["inconclusive"]
 
 
 @pytest.mark.parametrize("damage", ["gone", "altered"])
-def test_a_damaged_artifact_is_refused_and_the_champion_stays(shop: Shop, trainer: FakeTrainer, damage: str) -> None:
-    decide(shop.ctx, at(22))
-    retraining.carry_out(shop.ctx, until="comparison")
-    path = Path(str(model_version(shop, "2024-03-23-1").artifact_uri))
+def test_a_damaged_artifact_is_refused_and_the_champion_stays(
+    made_up: Shop, quick_trainer: QuickTrainer, damage: str
+) -> None:
+    decide(made_up.ctx, at(22))
+    retraining.carry_out(made_up.ctx, until="comparison")
+    path = Path(str(model_version(made_up, "2024-03-23-1").artifact_uri))
     if damage == "gone":
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-1] + b"!")
-    done = retraining.carry_out(shop.ctx)
+    done = retraining.carry_out(made_up.ctx)
     assert done is not None and (done.state, done.failed_in) == ("failed", "compared")
     assert ("cannot be read" if damage == "gone" else "the file was altered") in str(done.error)
-    assert roles(shop) == {"2024-03-23-1": "rejected", "v1": "champion"}
-    assert pointer(shop) is None
+    assert roles(made_up) == {"2024-03-23-1": "rejected", "v1": "champion"}
+    assert pointer(made_up) is None
 
 
 def test_a_lost_connection_at_promotion_leaves_nothing_half_done(
-    shop: Shop, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
+    made_up: Shop, quick_trainer: QuickTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide(shop.ctx, at(22))
+    decide(made_up.ctx, at(22))
     record = attempt_store.record_promotion
 
     def cut(conn: Any, monitor: str, **values: Any) -> int:
@@ -265,112 +278,114 @@ def test_a_lost_connection_at_promotion_leaves_nothing_half_done(
     with monkeypatch.context() as patch:
         patch.setattr(attempt_store, "record_promotion", cut)
         with pytest.raises(WarehouseError, match="nothing of this step was written"):
-            retraining.carry_out(shop.ctx)
-    assert roles(shop) == {"2024-03-23-1": "challenger", "v1": "champion"}
-    assert [r.state for r in shop.query("select state from monitoring.retrain_attempt")] == ["compared"]
-    assert outcomes(shop) == ["training"] and pointer(shop) is None
-    done = retraining.carry_out(shop.ctx)
-    assert done is not None and done.state == "promoted" and len(trainer.attempts) == 1
-    assert pointer(shop) == "2024-03-23-1"
+            retraining.carry_out(made_up.ctx)
+    assert roles(made_up) == {"2024-03-23-1": "challenger", "v1": "champion"}
+    assert [r.state for r in made_up.query("select state from monitoring.retrain_attempt")] == ["compared"]
+    assert outcomes(made_up) == ["training"] and pointer(made_up) is None
+    done = retraining.carry_out(made_up.ctx)
+    assert done is not None and done.state == "promoted" and len(quick_trainer.attempts) == 1
+    assert pointer(made_up) == "2024-03-23-1"
 
 
 def test_a_database_that_restarts_in_training_costs_nothing(
-    shop: Shop, trainer: FakeTrainer, monkeypatch: pytest.MonkeyPatch
+    made_up: Shop, quick_trainer: QuickTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every connection dies, the one that holds the lock too; nobody else took the attempt over."""
 
     def train(*args: Any) -> model_versions.ModelVersion:
-        with contextlib.suppress(OperationalError), shop.warehouse.engine.connect() as conn:
+        with contextlib.suppress(OperationalError), made_up.warehouse.engine.connect() as conn:
             conn.execute(
                 text("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()")
             )
-        return trainer(*args)
+        return quick_trainer(*args)
 
     monkeypatch.setattr(retraining, "train_challenger", train)
-    decide(shop.ctx, at(22))
-    done = retraining.carry_out(shop.ctx)
+    decide(made_up.ctx, at(22))
+    done = retraining.carry_out(made_up.ctx)
     assert done is not None and done.state == "promoted"
-    decide(shop.ctx, at(23))
-    monkeypatch.setattr(retraining, "train_challenger", trainer)
-    again = retraining.carry_out(shop.ctx)
+    decide(made_up.ctx, at(23))
+    monkeypatch.setattr(retraining, "train_challenger", quick_trainer)
+    again = retraining.carry_out(made_up.ctx)
     assert again is not None and again.state == "promoted"
 
 
-def test_an_attempt_whose_trainer_died_is_begun_anew(shop: Shop, trainer: FakeTrainer) -> None:
-    decision = decide(shop.ctx, at(22))
-    with attempts.ownership(shop.ctx):
-        died = attempts.resume_or_begin(shop.ctx)
-    done = retraining.carry_out(shop.ctx)
+def test_an_attempt_whose_trainer_died_is_begun_anew(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    decision = decide(made_up.ctx, at(22))
+    with attempts.ownership(made_up.ctx):
+        died = attempts.resume_or_begin(made_up.ctx)
+    done = retraining.carry_out(made_up.ctx)
     assert died is not None and done is not None
     assert (done.state, done.challenger_version, done.decision_id) == ("promoted", "2024-03-23-2", decision)
-    (first,) = shop.query(f"select * from monitoring.retrain_attempt where attempt_id = {died.attempt_id}")
+    (first,) = made_up.query(f"select * from monitoring.retrain_attempt where attempt_id = {died.attempt_id}")
     assert (first.state, first.failed_in, first.error) == ("failed", "training", attempts.DIED)
 
 
-def test_a_stale_owner_changes_nothing(shop: Shop, trainer: FakeTrainer) -> None:
+def test_a_stale_owner_changes_nothing(made_up: Shop, quick_trainer: QuickTrainer) -> None:
     """A process that lost its lock with its connection, and comes back after another went on."""
-    decide(shop.ctx, at(22))
-    stale = retraining.carry_out(shop.ctx, until="comparison")
+    decide(made_up.ctx, at(22))
+    stale = retraining.carry_out(made_up.ctx, until="comparison")
     assert stale is not None
-    with attempts.ownership(shop.ctx):
-        attempts.resume_or_begin(shop.ctx)
+    with attempts.ownership(made_up.ctx):
+        attempts.resume_or_begin(made_up.ctx)
     with pytest.raises(attempts.AttemptLostError, match="carried on by another process"):
-        promotion.promote(shop.ctx, stale, "late")
-    assert attempts.fail(shop.ctx, stale, "late").state == "compared"
-    assert roles(shop)["v1"] == "champion"
+        promotion.promote(made_up.ctx, stale, "late")
+    assert attempts.fail(made_up.ctx, stale, "late").state == "compared"
+    assert roles(made_up)["v1"] == "champion"
 
 
-def test_only_one_of_two_drivers_works(shop: Shop, trainer: FakeTrainer) -> None:
-    decide(shop.ctx, at(22))
-    with attempts.ownership(shop.ctx) as mine:
+def test_only_one_of_two_drivers_works(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    decide(made_up.ctx, at(22))
+    with attempts.ownership(made_up.ctx) as mine:
         assert mine
-        assert retraining.carry_out(shop.ctx) is None
-    assert not trainer.attempts
-    done = retraining.carry_out(shop.ctx)
+        assert retraining.carry_out(made_up.ctx) is None
+    assert not quick_trainer.attempts
+    done = retraining.carry_out(made_up.ctx)
     assert done is not None and done.state == "promoted"
 
 
-def test_files_that_a_killed_trainer_left_are_removed(shop: Shop, trainer: FakeTrainer) -> None:
-    decide(shop.ctx, at(22))
-    retraining.carry_out(shop.ctx)
-    directory = Path(artifacts.model_directory(shop.settings, "toy"))
+def test_files_that_a_killed_trainer_left_are_removed(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    decide(made_up.ctx, at(22))
+    retraining.carry_out(made_up.ctx)
+    directory = Path(artifacts.model_directory(made_up.settings, "toy"))
     kept = {path.name for path in directory.iterdir()}
     (directory / f"{'0' * 64}.skops").write_bytes(b"x")
     (directory / ".tmp-half").write_bytes(b"x")
     (directory / "notes.txt").write_text("mine")
-    retraining.carry_out(shop.ctx)
+    retraining.carry_out(made_up.ctx)
     assert {path.name for path in directory.iterdir()} == {*kept, "notes.txt"}
 
 
 # -- rollback ------------------------------------------------------------------------------------------------------
 
 
-def test_a_person_may_bring_a_version_back(shop: Shop, trainer: FakeTrainer) -> None:
-    decide(shop.ctx, at(22))
-    retraining.carry_out(shop.ctx)
-    before = read_champion(promotion.pointer_path(shop.ctx)).seq
-    promotion.crown(shop.ctx, "v1", "rollback", "ada", "complaints")
-    retraining.publish(shop.ctx)
-    assert roles(shop) == {"2024-03-23-1": "retired", "v1": "champion"} and pointer(shop) is None
-    promotion.crown(shop.ctx, "2024-03-23-1", "manual", "ada", "no, after all")
-    retraining.publish(shop.ctx)
-    assert read_champion(promotion.pointer_path(shop.ctx)).seq == before + 2
+def test_a_person_may_bring_a_version_back(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+    decide(made_up.ctx, at(22))
+    retraining.carry_out(made_up.ctx)
+    before = read_champion(promotion.pointer_path(made_up.ctx)).seq
+    promotion.crown(made_up.ctx, "v1", "rollback", "ada", "complaints")
+    retraining.publish(made_up.ctx)
+    assert roles(made_up) == {"2024-03-23-1": "retired", "v1": "champion"} and pointer(made_up) is None
+    promotion.crown(made_up.ctx, "2024-03-23-1", "manual", "ada", "no, after all")
+    retraining.publish(made_up.ctx)
+    assert read_champion(promotion.pointer_path(made_up.ctx)).seq == before + 2
     with pytest.raises(UserError, match="is the champion of toy already"):
-        promotion.crown(shop.ctx, "2024-03-23-1", "manual", "ada", "again")
+        promotion.crown(made_up.ctx, "2024-03-23-1", "manual", "ada", "again")
     with pytest.raises(UserError, match="no registered version 'nope'"):
-        promotion.crown(shop.ctx, "nope", "rollback", "ada", "?")
+        promotion.crown(made_up.ctx, "nope", "rollback", "ada", "?")
 
 
 @pytest.mark.parametrize("damage", ["pruned", "gone"])
-def test_a_version_whose_artifact_is_gone_is_not_brought_back(shop: Shop, trainer: FakeTrainer, damage: str) -> None:
-    decide(shop.ctx, at(22))
-    retraining.carry_out(shop.ctx)
-    promotion.crown(shop.ctx, "v1", "rollback", "ada", "complaints")
+def test_a_version_whose_artifact_is_gone_is_not_brought_back(
+    made_up: Shop, quick_trainer: QuickTrainer, damage: str
+) -> None:
+    decide(made_up.ctx, at(22))
+    retraining.carry_out(made_up.ctx)
+    promotion.crown(made_up.ctx, "v1", "rollback", "ada", "complaints")
     if damage == "gone":
-        Path(str(model_version(shop, "2024-03-23-1").artifact_uri)).unlink()
+        Path(str(model_version(made_up, "2024-03-23-1").artifact_uri)).unlink()
     else:
-        with shop.warehouse.transaction() as conn:
+        with made_up.warehouse.transaction() as conn:
             conn.execute(text("update monitoring.model_version set pruned_at = now() where artifact_uri is not null"))
     with pytest.raises(RetrainError, match="was deleted on" if damage == "pruned" else "cannot be read"):
-        promotion.crown(shop.ctx, "2024-03-23-1", "rollback", "ada", "back")
-    assert roles(shop)["v1"] == "champion"
+        promotion.crown(made_up.ctx, "2024-03-23-1", "rollback", "ada", "back")
+    assert roles(made_up)["v1"] == "champion"

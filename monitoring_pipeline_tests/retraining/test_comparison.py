@@ -287,9 +287,8 @@ def test_too_little_is_inconclusive(rows: PairedRows, promote: Promotion, why: s
 def test_margins_of_errors_are_shares_of_the_champions_value() -> None:
     """So that one default serves minutes and euros."""
     rows = regression(2000, 20)
-    scaled = PairedRows(
-        "regression", 1000 * rows.outcome, *(Outputs(1000 * o.prediction) for o in (rows.challenger, rows.champion)), rows.day
-    )  # fmt: skip
+    outputs = [Outputs(1000 * o.prediction) for o in (rows.challenger, rows.champion)]
+    scaled = PairedRows("regression", 1000 * rows.outcome, *outputs, rows.day)
     small = PairedRows("regression", rows.outcome, rows.challenger, rows.champion, rows.day)
     for metric in ("mae", "rmse"):
         one, other = compare(small, metric, EASY), compare(scaled, metric, EASY)

@@ -27,6 +27,8 @@ from monitoring_pipeline_tests.retraining.shop import RETRAIN, Shop, at
 from monitoring_pipeline_tests.toy import Toy
 
 KILLS = 20
+STATES = ("training", "trained", "compared")
+LONGEST_WAIT = 0.15  # after the attempt came to the state: the next step, or the one after it
 EASY = {"least_days": 5, "least_rows": 100, "margin": 0.3, "segments": False, "calibration": False}
 
 
@@ -67,6 +69,18 @@ def gone(pid: int, patience: float = 120) -> bool:
     return not alive(pid)
 
 
+def owner_in(shop: Shop, state: str) -> tuple[str, int]:
+    """Waits for an attempt in this state; the process that works on it."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for row in shop.query(f"select run_id from monitoring.retrain_attempt where state = '{state}'"):
+            pid = int(str(row.run_id).rpartition("-")[2])
+            if alive(pid):
+                return state, pid
+        time.sleep(0.005)
+    raise AssertionError(f"no attempt came to {state}: there was not enough to do")
+
+
 def check(shop: Shop) -> None:
     """One champion, loadable; a service that reads the pointer can load what it finds; no challenger without owner."""
     champions = shop.query("select * from monitoring.model_version_current where role = 'champion'")
@@ -102,17 +116,15 @@ def test_killed_at_random_points_there_is_always_one_champion(
     workers = Workers(shop)
     try:
         running = [workers.start(), workers.start()]
-        for number in range(KILLS):
-            time.sleep(0.1 + draw.random() * 0.5)
-            victim = running[number % 2]
-            assert alive(victim), "there was not enough to do"
-            os.kill(victim, signal.SIGKILL)
-            assert gone(victim)
-            for row in shop.query("select state from monitoring.retrain_attempt order by attempt_id desc limit 1"):
-                states[row.state] = states.get(row.state, 0) + 1
+        for _ in range(KILLS):
+            state, owner = owner_in(shop, draw.choice(STATES))
+            time.sleep(draw.random() * LONGEST_WAIT)
+            os.kill(owner, signal.SIGKILL)
+            assert gone(owner)
+            states[state] = states.get(state, 0) + 1
             check(shop)
-            running[number % 2] = workers.start()
-        assert len(states) >= 3, states  # the kills were spread
+            running = [pid for pid in running if pid != owner] + [workers.start()]
+        assert set(states) == set(STATES), states  # the kills were spread
         assert all(gone(pid) for pid in running)  # who is left carries everything to its end
     finally:
         workers.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitoring_pipeline.errors import RetrainError
+from monitoring_pipeline.errors import RetrainError, SourceError
 from monitoring_pipeline.retraining.training_set import labelled_rows, mature_windows, training_rows
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.database import Warehouse
@@ -123,8 +123,8 @@ def test_ranges_of_each_kind_of_window(shop: Shop) -> None:
 
 
 def test_every_fifth_day_is_held_out(shop: Shop) -> None:
-    shop.open(range(30))
-    made = training_rows(shop.ctx, shop.attempt(30.0))
+    shop.open(range(4), reference_days=30)
+    made = training_rows(shop.ctx, shop.attempt(4.0))
     held, fitted = (set(frame["event_time"].dt.date) for frame in (made.held_out, made.fitted))
     assert len(held) >= 5 and not held & fitted and {day.toordinal() % 5 for day in held} == {0}
 
@@ -156,3 +156,11 @@ def test_nothing_to_train_on_is_said(shop: Shop) -> None:
     shop.monitor = shop.toy.declare()
     with pytest.raises(RetrainError, match=r"no labelled row.*promote\.compare_on"):
         training_rows(shop.ctx, shop.attempt(3.0, name="short", trigger="manual"))
+
+
+def test_a_file_that_is_gone_from_the_lake_is_named(shop: Shop) -> None:
+    shop.open(range(3))
+    gone = next((shop.settings.home / "lake" / "toy" / "predictions").glob("*01T*/*.parquet"))
+    gone.unlink()
+    with pytest.raises(SourceError, match=gone.name):
+        labelled_rows(shop.ctx, at(0), at(3), at(9))

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from monitoring_pipeline.errors import WarehouseError
 from monitoring_pipeline.settings import Settings
@@ -104,6 +105,24 @@ def test_a_lost_connection_is_reported_and_nothing_is_half_written(warehouse: Wa
         conn.execute(text("insert into public.kept values (2)"))
     with warehouse.transaction() as conn:
         assert conn.execute(text("select count(*) from public.kept")).scalar() == 0
+
+
+def test_work_is_done_over_when_two_wait_for_each_other(warehouse: Warehouse) -> None:
+    """As two monitors do that make the same months at the same time."""
+    both, tried = threading.Barrier(2), []
+
+    def work(conn: Connection, first: int) -> int:
+        conn.execute(text("select pg_advisory_xact_lock(:n)"), {"n": first})
+        tried.append(first)
+        if len(tried) <= 2:
+            both.wait(10)
+        conn.execute(text("select pg_advisory_xact_lock(:n)"), {"n": 3 - first})
+        return first
+
+    with ThreadPoolExecutor(2) as pool:
+        done = pool.map(lambda n: warehouse.run(lambda conn: work(conn, n)), (1, 2))
+        assert sorted(done) == [1, 2]
+    assert len(tried) == 3
 
 
 def test_work_is_done_over_when_the_connection_is_lost(warehouse: Warehouse) -> None:

@@ -46,9 +46,11 @@ def compare(
             continue
         differs = _differs(values, again[name], tolerance)
         rows |= differs
-        first = int(differs.argmax())
-        example = f"{ids[first]}: served {_said(values[first])}, recomputed {_said(again[name][first])}"
-        found.append(ColumnParity(name, len(ids), int(differs.sum()), example if differs.any() else ""))
+        example = ""
+        if differs.any():
+            first = int(differs.argmax())
+            example = f"{ids[first]}: served {_said(values[first])}, recomputed {_said(again[name][first])}"
+        found.append(ColumnParity(name, len(ids), int(differs.sum()), example))
     return Parity(tuple(found), len(ids), int(rows.sum()))
 
 

@@ -41,10 +41,10 @@ def compare(
 ) -> Comparison:
     """Whether the challenger replaces the champion, judged on these rows.
 
-    ``least_gain``: with rule ``better``, what the interval's lower end must exceed. It and ``promote.margin`` are in the
-    metric's unit; of errors in the outcome's unit (mae, rmse, mape) they are shares of the champion's value. ``shadow``: the rows are those of a
-    shadow; it needs as many days as it lasted, at most ``promote.least_days``. Raises UserError for a metric that
-    cannot be compared.
+    ``least_gain``: with rule ``better``, what the interval's lower end must exceed. It and ``promote.margin`` are in
+    the metric's unit; of errors in the outcome's unit (mae, rmse, mape) they are shares of the champion's value.
+    ``shadow``: the rows are those of a shadow; it needs as many days as it lasted, at most ``promote.least_days``.
+    Raises UserError for a metric that cannot be compared.
     """
     level = promote.level
     difference = difference_in(metric, rows, level)

@@ -116,7 +116,7 @@ def label_counts(conn: Connection, monitor: str, until: datetime) -> Sequence[An
 
 
 def champion(conn: Connection, monitor: str) -> Any | None:
-    """(model_version, cut, n_rows, continues_at, n_reference) of the version in service; None when none is registered."""
+    """(model_version, cut, n_rows, continues_at, n_reference) of the version in service; None without one."""
     return conn.execute(CHAMPION, {"monitor": monitor}).first()
 
 

@@ -39,7 +39,7 @@ def told(door: FrontDoor, warehouse: Warehouse, settings: Settings, tmp_path: Pa
     return story
 
 
-def test_open_incidents_are_listed_the_worst_first(told: Story) -> None:
+def test_open_incidents_are_listed_the_worst_first_and_closed_ones_on_request(told: Story) -> None:
     result = asked()
     assert result.exit_code == 0
     headings = [line for line in result.output.splitlines() if line.startswith(("toy", "grave", "quiet"))]
@@ -50,16 +50,12 @@ def test_open_incidents_are_listed_the_worst_first(told: Story) -> None:
     ]
     assert toy.summary in result.output and "  columns: amount" in result.output
 
-
-def test_closed_incidents_are_shown_on_request(told: Story) -> None:
     result = asked("toy", "--all")
     assert result.exit_code == 0
     states = [line.rpartition(", ")[2] for line in result.output.splitlines() if line.startswith("toy ")]
     assert states == ["open", "resolved"], "those that are open come first"
     assert "the mean of x is" in result.output and "grave" not in result.output
 
-
-def test_a_monitor_without_incidents_says_so(told: Story) -> None:
     assert asked("quiet").output == "no open incidents; --all shows those that are resolved\n"
     assert asked("quiet", "--all").output == "no incidents\n"
     assert json.loads(asked("quiet", "--json").output) == []
@@ -79,8 +75,6 @@ def test_as_json_they_hold_everything(told: Story) -> None:
         assert one["evidence"]["alarms"] and one["actions"] and one["reason"] == "opened"
         assert (one["resolved_at"] is None) == (one["state"] == "open")
 
-
-def test_an_unknown_monitor_is_named_with_the_remedy(told: Story) -> None:
     with pytest.raises(UserError, match="no monitor 'nobody'; it is added by `monitoring-pipeline run nobody`"):
         asked("nobody")
 

@@ -165,33 +165,28 @@ def test_a_policy_is_tried_and_nothing_is_written(door: FrontDoor, measured: Toy
     assert judged("--policy", str(policy))["differences"] == [], "it is the policy now"
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("thresholds:\n  drift:\n    psi: much\n", r"policy\.yaml:3: thresholds\.drift\.psi: "),
-        ("labels:\n  max_delay: soon\n", r"policy\.yaml:2: labels\.max_delay: "),
-        ("thresholds:\n  performance_drop: 0.1\nschema: {}\n", r"policy\.yaml:3: schema: not part of a policy"),
-        ("thresholds:\n  nonsense: 1\n", r"policy\.yaml:2: thresholds\.nonsense: "),
-        ("thresholds: 3\n", r"policy\.yaml:1: thresholds: must be a mapping"),
-        ("thresholds: [\n", r"policy\.yaml: is not YAML"),
-        ("", r"policy\.yaml: must be a mapping"),
-        (None, r"policy\.yaml: cannot be read"),
-    ],
+MISTAKES = (
+    ("thresholds:\n  drift:\n    psi: much\n", r"policy\.yaml:3: thresholds\.drift\.psi: "),
+    ("labels:\n  max_delay: soon\n", r"policy\.yaml:2: labels\.max_delay: "),
+    ("thresholds:\n  performance_drop: 0.1\nschema: {}\n", r"policy\.yaml:3: schema: not part of a policy"),
+    ("thresholds:\n  nonsense: 1\n", r"policy\.yaml:2: thresholds\.nonsense: "),
+    ("thresholds: 3\n", r"policy\.yaml:1: thresholds: must be a mapping"),
+    ("thresholds: [\n", r"policy\.yaml: is not YAML"),
+    ("", r"policy\.yaml: must be a mapping"),
+    (None, r"policy\.yaml: cannot be read"),
 )
-def test_a_mistake_in_a_policy_names_file_line_and_key(
-    door: FrontDoor, measured_once: None, tmp_path: Path, content: str | None, said: str
-) -> None:
-    policy = tmp_path / "policy.yaml"
-    if content is not None:
-        policy.write_text(content)
-    with pytest.raises(DeclarationError, match=said):
-        judged("--policy", str(policy))
 
 
-@pytest.fixture
-def measured_once(door: FrontDoor) -> None:
+def test_a_mistake_in_a_policy_names_file_line_and_key(door: FrontDoor, tmp_path: Path) -> None:
     _, monitor = ready(door.base, 1)
     assert door.run(monitor, 0) is None
+    policy = tmp_path / "policy.yaml"
+    for content, said in MISTAKES:
+        policy.unlink(missing_ok=True)
+        if content is not None:
+            policy.write_text(content)
+        with pytest.raises(DeclarationError, match=said):
+            judged("--policy", str(policy))
 
 
 def test_as_a_user_types_it(shell: Shell) -> None:

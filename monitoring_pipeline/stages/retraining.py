@@ -301,7 +301,7 @@ def _compared_facts(judged: Judged, made: Comparison) -> Facts:
         "days": d.n_days,
         "from": f"{judged.span.start:%Y-%m-%d}",
         "to": f"{judged.span.end:%Y-%m-%d}",
-        "champion_answers": "as logged" if judged.by_log else "scored by its artifact",
+        "champion_answers": judged.answers,
         "segments_compared": sum(one.guard == "segment" and one.verdict != "abstained" for one in made.compared),
     }
 

@@ -136,6 +136,14 @@ def test_a_champion_trained_here_is_scored_anew(shop: Shop, trainer: FakeTrainer
     assert (again.rows_from, again.rows_to) == (at(12), at(15))
     assert "3 days with labelled rows that neither model was trained on; 5 are needed" in str(attempt.reason)
 
+    # A champion whose artifact is damaged is compared by what it logged: here nothing, for v1 wrote all of the log.
+    champion = next(name for name, role in roles(shop).items() if role == "champion")
+    Path(str(model_version(shop, champion).artifact_uri)).unlink()
+    decide(shop.ctx, at(22))
+    facts = {done.step: done.facts for done in retraining.steps(shop.ctx)}
+    assert str(facts["comparison"]["champion_answers"]).startswith("as logged, for its artifact cannot be used")
+    assert str(facts["comparison"]["reason"]).startswith("0 days with labelled rows")
+
 
 def test_a_useless_challenger_is_rejected(
     warehouse: Warehouse, settings: Settings, tmp_path: Path, trainer: FakeTrainer

@@ -73,6 +73,7 @@ def test_months_are_compared_on_the_same_flights(written: Demo, flights: pd.Data
     assert april.retrained == pytest.approx(roc_auc_score(known["late"], known["score"]), abs=0.005)
 
 
+@pytest.mark.slow
 def test_the_trainer_starts_from_the_first_quarter(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MONITORING_HOME", str(demo.home))
     rows = as_fitted(demo.reference("late15").head(600))

@@ -131,6 +131,7 @@ def stale(story: Story) -> list[tuple]:
     return sorted(map(tuple, found.itertuples(index=False)))
 
 
+@pytest.mark.slow
 def test_windows_of_each_version_are_compared_with_its_own_reference(eventful: Story) -> None:
     stages = declared(eventful)
     for day in range(SWAP):

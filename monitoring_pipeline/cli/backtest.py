@@ -96,8 +96,8 @@ def _sentence(found: Backtest) -> str:
         f"{len(found.retrainings)} retrainings ({', '.join(counts) or 'none'}), {found.minutes:.2f} minutes of training"
     )
     return (
-        f"{done}. Mean {found.metric} {found.mean('happened'):.4f} as it happened, {found.mean('replayed'):.4f} under the"
-        f" policy ({found.gain:+.4f}); worst month {found.worst('happened'):.4f} and {found.worst('replayed'):.4f};"
+        f"{done}. Mean {found.metric} {found.mean('happened'):.4f} as it happened, {found.mean('replayed'):.4f} under"
+        f" the policy ({found.gain:+.4f}); worst month {found.worst('happened'):.4f} and {found.worst('replayed'):.4f};"
         f" the month that gained least: {found.least_gain:+.4f}.\nLooks without a retraining: {waits or 'none'}."
         " Nothing was written."
     )

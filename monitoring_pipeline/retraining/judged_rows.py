@@ -16,6 +16,7 @@ from monitoring_pipeline.profiles.profile import segment_label
 from monitoring_pipeline.retraining import artifacts, scoring
 from monitoring_pipeline.retraining.comparison import Outputs, PairedRows
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
+from monitoring_pipeline.retraining.model import Model
 from monitoring_pipeline.retraining.rows import feature_column, score_column
 from monitoring_pipeline.retraining.training_set import labelled_rows, mature_windows
 from monitoring_pipeline.warehouse import model_versions
@@ -36,11 +37,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Judged:
-    """Rows that both models answered. ``by_log``: what the champion said is what the service logged then."""
+    """Rows that both models answered. ``answers``: where what the champion said comes from, in words."""
 
     rows: PairedRows
     span: Span
-    by_log: bool
+    answers: str
 
 
 def span_of(ctx: RetrainContext, attempt: Attempt, champion: ModelVersion, challenger: ModelVersion) -> Span:
@@ -70,8 +71,9 @@ def shadow_ended(ctx: RetrainContext, attempt: Attempt, now: datetime) -> bool:
 def judged_rows(ctx: RetrainContext, attempt: Attempt) -> Judged:
     """What both models say of the rows that judge.
 
-    The challenger scores them, and so does a champion that was trained here; of any other champion its logged
-    predictions count, on the rows it answered. Raises RetrainError when a model cannot be loaded or does not score.
+    The challenger scores them, and so does a champion whose artifact is here; of any other champion its logged
+    predictions count, on the rows it answered. Raises RetrainError when the challenger cannot be loaded or a model does
+    not score.
     """
     versions = ctx.warehouse.run(lambda conn: model_versions.model_versions(conn, ctx.monitor.name))
     if attempt.champion_version is None or attempt.champion_version not in versions:
@@ -80,17 +82,31 @@ def judged_rows(ctx: RetrainContext, attempt: Attempt) -> Judged:
         )
     champion, challenger = versions[attempt.champion_version], versions[attempt.challenger_version]
     span = span_of(ctx, attempt, champion, challenger)
-    by_log = champion.artifact_format is None
+    model, answers = _loaded(ctx, champion)
     frame = labelled_rows(ctx, span.start, span.end, span.known_before) if span.start < span.end else pd.DataFrame()
-    if by_log and len(frame):
-        frame = frame[frame["model_version"] == champion.model_version]
-        said = [c for c in map(str, frame.columns) if c in ("prediction", "score") or c.startswith("score[")]
-        frame = frame.dropna(subset=said).reset_index(drop=True)
+    if model is None and len(frame):
+        frame = _answered(frame, champion.model_version)
     if frame.empty:
-        return Judged(_no_rows(ctx.monitor), span, by_log)
-    of_champion = frame if by_log else scoring.outputs(artifacts.load(ctx, champion), frame, ctx.monitor)
+        return Judged(_no_rows(ctx.monitor), span, answers)
+    of_champion = frame if model is None else scoring.outputs(model, frame, ctx.monitor)
     of_challenger = scoring.outputs(artifacts.load(ctx, challenger), frame, ctx.monitor)
-    return Judged(paired(ctx.monitor, frame, of_champion, of_challenger), span, by_log)
+    return Judged(paired(ctx.monitor, frame, of_champion, of_challenger), span, answers)
+
+
+def _loaded(ctx: RetrainContext, champion: ModelVersion) -> tuple[Model | None, str]:
+    """The champion's model, if it is kept here and whole: a damaged one must not keep its successor out."""
+    if champion.artifact_format is None:
+        return None, "as logged"
+    try:
+        return artifacts.load(ctx, champion), "scored by its artifact"
+    except RetrainError as error:
+        return None, f"as logged, for its artifact cannot be used: {error}"
+
+
+def _answered(frame: pd.DataFrame, version: str) -> pd.DataFrame:
+    """The rows that this version answered when they came."""
+    said = [c for c in map(str, frame.columns) if c in ("prediction", "score") or c.startswith("score[")]
+    return frame[frame["model_version"] == version].dropna(subset=said).reset_index(drop=True)
 
 
 def paired(monitor: Monitor, frame: pd.DataFrame, champion: pd.DataFrame, challenger: pd.DataFrame) -> PairedRows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import fsspec
@@ -21,6 +22,8 @@ from monitoring_pipeline.warehouse import attempt_store, model_versions, profile
 from monitoring_pipeline.warehouse.ledger import lock_monitor
 
 POINTER = "champion.json"
+ORPHAN_AGE = timedelta(hours=1)
+"""A younger file may be one that somebody is about to register."""
 Kind = Literal["first", "rollback", "manual"]
 
 
@@ -198,7 +201,7 @@ def pointer_path(ctx: RetrainContext) -> str:
 
 
 def remove_orphans(ctx: RetrainContext) -> list[str]:
-    """Deletes artifacts that no version refers to: those of a process that was killed before it registered one.
+    """Deletes old artifacts that no version refers to, of a process that was killed before it registered them.
 
     Only for the owner of the monitor's retraining, and only files that are named as artifacts are.
     """
@@ -211,7 +214,9 @@ def remove_orphans(ctx: RetrainContext) -> list[str]:
     gone = []
     for path in filesystem.ls(inner, detail=False):
         name = path.rpartition("/")[2]
-        if name not in kept and re.match(r"(\.tmp-|[0-9a-f]{64})", name):
+        if name in kept or not re.match(r"(\.tmp-|[0-9a-f]{64})", name):
+            continue
+        if filesystem.modified(path) <= datetime.now(UTC) - ORPHAN_AGE:
             filesystem.rm(path)
             gone.append(name)
     return gone

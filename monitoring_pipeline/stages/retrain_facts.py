@@ -155,7 +155,9 @@ def _beyond(metric: str, row: Any) -> float | None:
 
 def _champion(conn: Connection, monitor: str) -> ChampionFact | None:
     row = rows.champion(conn, monitor)
-    return None if row is None else ChampionFact(row.model_version, row.cut, row.n_rows or row.n_reference)
+    if row is None:
+        return None
+    return ChampionFact(row.model_version, row.cut, row.n_rows or row.n_reference, row.continues_at)
 
 
 def _attempt(done: Sequence[Any]) -> OpenAttempt | None:

@@ -22,6 +22,7 @@ from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.judged_rows import Judged
 from monitoring_pipeline.retraining.measuring import metric_of
 from monitoring_pipeline.retraining.policy.rows import shadow_first
+from monitoring_pipeline.retraining.promotion import InService
 from monitoring_pipeline.retraining.training import train as train_challenger
 from monitoring_pipeline.retraining.training_set import TrainingRows, training_rows
 from monitoring_pipeline.stages import rotation
@@ -91,7 +92,14 @@ def heal(ctx: RetrainContext) -> None:
 
 def publish(ctx: RetrainContext) -> str | None:
     """Makes the pointer file say what the rows say; its path. None: the champion's artifact is not kept here."""
-    champion = promotion.in_service(ctx)
+    while True:
+        champion = promotion.in_service(ctx)
+        path = _point_to(ctx, champion)
+        if promotion.in_service(ctx) == champion:  # else somebody promoted another one meanwhile
+            return path
+
+
+def _point_to(ctx: RetrainContext, champion: InService | None) -> str | None:
     if champion is None or not champion.is_here:
         promotion.point_to_none(ctx)
         return None
@@ -293,7 +301,7 @@ def _compared_facts(judged: Judged, made: Comparison) -> Facts:
         "days": d.n_days,
         "from": f"{judged.span.start:%Y-%m-%d}",
         "to": f"{judged.span.end:%Y-%m-%d}",
-        "champion_answers": "as logged" if judged.by_log else "scored by its artifact",
+        "champion_answers": judged.answers,
         "segments_compared": sum(one.guard == "segment" and one.verdict != "abstained" for one in made.compared),
     }
 

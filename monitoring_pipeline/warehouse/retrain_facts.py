@@ -53,6 +53,7 @@ where w.monitor = :monitor and w.window_end <= :until order by w.window_start
 """)
 CHAMPION = text("""
 select v.model_version, coalesce(v.labels_known_at, v.train_end) as cut, v.n_rows,
+       case when v.artifact_format is not null then v.train_end end as continues_at,
        (select r.n_rows from monitoring.reference_profile r
         where r.monitor = v.monitor and r.model_version = v.model_version) as n_reference
 from monitoring.model_version v
@@ -115,7 +116,7 @@ def label_counts(conn: Connection, monitor: str, until: datetime) -> Sequence[An
 
 
 def champion(conn: Connection, monitor: str) -> Any | None:
-    """(model_version, cut, n_rows, n_reference) of the version in service; None when none is registered."""
+    """(model_version, cut, n_rows, continues_at, n_reference) of the version in service; None without one."""
     return conn.execute(CHAMPION, {"monitor": monitor}).first()
 
 

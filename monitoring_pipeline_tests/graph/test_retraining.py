@@ -24,6 +24,7 @@ DECLARED: dict[str, Any] = {
     "enabled": True,
     "estimator": {"class": "sklearn.linear_model.LogisticRegression"},
     "guards": {"min_labels": 100},
+    "when": {"new_labels": {"rows": 1000}},
     "promote": {"compare_on": "7d", "least_days": 5, "least_rows": 500, "margin": 0.05},
 }
 
@@ -39,9 +40,9 @@ def context(door: FrontDoor, monitor: Monitor) -> RetrainContext:
     return RetrainContext(monitor, warehouse_of(door.settings), door.settings, "test")
 
 
-def retrain(door: FrontDoor, monitor: Monitor) -> dg.ExecuteInProcessResult:
+def retrain(door: FrontDoor, monitor: Monitor, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
     job = build_monitor_graph(monitor).resolve_job_def(f"retrain_{monitor.name}")
-    return job.execute_in_process(instance=door.instance, run_config=QUIET, raise_on_error=False)
+    return job.execute_in_process(instance=door.instance, run_config=QUIET, tags=tags, raise_on_error=False)
 
 
 def materialized(result: dg.ExecuteInProcessResult, monitor: Monitor) -> dict[str, dict[str, Any]]:
@@ -58,13 +59,13 @@ def materialized(result: dg.ExecuteInProcessResult, monitor: Monitor) -> dict[st
 def test_from_a_decision_to_the_champion_that_answers(door: FrontDoor) -> None:
     toy, monitor = opened(door)
     assert door.run(monitor, 0, DAYS - 1) is None
-    ctx = context(door, monitor)
 
     nothing = retrain(door, monitor)
     assert nothing.success and not materialized(nothing, monitor)
 
-    decide(ctx, day(DAYS - 1).end)
-    result = retrain(door, monitor)
+    (request,) = door.ask(monitor, "retraining")
+    assert request.job_name == "retrain_toy"
+    result = retrain(door, monitor, dict(request.tags))
     assert result.success
     shown = materialized(result, monitor)
     assert list(shown) == list(RETRAINING)
@@ -87,6 +88,7 @@ def test_from_a_decision_to_the_champion_that_answers(door: FrontDoor) -> None:
     assert (compared["rows_from"] >= version["train_end"]).all()
     assert set(compared["guard"]) == {"headline", "segment", "calibration"}
     assert door.query("select outcome from monitoring.retrain_decision_current")["outcome"].tolist() == ["promoted"]
+    assert door.ask(monitor, "retraining") == []
 
     # The service logs the new version from now on; its windows are compared with its own reference.
     rows = toy.rows(DAYS).assign(version=name)

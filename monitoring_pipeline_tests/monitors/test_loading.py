@@ -212,7 +212,8 @@ CASES = {
     "a schedule that never comes": (
         GOOD + "retrain: {when: {schedule: '0 3 31 2 *'}}\n",
         [
-            "16: retrain.when.schedule: '0 3 31 2 *' names a day that never comes; write e.g. `0 3 1 * *` (the 1st, 03:00 UTC)"
+            "16: retrain.when.schedule: '0 3 31 2 *' names a day that never comes; write e.g. `0 3 1 * *` (the 1st,"
+            " 03:00 UTC)"
         ],
     ),
     "retraining without a trainer": (

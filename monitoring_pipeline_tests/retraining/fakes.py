@@ -115,7 +115,7 @@ def made_up_rows(ctx: RetrainContext, attempt: Attempt) -> Judged:
     outcome = (rng.random(900) < 0.5).astype(float)
     said = [Outputs((s > 0.5) * 1.0, s[:, None]) for s in (rng.random(900), 0.3 * outcome + 0.7 * rng.random(900))]
     rows = PairedRows("binary", outcome, said[0], said[1], np.arange(900) % 9)
-    return Judged(rows, Span(attempt.as_of - timedelta(days=9), attempt.as_of, attempt.as_of), by_log=True)
+    return Judged(rows, Span(attempt.as_of - timedelta(days=9), attempt.as_of, attempt.as_of), "as logged")
 
 
 def quick(trainer: QuickTrainer, patch: Callable[[Any, str, Any], None] = setattr) -> None:

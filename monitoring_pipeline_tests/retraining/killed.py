@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def slowly(work: Callable[..., Any]) -> Callable[..., Any]:
 def prepare() -> None:
     """The made-up retraining, with pauses."""
     quick(QuickTrainer())
+    promotion.ORPHAN_AGE = timedelta(0)
     retraining.train_challenger = slowly(retraining.train_challenger)
     judged_rows.judged_rows = slowly(judged_rows.judged_rows)
     for module, names in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,14 @@ def test_a_champion_trained_here_is_scored_anew(shop: Shop, trainer: FakeTrainer
     (again,) = shop.query(f"select * from monitoring.model_comparison_current where attempt_id = {attempt.attempt_id}")
     assert (again.rows_from, again.rows_to) == (at(12), at(15))
     assert "3 days with labelled rows that neither model was trained on; 5 are needed" in str(attempt.reason)
+
+    # A champion whose artifact is damaged is compared by what it logged: here nothing, for v1 wrote all of the log.
+    champion = next(name for name, role in roles(shop).items() if role == "champion")
+    Path(str(model_version(shop, champion).artifact_uri)).unlink()
+    decide(shop.ctx, at(22))
+    facts = {done.step: done.facts for done in retraining.steps(shop.ctx)}
+    assert str(facts["comparison"]["champion_answers"]).startswith("as logged, for its artifact cannot be used")
+    assert str(facts["comparison"]["reason"]).startswith("0 days with labelled rows")
 
 
 def test_a_useless_challenger_is_rejected(
@@ -351,6 +360,10 @@ def test_files_that_a_killed_trainer_left_are_removed(made_up: Shop, quick_train
     (directory / f"{'0' * 64}.skops").write_bytes(b"x")
     (directory / ".tmp-half").write_bytes(b"x")
     (directory / "notes.txt").write_text("mine")
+    retraining.carry_out(made_up.ctx)
+    assert len(list(directory.iterdir())) == len(kept) + 3  # somebody may be about to register them
+    for path in directory.iterdir():
+        os.utime(path, (0, 0))
     retraining.carry_out(made_up.ctx)
     assert {path.name for path in directory.iterdir()} == {*kept, "notes.txt"}
 

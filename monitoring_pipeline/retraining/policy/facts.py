@@ -60,11 +60,15 @@ class LabelledWindow:
 
 @dataclass(frozen=True)
 class ChampionFact:
-    """The version in service. ``cut``: nothing later was used to train it. ``n_rows``: rows it was trained on."""
+    """The version in service. ``cut``: nothing later was used to train it. ``n_rows``: rows it was trained on.
+
+    ``continues_at``: event time from which a stateful training would go on; None for one that cannot be continued.
+    """
 
     model_version: str
     cut: datetime | None = None
     n_rows: int | None = None
+    continues_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def training_window(
 def rows_to_fit(policy: RetrainPolicy, facts: Facts, trigger: str, since: datetime | None) -> int:
     """How many labelled rows a training would be fitted on now; of the reference four fifths, its days are not known.
 
-    Mature windows of the training window count, without held-out days.
+    Mature windows of the training window count, without held-out days; where the champion is continued, those that it
+    has not seen.
     """
     mature = [one for one in facts.labels if one.mature]
     if not mature:
@@ -49,8 +50,10 @@ def rows_to_fit(policy: RetrainPolicy, facts: Facts, trigger: str, since: dateti
     start, end = training_window(policy, trigger, mature[-1].window.end, since)
     inside = [one for one in mature if one.window.end <= end and (start is None or one.window.start >= start)]
     out = held_out_days(start or facts.first_window or mature[0].window.start, end) if inside else frozenset()
-    n = sum(one.n_labelled for one in inside if one.window.start.astimezone(UTC).date() not in out)
-    before = facts.n_reference if start is None else 0
+    seen = facts.champion.continues_at if facts.champion and policy.training.mode == "stateful" else None
+    fresh = [one for one in inside if seen is None or one.window.start >= seen]
+    n = sum(one.n_labelled for one in fresh if one.window.start.astimezone(UTC).date() not in out)
+    before = facts.n_reference if start is None and seen is None else 0
     return n + before - before // EVERY
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from monitoring_pipeline.retraining.policy import Decision, decide
 from monitoring_pipeline.retraining.policy.deciding import asked_by_person
-from monitoring_pipeline.retraining.policy.facts import Facts, OpenAttempt
+from monitoring_pipeline.retraining.policy.facts import ChampionFact, Facts, OpenAttempt
 from monitoring_pipeline_tests.retraining.policy.facts_of import ROWS, at, facts, incident, past, policy
 
 WHEN = {"performance": {}}
@@ -67,13 +67,15 @@ def test_guards_of_the_month_count_the_calendar_month() -> None:
     [
         ({}, {}, 39 - 7 + 4), ({"window": "chosen", "from": "2024-03-02", "to": "2024-03-04"}, {}, 2),
         ({"window": "sliding"}, {}, 5), ({"window": "since_change"}, {}, 2),
+        ({"mode": "stateful"}, {}, 39 - 20 - 3),
         ({}, {"shadow": "never"}, 39 - 28 + 4), ({"window": "sliding"}, {"shadow": "never"}, 5),
     ],
 )  # fmt: skip
 def test_labels_are_counted_as_a_training_would_see_them(
     training: dict[str, Any], promote: dict[str, Any], days: int
 ) -> None:
-    seen = facts(40, degraded=[37, 38], n_reference=5 * ROWS)
+    champion = ChampionFact("v1", at(20), 10_000, continues_at=at(20))
+    seen = facts(40, degraded=[37, 38], n_reference=5 * ROWS, champion=champion)
     guards = {"min_labels": 10**6, "persistence": {"windows": 2, "of": 2}}
     declared = policy(when=WHEN, training=training, promote=promote, train_on="5d", guards=guards)
     assert f"{days * ROWS:,} mature labelled rows to train on" in decide(declared, seen, at(40)).reason

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input
 
-.PHONY: demo up test lint bench lock clean system-servers
+.PHONY: demo up stack test lint docs bench lock clean system-servers
 
 # The lock is complete, so nothing is resolved (`--no-deps`); what it misses, `pip check` tells.
 # The stamp holds the lock it was installed from: a changed lock installs anew.
@@ -23,6 +23,12 @@ demo: $(VENV)/.installed
 up: $(VENV)/.installed
 	@$(BIN)/monitoring-pipeline up $(ARGS)
 
+# Everything on servers of its own, where Docker is. Passwords: .env.example.
+stack:
+	@docker compose version >/dev/null 2>&1 || { echo "make stack needs Docker with its compose plugin; without it: make up" >&2; exit 1; }
+	@docker compose --profile example up --build --detach --wait $(ARGS)
+	@echo "Dagster http://127.0.0.1:3000   Grafana http://127.0.0.1:3001 (admin)   Prometheus http://127.0.0.1:9090"
+
 # Integration tests use Debian's Postgres 15, Prometheus and Alertmanager where apt can install them; else they skip and say so.
 system-servers:
 	@sh .ci/install-servers
@@ -33,10 +39,15 @@ test: $(VENV)/.installed system-servers
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.installed docs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
+
+# The site in build/site; a dead link or anchor is an error (not with --quiet, which hides warnings from --strict too).
+docs: $(VENV)/.installed
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(ARGS)

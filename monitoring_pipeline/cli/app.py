@@ -14,12 +14,14 @@ from monitoring_pipeline import __version__
 from monitoring_pipeline.cli import (
     backtest,
     collector,
+    dagster_services,
     database,
     declare,
     demo,
     example,
     export_reference,
     exporter,
+    grafana,
     incidents,
     judge,
     model,
@@ -83,6 +85,8 @@ app.command("exporter")(exporter.exporter)
 app.command("collector")(collector.collector)
 app.add_typer(model.app, name="model")
 app.add_typer(database.app, name="db")
+app.add_typer(dagster_services.app, name="dagster")
+app.add_typer(grafana.app, name="grafana")
 app.add_typer(export_reference.app, name="reference")
 app.add_typer(collector.keys, name="collector-key")
 app.add_typer(example.app, name="example")

@@ -25,6 +25,12 @@ def collector(
     landing: Annotated[
         str | None, typer.Option(metavar="DIR_OR_URL", help="Where records land. [HOME/collected]", show_default=False)
     ] = None,
+    references: Annotated[
+        Path | None,
+        typer.Option(
+            help="Reference documents of versions with live series. [HOME/collector/references]", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Accept predictions and ground truth over HTTP and log them durably, until Ctrl-C.
 
@@ -39,7 +45,7 @@ def collector(
     typer.echo(f"Collector  {scheme}://{host}:{port}/docs\nLanding    {landing or settings.home / 'collected'}")
     if not KeyStore(settings.home).all():
         typer.echo("there are no keys yet; create one: `monitoring-pipeline collector-key create MONITOR`")
-    serve(settings.home, settings.monitors_dir, host, port, tls_cert, tls_key, ship_every, landing)
+    serve(settings.home, settings.monitors_dir, host, port, tls_cert, tls_key, ship_every, landing, references)
 
 
 @keys.command()

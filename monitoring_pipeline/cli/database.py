@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,8 @@ from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from monitoring_pipeline.monitors import Monitor
+
+PASSWORD_VARIABLE = "GRAFANA_READER_PASSWORD"
 
 app = typer.Typer(help="The database: embedded, or the one DATABASE_URL names.", no_args_is_help=True)
 
@@ -36,9 +39,44 @@ def url(
 
 @app.command()
 def migrate() -> None:
-    """Apply missing migrations to the schema."""
+    """Apply missing migrations to the schema, and let the role grafana_reader read its views."""
+    from monitoring_pipeline.warehouse.reader_role import grant_views
+
     with open_warehouse() as warehouse:
+        with warehouse.transaction() as connection:
+            grant_views(connection)  # the role may have been made after the views
         typer.echo(f"the schema at {warehouse.safe_url} is up to date")
+
+
+@app.command()
+def reference() -> None:
+    """Print the page of all views and their columns, as Markdown, from the comments in the database."""
+    from monitoring_pipeline.warehouse.reference_page import page
+
+    with open_warehouse() as warehouse, warehouse.transaction() as connection:
+        typer.echo(page(connection), nl=False)
+
+
+@app.command("grafana-role")
+def grafana_role() -> None:
+    """Let the role grafana_reader log in, with the password of $GRAFANA_READER_PASSWORD or one that is asked for.
+
+    The role reads the public views and nothing else. Run again to change the password.
+    """
+    from monitoring_pipeline.warehouse.reader_role import READER, enable_login
+
+    password = os.environ.get(PASSWORD_VARIABLE) or _ask_for_password(READER)
+    with open_warehouse() as warehouse:
+        with warehouse.transaction() as connection:
+            enable_login(connection, password)
+        typer.echo(f"{READER} may log in to {warehouse.engine.url.database} and read its views")
+
+
+def _ask_for_password(role: str) -> str:
+    """Typed twice at a terminal. Raises UserError without one."""
+    if not sys.stdin.isatty():
+        raise UserError(f"set {PASSWORD_VARIABLE} to the password that {role} is to have, or run this at a terminal")
+    return str(typer.prompt(f"Password for {role}", hide_input=True, confirmation_prompt=True))
 
 
 @app.command()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from monitoring_pipeline.errors import DeclarationError, UserError
@@ -37,7 +37,7 @@ def dagster_environment(settings: Settings) -> Iterator[Warehouse]:
     with open_warehouse(settings) as warehouse:
         dagster_home = settings.home.resolve() / "dagster"
         dagster_home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(data_file("dagster.yaml"), dagster_home / "dagster.yaml")
+        write_whole(dagster_home / "dagster.yaml", data_file("dagster.yaml").read_bytes())
         os.environ.update(
             DAGSTER_HOME=str(dagster_home),
             MONITORING_DAGSTER_URL=warehouse.dagster_url,
@@ -45,6 +45,13 @@ def dagster_environment(settings: Settings) -> Iterator[Warehouse]:
             DO_NOT_TRACK="1",
         )
         yield warehouse
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The file is the old one or the new one to whoever reads it: several services start at once on one home."""
+    with NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as made:
+        made.write(content)
+    Path(made.name).replace(path)
 
 
 def monitor_named(name: str, settings: Settings) -> Monitor:

@@ -21,14 +21,15 @@ app = typer.Typer(help="The example service, and real flights to send to it.", n
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option(help="Port to listen on, on loopback.", min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
     workers: Annotated[int, typer.Option(help="Worker processes.", min=1, max=16)] = 2,
+    host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
 ) -> None:
     """Serve the demo's model `late15`: /predict, /feedback, /metrics, /healthz, and /docs."""
     from monitoring_pipeline.example import running
 
-    typer.echo(f"Service  http://127.0.0.1:{port}/docs\nCtrl-C stops it.")
-    running.serve(port, workers)
+    typer.echo(f"Service  http://{host}:{port}/docs\nCtrl-C stops it.")
+    running.serve(port, workers, host)
 
 
 @app.command()

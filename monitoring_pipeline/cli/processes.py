@@ -20,6 +20,11 @@ def spawn(*arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]
     return subprocess.Popen([sys.executable, *arguments], stdout=stdout, start_new_session=True)
 
 
+def launch(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Another program with these variables added to our environment, in a session of its own as ``spawn``."""
+    return subprocess.Popen(list(command), env={**os.environ, **environment}, start_new_session=True)
+
+
 def stop(children: Sequence[subprocess.Popen[bytes]], number: signal.Signals = signal.SIGINT) -> None:
     """Sends each child and all it has started the signal; what does not end in ``STOP_SECONDS`` is killed.
 

@@ -26,6 +26,7 @@ from monitoring_pipeline.collector.catalog import Catalog
 from monitoring_pipeline.collector.keys import KeyStore
 from monitoring_pipeline.collector.landing import LANDING, SPOOL, Batch, PredictionLogError, RecordLog
 from monitoring_pipeline.collector.limits import Limits
+from monitoring_pipeline.collector.live import REFERENCES, LiveSeries
 from monitoring_pipeline.collector.records import Checked, Kind, check, ground_truth_fields, prediction_fields
 from monitoring_pipeline.collector.refusal import Refusal
 from monitoring_pipeline.errors import UserError
@@ -52,14 +53,17 @@ def create_app(
     durability: Literal["process", "power"] = "power",
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     landing: str | os.PathLike[str] | None = None,
+    references: Path | None = None,
 ) -> FastAPI:
-    """The application over ``home/collector`` (spool, keys). Raises DeclarationError.
+    """The application over ``home/collector`` (spool, keys, references). Raises DeclarationError.
 
     ``ship_every``: seconds a record waits at most before it lands. ``landing``: a directory or an fsspec URL;
-    ``home/collected`` when None. The log is open while the application runs.
+    ``home/collected`` when None. ``references``: directory of the reference documents of versions that are to have live
+    series; ``home/collector/references`` when None. The log is open while the application runs.
     """
     target = home / LANDING if landing is None else landing
-    collector = Collector(Catalog(monitors_dir), KeyStore(home), limits or Limits(), clock)
+    live = LiveSeries(references or home / REFERENCES)
+    collector = Collector(Catalog(monitors_dir), KeyStore(home), limits or Limits(), clock, live)
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
@@ -81,9 +85,12 @@ def create_app(
 class Collector:
     """What the routes share."""
 
-    def __init__(self, catalog: Catalog, keys: KeyStore, limits: Limits, clock: Callable[[], datetime]) -> None:
-        self.catalog, self.keys, self.limits, self.clock = catalog, keys, limits, clock
+    def __init__(
+        self, catalog: Catalog, keys: KeyStore, limits: Limits, clock: Callable[[], datetime], live: LiveSeries
+    ) -> None:
+        self.catalog, self.keys, self.limits, self.clock, self.live = catalog, keys, limits, clock, live
         self.telemetry = telemetry.Telemetry()
+        self.telemetry.registry.register(live)
         self._log: RecordLog | None = None
         self._waiting = CapacityLimiter(WAITING)
         self._reading = BoundedSemaphore(READING)
@@ -167,6 +174,8 @@ class Collector:
                 503, "the collector's log is full or its disk fails; send the batch again", headers={"Retry-After": "5"}
             ) from None
         self.telemetry.accepted(monitor.name, kind, len(checked.rows))
+        if kind == "predictions":
+            self.live.count(monitor, [name for name, _ in checked.columns], checked.rows)
         return document.Accepted(accepted=len(checked.rows), repeated=checked.n_repeated)
 
     def _checked(self, monitor: Monitor, kind: Kind, records: list[Any]) -> Checked:

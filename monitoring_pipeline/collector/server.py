@@ -28,8 +28,10 @@ def serve(
     tls_key: Path | None = None,
     ship_every: float = 60.0,
     landing: str | None = None,
+    references: Path | None = None,
 ) -> None:
     """Runs until SIGINT or SIGTERM. ``landing``: a directory or an fsspec URL; ``home/collected`` when None.
+    ``references``: where the reference documents for live series are; ``home/collector/references`` when None.
 
     Raises UserError: no monitors directory, a port that is taken, half of TLS, a landing URL that nothing can write to,
     a spool that cannot be made.
@@ -46,7 +48,7 @@ def serve(
             "--tls-key, or bind to 127.0.0.1 behind a proxy that terminates TLS",
             host,
         )
-    app = create_app(home, monitors_dir, ship_every=ship_every, landing=landing)
+    app = create_app(home, monitors_dir, ship_every=ship_every, landing=landing, references=references)
     config = _configured(app, host, port, tls_cert, tls_key)
     _check_spool(home)
     _run(uvicorn.Server(config), f"{host}:{port}")

@@ -9,8 +9,8 @@ from monitoring_pipeline.example.place import Place
 from monitoring_pipeline.settings import Settings
 
 
-def serve(port: int = 8000, workers: int = 2) -> None:
-    """Serves on loopback until SIGINT or SIGTERM. Raises UserError for what would stop every worker."""
+def serve(port: int = 8000, workers: int = 2, host: str = "127.0.0.1") -> None:
+    """Serves until SIGINT or SIGTERM. Raises UserError for what would stop every worker."""
     import uvicorn
 
     # A request is one row: threads of the boosting would only wait for each other. Read when scikit-learn is loaded.
@@ -25,7 +25,7 @@ def serve(port: int = 8000, workers: int = 2) -> None:
     factory = "monitoring_pipeline.example.service:create_app"
     with place.occupied():
         try:
-            uvicorn.run(factory, factory=True, host="127.0.0.1", port=port, workers=workers, log_level="warning",
+            uvicorn.run(factory, factory=True, host=host, port=port, workers=workers, log_level="warning",
                         access_log=False, timeout_graceful_shutdown=10)  # fmt: skip
         except SystemExit as stopped:
             if stopped.code:

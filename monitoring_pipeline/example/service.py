@@ -5,6 +5,8 @@ MONITORING_HOME=.monitoring uvicorn --factory monitoring_pipeline.example.servic
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -94,6 +96,7 @@ def create_app() -> FastAPI:
                 raise HTTPException(422, f"features: {error}") from error
             return Predicted(prediction_id=name, model_version=version.model_version, **answer)
 
+    _answer_without_model(app, champion)
     _take_feedback(app, name, feedback)
     _tell_health(app, champion, feedback)
     return app
@@ -115,6 +118,29 @@ def _promoted(place: Place, pointer: ChampionPointer) -> Serving:
     model = load_champion(pointer)
     model.predict([{}])
     return _serving(place, model, pointer.reference, pointer.seq)
+
+
+def _answer_without_model(app: FastAPI, champion: ChampionFollower) -> None:
+    """``/dummy``: for trying dashboards with features of any kind. Counted and logged as a prediction is."""
+
+    @app.post("/dummy")
+    def dummy(flight: Flight) -> Predicted:
+        moment = flight.event_time or datetime.now(UTC)
+        with champion.in_use() as version:
+            name = flight.prediction_id or version.monitoring.new_id()
+            predict = version.monitoring.wrap(_guess)
+            try:
+                answer = predict(flight.features, prediction_id=name, event_time=moment)
+            except PredictionLogError as error:
+                raise HTTPException(503, "the prediction could not be logged and is not answered; try again") from error
+            return Predicted(prediction_id=name, model_version=version.model_version, **answer)
+
+
+def _guess(features: dict[str, Scalar]) -> dict[str, Any]:
+    """The same for the same features, and nothing they mean."""
+    digest = hashlib.sha256(json.dumps(features, sort_keys=True).encode()).digest()
+    score = int.from_bytes(digest[:4], "big") / 2**32
+    return {"prediction": int(score >= 0.5), "score": score}
 
 
 def _take_feedback(app: FastAPI, monitor: str, feedback: RecordLog) -> None:

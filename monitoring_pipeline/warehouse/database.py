@@ -38,8 +38,8 @@ _ask_always: ContextVar[bool] = ContextVar("ask_always", default=False)
 T = TypeVar("T")
 
 
-class _MonthDroppedError(Exception):
-    """Retention dropped the month that is written, after this process had looked it up."""
+class _DoneOverError(Exception):
+    """Postgres undid the transaction and asks for it again: a deadlock, or a month dropped since it was looked up."""
 
 
 class Warehouse:
@@ -102,12 +102,13 @@ class Warehouse:
         return self._patiently(self._living_connection)
 
     def run(self, work: Callable[[Connection], T], can_be_recomputed: bool = False) -> T:
-        """``work`` in one transaction, done over when the connection is lost on the way; it must be safe to repeat.
+        """``work`` in one transaction, done over when the connection is lost on the way, or when
+        Postgres ended the transaction to break a deadlock; it must be safe to repeat.
 
         ``can_be_recomputed``: do not wait for the disk. A crash of the server within the next half second undoes the
         whole transaction, its note in ``window_stage`` included: the window is stale again, and computed again.
         """
-        for attempt in self._attempts(WarehouseError, _MonthDroppedError):
+        for attempt in self._attempts(WarehouseError, _DoneOverError):
             with attempt, self._within(self._connect()) as connection:
                 if can_be_recomputed:
                     connection.execute(DO_NOT_WAIT_FOR_DISK)
@@ -119,10 +120,11 @@ class Warehouse:
         try:
             return work(connection)
         except DBAPIError as error:
-            if NO_PARTITION not in str(error.orig) and getattr(error.orig, "pgcode", None) not in CONTENDED:
+            if NO_PARTITION in str(error.orig):
+                forget_months(self.engine)
+            elif getattr(error.orig, "pgcode", None) not in CONTENDED:
                 raise
-            forget_months(self.engine)
-            raise _MonthDroppedError(str(error.orig)) from error
+            raise _DoneOverError(str(error.orig)) from error
 
     @contextlib.contextmanager
     def _within(self, connection: Connection) -> Iterator[Connection]:

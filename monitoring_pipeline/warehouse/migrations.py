@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from monitoring_pipeline.errors import WarehouseError
 from monitoring_pipeline.resources import data_dir
+from monitoring_pipeline.warehouse.reader_role import grant_views
 
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationStep
@@ -78,6 +79,7 @@ def migrate(engine: Engine) -> bool:
                 return False
             _apply_migrations(connection, sql / "migrations")
             _apply_views(connection, sql / "views")
+            grant_views(connection)  # a view that was made anew has lost its grants
     except DBAPIError as error:
         if error.connection_invalidated:
             raise

@@ -111,9 +111,21 @@ def test_predictions_and_feedback_reach_the_lake(example: Example) -> None:
     ]
 
 
+def test_the_dummy_answers_without_the_model(example: Example) -> None:
+    row = good_row(1) | {"c0": "unheard of", "more": 1}
+    one, again, other = (example.post("/dummy", {"features": f}).json() for f in (row, row, good_row(2)))
+    assert one["score"] == again["score"] != other["score"] and one["prediction_id"] != again["prediction_id"]
+    assert 0 <= one["score"] < 1 and one["prediction"] == int(one["score"] >= 0.5)
+    page = httpx.get(f"{example.url}/metrics").text
+    assert 'model_predictions_total{model_version="7",monitor="flights"} 3.0' in page
+    example.stop()
+    assert [r["chance"] for r in example.landed("predictions")].count(one["score"]) == 2
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
+        ("/dummy", {"features": {"x0": [1]}}),
         ("/predict", {}),
         ("/predict", {"features": {"x0": "far"}}),
         ("/predict", {"features": {"x0": [1]}}),

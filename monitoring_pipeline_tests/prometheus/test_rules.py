@@ -20,6 +20,7 @@ from monitoring_pipeline.resources import data_dir
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "prometheus"
 RULE_FILES = sorted((HERE / "rules").glob("*.yml"))
+ALERTMANAGER_EXAMPLES = sorted((HERE / "alertmanager-examples").glob("*.yml"))
 TEST_FILES = sorted((HERE / "tests").glob("*.test.yml"))
 
 pytestmark = pytest.mark.server
@@ -50,8 +51,20 @@ def generator() -> ModuleType:
 
 def test_files_are_valid_to_prometheus_and_alertmanager() -> None:
     run("promtool", "check", "rules", "--lint-fatal", *RULE_FILES)
-    run("promtool", "check", "config", HERE / "prometheus.yml")
-    run("amtool", "check-config", HERE / "alertmanager.yml")
+    for name in ("prometheus.yml", "compose.yml"):
+        run("promtool", "check", "config", HERE / name)
+    for path in (HERE / "alertmanager.yml", *ALERTMANAGER_EXAMPLES):
+        run("amtool", "check-config", path)
+
+
+def test_the_examples_route_as_the_first_does_and_hold_no_secret() -> None:
+    first = load(HERE / "alertmanager.yml")
+    assert [path.stem for path in ALERTMANAGER_EXAMPLES] == ["email", "pager", "slack"]
+    for path in ALERTMANAGER_EXAMPLES:
+        found = load(path)
+        assert (found["route"], found["inhibit_rules"]) == (first["route"], first["inhibit_rules"]), path.name
+        assert {one["name"] for one in found["receivers"]} == {one["name"] for one in first["receivers"]}
+        assert not re.search(r"(password|key|api_url|token): ", path.read_text()), "secrets stand in files of their own"
 
 
 def test_rules_travel_in_the_wheel_to_where_they_are_looked_for() -> None:
@@ -94,8 +107,15 @@ def test_every_heartbeat_is_due_at_its_tick() -> None:
 
 
 def test_scrape_interval_of_the_example_is_the_generators() -> None:
-    seconds = load(HERE / "prometheus.yml")["global"]["scrape_interval"]
-    assert f"scrape interval of {seconds.removesuffix('s')} s" in (HERE / "rules" / "columns.yml").read_text()
+    for name in ("prometheus.yml", "compose.yml"):
+        seconds = load(HERE / name)["global"]["scrape_interval"]
+        assert f"scrape interval of {seconds.removesuffix('s')} s" in (HERE / "rules" / "columns.yml").read_text()
+
+
+def test_both_configurations_have_the_same_jobs() -> None:
+    """Alerts name them."""
+    jobs = [[one["job_name"] for one in load(HERE / n)["scrape_configs"]] for n in ("prometheus.yml", "compose.yml")]
+    assert jobs[0] == jobs[1]
 
 
 @pytest.mark.parametrize("path", TEST_FILES, ids=lambda p: p.name)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import psycopg2
 import pytest
@@ -136,6 +137,31 @@ def test_work_is_done_over_when_the_connection_is_lost(warehouse: Warehouse) -> 
 
     assert warehouse.run(work) == 42
     assert len(attempts) == 2
+
+
+def test_work_is_done_over_when_postgres_ends_a_deadlock(warehouse: Warehouse) -> None:
+    """As when two monitors make partitions of two months in opposite order."""
+    both = Barrier(2, timeout=30)
+    attempts: list[int] = []
+
+    def work(first: int) -> int:
+        met = False
+
+        def locking(conn: Connection) -> int:
+            nonlocal met
+            attempts.append(first)
+            conn.execute(text("select pg_advisory_xact_lock(:key)"), {"key": first})
+            if not met:
+                met = True
+                both.wait()
+            conn.execute(text("select pg_advisory_xact_lock(:key)"), {"key": 3 - first})
+            return first
+
+        return warehouse.run(locking)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(work, (1, 2))) == [1, 2]
+    assert len(attempts) == 3, "one of the two was done over"
 
 
 def test_the_embedded_server_is_brought_back_when_killed(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ begin
         ('started_at', 'When it began.')
     ), base (view_name, table_name) as (
       values
-        ('incident_current', 'incident'), ('incident_history', 'incident'), ('column_verdict_current', 'column_verdict'),
+        ('monitor_progress_current', 'monitor'), ('incident_current', 'incident'), ('incident_history', 'incident'), ('column_verdict_current', 'column_verdict'),
         ('drift_calibration', 'drift_null'), ('model_version_current', 'model_version'),
         ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
         ('tuning_trial_current', 'tuning_trial'), ('retrain_attempt_current', 'retrain_attempt'),

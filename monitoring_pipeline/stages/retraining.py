@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.monitors import Monitor
@@ -112,11 +113,11 @@ def _point_to(ctx: RetrainContext, champion: InService | None) -> str | None:
 def _guarded(ctx: RetrainContext, attempt: Attempt, work: Callable[[], Done], step: Step) -> Done:
     """``work``; an error of it fails the attempt, and a defect of ours is raised besides.
 
-    Not an error of the attempt: a database that is away, another process that took over.
+    Not an error of the attempt: a database that is away or ended a deadlock, another process that took over.
     """
     try:
         return work()
-    except (WarehouseError, AttemptLostError):
+    except (WarehouseError, OperationalError, AttemptLostError):
         raise
     except UserError as error:
         return Done(step, attempts.fail(ctx, attempt, str(error)), {"error": str(error)})

@@ -12,7 +12,7 @@ from monitoring_pipeline.graph.evidently_report import evidently_asset
 from monitoring_pipeline.graph.reference_asset import reference_asset
 from monitoring_pipeline.graph.resources import MONITORING
 from monitoring_pipeline.graph.schedules import windows_job
-from monitoring_pipeline.graph.sensors import new_labels_sensor, stale_windows_sensor
+from monitoring_pipeline.graph.sensors import freshness_sensor, new_labels_sensor, stale_windows_sensor
 from monitoring_pipeline.graph.windows import window_assets
 from monitoring_pipeline.monitors import Monitor
 
@@ -29,10 +29,10 @@ def build_monitor_graph(monitor: Monitor) -> dg.Definitions:
 
 
 def build_fleet(monitors: Sequence[Monitor]) -> dg.Definitions:
-    """The graphs of all monitors and the sensors they share: three, whatever their number; none without a monitor."""
+    """The graphs of all monitors and the sensors they share: four, whatever their number; none without a monitor."""
     if not monitors:
         return dg.Definitions()
-    sensors = [stale_windows_sensor(monitors), automation_sensor(monitors)]
+    sensors = [stale_windows_sensor(monitors), automation_sensor(monitors), freshness_sensor(monitors)]
     if any(monitor.ground_truth for monitor in monitors):
         sensors.append(new_labels_sensor([monitor for monitor in monitors if monitor.ground_truth]))
     return dg.Definitions.merge(

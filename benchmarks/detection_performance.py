@@ -19,7 +19,7 @@ from scipy.special import expit, logit
 from benchmarks import detection_streams as streams
 from benchmarks.detection_streams import Change, Floats, incidents
 from monitoring_pipeline.alerting import coverage, volume
-from monitoring_pipeline.alerting.budget import BudgetSettings
+from monitoring_pipeline.alerting.budget import level as level_of
 from monitoring_pipeline.alerting.performance import (
     Calibration,
     PerformanceSettings,
@@ -31,6 +31,7 @@ from monitoring_pipeline.alerting.performance import (
     stacked,
 )
 from monitoring_pipeline.alerting.status import Flags
+from monitoring_pipeline.monitors.alarms import Alarms
 
 DAY = 86_400.0
 REFERENCE = 30
@@ -38,7 +39,7 @@ WINDOWS = 90
 SIZES = (30, 100, 300, 1000, 5000, 50_000)
 BASES = (0.01, 0.1, 0.3, 0.5)
 REGRESSION_SIZES = (30, 100, 300, 1000, 5000)
-BUDGET = BudgetSettings()
+ALARMS = Alarms()
 CHANGES = (
     Change("concept", 0.03), Change("concept", 0.05), Change("concept", 0.1), Change("odds", 1.5), Change("odds", 2.0),
     Change("flip", 0.1), Change("prior", 1.5), Change("harder", 0.8),
@@ -67,14 +68,14 @@ def _alarms(
 ) -> Flags:
     evidence = np.stack(windows)
     tests = judge(stacked(each), evidence, np.ones(evidence.shape[:2], bool), settings)
-    level = BUDGET.level("performance", seconds)
+    level = level_of(ALARMS, "performance", seconds)
     return np.stack([decide([one], level)[0].status[0] == "alarm" for one in alone(tests)])
 
 
 def volume_alarms(counts: np.ndarray, a_day: int, holidays: np.ndarray | None = None) -> Flags:
     """(S, T) alarms of S independent monitors' row counts; all with the same holidays."""
     tests = volume.judge(counts, volume.VolumeSettings(windows_a_day=a_day), holidays=holidays)
-    level = BUDGET.level("volume", DAY / a_day)
+    level = level_of(ALARMS, "volume", DAY / a_day)
     return np.stack([volume.decide(one, level).status[0] == "alarm" for one in alone(tests)])
 
 
@@ -212,7 +213,7 @@ def volumes(seed: int, repeat: int) -> None:
 
 def coverages(seed: int, repeat: int) -> None:
     """False incidents a month of coverage at one age, and power within two windows."""
-    level, settings = BUDGET.level("coverage", DAY), coverage.CoverageSettings()
+    level, settings = level_of(ALARMS, "coverage", DAY), coverage.CoverageSettings()
     print("coverage at one age: false incidents a month; caught within two windows: none arrive, x .3, x .9")
     for usual in (0.6, 0.97, 0.999):
         for rows in (50, 1000, 50_000):

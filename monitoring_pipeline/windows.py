@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 WindowSize = Literal["hour", "day"]
+WINDOWS_A_DAY = {"hour": 24, "day": 1}
 LENGTH = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 KEY_FORMAT = {"hour": "%Y-%m-%d-%H:%M", "day": "%Y-%m-%d"}
 

@@ -8,11 +8,12 @@ Fixed shares do as well as one weighted family and are easier to explain: what o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from monitoring_pipeline.monitors.alarms import Alarms
 
 Floats = NDArray[np.float64]
 Kind = Literal["drift", "performance", "volume", "coverage", "freshness"]
@@ -20,30 +21,9 @@ SECONDS_A_MONTH = 30 * 86_400.0
 LARGEST_LEVEL = 0.05  # of a window, however large the budget: beyond it an alarm says nothing
 
 
-@dataclass(frozen=True)
-class BudgetSettings:
-    """``budget``: false incidents a month; 0 never alarms. The others: the share of it that each kind of verdict may
-    spend. Raises ValueError for a negative number and for shares of more than 1 in sum.
-    """
-
-    budget: float = 1.0
-    drift: float = 0.5
-    performance: float = 0.25
-    volume: float = 0.15
-    coverage: float = 0.05
-    freshness: float = 0.05
-
-    def __post_init__(self) -> None:
-        """Refuse what would silently allow more or fewer alarms than declared."""
-        shares = (self.drift, self.performance, self.volume, self.coverage, self.freshness)
-        if not (self.budget >= 0 and np.isfinite(self.budget)):
-            raise ValueError(f"budget: {self.budget} false incidents a month; write 0 (never alarm) or more")
-        if min(shares) < 0 or sum(shares) > 1 + 1e-9:
-            raise ValueError(f"shares of the budget: {shares}; write numbers of at least 0 that sum to at most 1")
-
-    def level(self, kind: Kind, window_seconds: float) -> float:
-        """The level at which the family ``kind`` of one window is judged."""
-        return levels(self.budget, getattr(self, kind), windows_a_month(window_seconds))
+def level(alarms: Alarms, kind: Kind, window_seconds: float) -> float:
+    """Largest q-value that alarms in the family ``kind`` of one window of this length; 0: nothing does."""
+    return levels(alarms.budget, getattr(alarms.shares, kind), windows_a_month(window_seconds))
 
 
 def windows_a_month(window_seconds: float) -> float:

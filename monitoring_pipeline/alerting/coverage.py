@@ -5,7 +5,7 @@ a logit, with the median of the last windows; dispersion is learnt from the resi
 binomial. Alarmed windows teach nothing. A share of zero stays alarmed until labels arrive again.
 
 Call order: for each age ``judge(labelled, rows, known, settings)``, all (S, T), in order without gaps; then
-``decide([tests of each age], budget.level("coverage", seconds))``: ages and segments of a window are one family.
+``decide([tests of each age], level)``: ages and segments of a window are one family.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from scipy.special import expit, stdtr
 from monitoring_pipeline.alerting.budget import Floats, benjamini_hochberg
 from monitoring_pipeline.alerting.dispersion import DispersionSettings, dispersion, masked_median, median_factor
 from monitoring_pipeline.alerting.status import Flags, Texts, statuses
+from monitoring_pipeline.monitors.alarms import CoverageAlarms
 
 YOUNG = "not of this age yet"
+LATE = "taken in when it was older"
 FEW_ROWS = "too few rows"
 SHORT_HISTORY = "too few earlier windows"
 NO_LABELS = "no labels since they stopped"
@@ -40,6 +42,11 @@ class CoverageSettings:
     least_rows: int = 20
     accept_above: float = 0.05 / 30
     dispersion: DispersionSettings = field(default_factory=lambda: DispersionSettings(prior_sd=0.3))
+
+    @classmethod
+    def declared(cls, alarms: CoverageAlarms) -> CoverageSettings:
+        """As ``alarms.coverage`` says."""
+        return cls(**alarms.model_dump(exclude={"ages"}))
 
 
 @dataclass(frozen=True)

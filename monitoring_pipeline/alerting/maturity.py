@@ -1,4 +1,7 @@
-"""When a window's labels are complete enough to trust what is measured from them."""
+"""When a window's labels are complete, as far as the clock and their number tell.
+
+Whether labels that are still missing could change what is measured is the rule of ``performance.maturity``.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from monitoring_pipeline.windows import Window
 
 
 def is_mature(labels: Labels, window: Window, coverage: float | None, now: datetime | None = None) -> bool:
-    """Whether a window is labelled as far as declared, or older than the maximum label delay.
+    """Whether every row of a window is labelled, or the window is older than the maximum label delay.
 
     ``coverage``: labelled share in [0, 1], None when unknown. ``now`` is in UTC; the clock when None.
     """
-    if coverage is not None and coverage >= labels.coverage:
+    if coverage is not None and coverage >= 1:
         return True
     return (now or datetime.now(UTC)) - window.end >= labels.max_delay

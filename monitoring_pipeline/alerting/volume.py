@@ -7,13 +7,15 @@ judged too. Empty and unusual windows never enter levels or dispersion. Consecut
 rows return, so that an outage of 300 days is one incident of 300 days and its end is none.
 
 Call order: ``tests = judge(counts, settings, holidays=…, origin=…)`` over the whole history in order without gaps, then
-``decide(tests, budget.level("volume", seconds))``. Both are folds that look back only: windows judged one by one get
+``decide(tests, level)``. Both are folds that look back only: windows judged one by one get
 the same verdicts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from scipy.special import betainc, stdtr
 from monitoring_pipeline.alerting.budget import Floats, benjamini_hochberg
 from monitoring_pipeline.alerting.dispersion import DispersionSettings, dispersion, masked_median, median_factor
 from monitoring_pipeline.alerting.status import Flags, Texts, statuses
+from monitoring_pipeline.monitors.alarms import VolumeAlarms
 
 DAYS = 7
 FEW = 10  # rows below which the skewness of counts shows in their log
@@ -30,6 +33,9 @@ SHORT_HISTORY = "fewer than two good earlier weeks"
 HOLIDAY = "a holiday without two earlier ones"
 FEW_ROWS = "too few rows are expected"
 OUTAGE = "no rows since the outage began"
+UNKNOWN = "not taken in"
+STEADY = 0.75  # share of the judged windows of a changed level that must be beyond the usual one, to one side
+ACCEPT_WEEKS = 2
 TEXT = "<U40"
 
 
@@ -40,7 +46,8 @@ class VolumeSettings:
     dispersion. ``floor`` and ``floor_merged``: least log ratio that may alarm, of a window and of merged ones.
     ``least_expected`` rows. ``most_growth`` a week (log); a trend counts beyond ``trend_z`` standard errors.
     ``accept_above``: a window with a smaller p-value than this and beyond the floor never teaches. ``known_share`` of
-    merged windows must have a level. ``least_merges``: merges of the same length that teach their dispersion."""
+    merged windows must have a level. ``least_merges``: merges of the same length that teach their dispersion.
+    ``accept_after``: windows after which a level that has changed is the usual one; two weeks when None."""
 
     windows_a_day: int = 1
     weeks: int = 8
@@ -55,6 +62,7 @@ class VolumeSettings:
     accept_above: float = 0.15 / 30
     known_share: float = 0.7
     least_merges: int = 4
+    accept_after: int | None = None
     most_merged_tail: float = 20.0
     dispersion: DispersionSettings = field(default_factory=DispersionSettings)
 
@@ -67,6 +75,25 @@ class VolumeSettings:
     def horizons(self) -> tuple[int, ...]:
         """Windows that are merged: one and a week; of hours one, a day and a week."""
         return (1, self.week) if self.windows_a_day == 1 else (1, self.windows_a_day, self.week)
+
+    @property
+    def accepts(self) -> int:
+        """Windows after which a changed level is the usual one."""
+        return self.accept_after or ACCEPT_WEEKS * self.week
+
+    @classmethod
+    def declared(cls, alarms: VolumeAlarms, windows_a_day: int) -> VolumeSettings:
+        """As ``alarms.volume`` says."""
+        names = (
+            "weeks", "search", "least_weeks", "memory_days", "least_expected", "most_growth", "trend_z", "accept_above",
+            "known_share", "accept_after",
+        )  # fmt: skip
+        values: dict[str, Any] = {name: getattr(alarms, name) for name in names}
+        floors: dict[str, Any] = {
+            "floor": float(np.log(alarms.ratio)),
+            "floor_merged": float(np.log(alarms.merged_ratio)),
+        }
+        return cls(windows_a_day=windows_a_day, **values, **floors)
 
 
 @dataclass(frozen=True)
@@ -99,13 +126,20 @@ def judge(
     *,
     holidays: NDArray[np.integer] | None = None,
     origin: int = 0,
+    known: Flags | None = None,
+    accepted: Sequence[int] = (),
 ) -> VolumeTests:
     """Tests of (S, T) row counts of every scheduled window in order, 0 where no row came.
 
     ``holidays`` (T,): 0 for ordinary windows, else the number of the kind of holiday (1 where all holidays are alike).
     ``origin``: number of the first window since a midnight; trends are drawn at midnights.
+    ``known`` (S, T): windows that were taken in; of the others nothing is known, and they are not judged (all when
+    None). ``accepted``: positions of windows from which on a changed level is declared to be as it should be.
     """
     fold = _Fold(np.asarray(counts, float), settings, holidays, origin)
+    if known is not None:
+        fold.known = np.asarray(known, bool)
+    fold.accepted = frozenset(accepted)
     for t in range(fold.windows):
         fold.step(t)
     return fold.tests()
@@ -131,6 +165,9 @@ class _Fold:
     ) -> None:
         series, self.windows = counts.shape
         self.counts, self.settings, self.origin = counts, settings, origin
+        self.known, self.accepted = np.ones(counts.shape, bool), frozenset[int]()
+        self.teaches = np.ones(counts.shape, bool)  # residuals from a level that is no longer usual teach nothing
+        self.changed = _Changed(series)
         self.holiday = np.zeros(self.windows, bool) if holidays is None else np.asarray(holidays) > 0
         self.earlier = _earlier(self.windows, settings, holidays)
         self.logs = np.log(counts + 0.5)
@@ -146,11 +183,13 @@ class _Fold:
     def step(self, t: int) -> None:
         """Level, residual, p-values of window t, and whether it may teach later ones."""
         s = self.settings
+        if t in self.accepted:
+            self._forget(np.arange(len(self.counts)), t, t)
         if t == 0 or (t + self.origin) % s.windows_a_day == 0:
             self._learn(t)
         factor = self._compare(t)
         self.variance[:, t] = self.usual_variance
-        judged = self.weeks[:, t] >= s.least_weeks
+        judged = (self.weeks[:, t] >= s.least_weeks) & self.known[:, t]
         own = self._single(t, factor)
         self._keep(t, 1, own, self.logs[:, t] - self.level[:, t], judged)
         odd = own * len(s.horizons) <= s.accept_above
@@ -159,7 +198,18 @@ class _Fold:
             self._merged(t, h, factor, judged)
         alarmed = np.nan_to_num(self.p[:, t], nan=1.0) <= s.accept_above
         far = np.abs(np.nan_to_num(self.residual[:, t])) > s.floor
-        self.good[:, t] = (self.counts[:, t] > 0) & ~(far & alarmed)
+        self.good[:, t] = (self.counts[:, t] > 0) & ~(far & alarmed) & self.known[:, t]
+        side = np.where(far & alarmed & (self.counts[:, t] > 0), np.sign(np.nan_to_num(self.residual[:, t])), 0.0)
+        for series in self.changed.step(t, side, ~np.isnan(self.p[:, t]) & (self.counts[:, t] > 0), s.accepts):
+            self._forget(np.array([series]), int(self.changed.since[series]), t + 1)
+            self.changed.end(series)
+
+    def _forget(self, series: NDArray[np.intp], since: int, now: int) -> None:
+        """From window ``now`` on, the level of the windows since ``since`` is the usual one of these series, and what
+        was before teaches no longer."""
+        self.good[series, :since] = False
+        self.good[series, since:now] = (self.counts[series, since:now] > 0) & self.known[series, since:now]
+        self.teaches[series, :now] = False
 
     def _learn(self, t: int) -> None:
         """Trend and dispersions from all before window t; at each midnight, which is every window where these are
@@ -168,6 +218,7 @@ class _Fold:
         self.growth = self._trend(t)
         past = slice(max(0, t - s.memory_days * s.windows_a_day), t)
         taught = self.good[:, past] & np.isfinite(self.residual[:, past]) & ~self.holiday[past]
+        taught &= self.teaches[:, past]
         residuals = np.nan_to_num(self.residual[:, past])
         self.usual_variance, self.tail = dispersion(residuals, taught, s.dispersion)
         self.seen = {h: self._merges(past, h) for h in s.horizons[1:]}
@@ -178,9 +229,9 @@ class _Fold:
         reason = np.where(self.weeks < self.settings.least_weeks, SHORT_HISTORY, FEW_ROWS).astype(TEXT)
         reason[(self.weeks < self.settings.least_weeks) & self.holiday] = HOLIDAY
         reason[~np.isnan(self.p)] = ""
-        return VolumeTests(
-            self.p, self.effect, self.horizon, expected, self.variance, self.counts == 0, reason
-        )  # fmt: skip
+        reason[~self.known] = UNKNOWN
+        empty = (self.counts == 0) & self.known
+        return VolumeTests(self.p, self.effect, self.horizon, expected, self.variance, empty, reason)
 
     def _compare(self, t: int) -> Floats:
         """Fills level and residual of window t; (S,) the variance factor of its comparison with a median."""
@@ -221,7 +272,7 @@ class _Fold:
 
     def _merges(self, past: slice, h: int) -> tuple[Floats, NDArray[np.integer]]:
         """(S,) mean square of the log ratios of h merged windows, all good, and how many such merges there are."""
-        good = self.good[:, past] & np.isfinite(self.level[:, past]) & ~self.holiday[past]
+        good = self.good[:, past] & np.isfinite(self.level[:, past]) & ~self.holiday[past] & self.teaches[:, past]
         if good.shape[1] < h:
             return np.zeros(len(good)), np.zeros(len(good), np.intp)
         sums = [
@@ -261,6 +312,31 @@ class _Fold:
         error = np.sqrt((left**2).sum(1) / (k - 2) / (x @ x))
         sure = (np.abs(slope) > s.trend_z * error) & (good.mean((1, 2)) >= s.known_share)
         return np.where(sure, np.clip(slope, -s.most_growth, s.most_growth), 0.0)
+
+
+class _Changed:
+    """Runs of windows beyond the usual level, all to one side: since when, and how many of the judged ones are."""
+
+    def __init__(self, series: int) -> None:
+        self.since = np.full(series, -1)
+        self._side, self._hits, self._misses = np.zeros((3, series))
+
+    def step(self, t: int, side: Floats, judged: Flags, accepts: int) -> list[int]:
+        """Takes window t: ``side`` (S,) -1, 0 (usual) or 1. The series whose level has changed for good."""
+        begins = (side != 0) & ((self.since < 0) | (side != self._side))
+        self.since[begins], self._side[begins] = t, side[begins]
+        self._hits[begins], self._misses[begins] = 0, 0
+        running = self.since >= 0
+        self._hits += running & (side != 0)
+        self._misses += running & judged & (side == 0)
+        for series in np.flatnonzero(running & (self._misses * STEADY > self._hits * (1 - STEADY))).tolist():
+            self.end(series)
+        long = (self.since >= 0) & (t + 1 - self.since >= accepts) & (side != 0)
+        return [int(series) for series in np.flatnonzero(long)]
+
+    def end(self, series: int) -> None:
+        """Forgets the run of a series."""
+        self.since[series] = -1
 
 
 def _earlier(windows: int, settings: VolumeSettings, holidays: NDArray[np.integer] | None) -> NDArray[np.intp]:

@@ -48,7 +48,7 @@ def incidents(
 
 def _order(monitor: str, one: Incident) -> tuple[object, ...]:
     severity = ("critical", "warning", "info").index(one.severity)
-    return one.state != "open", severity, monitor, one.first_window
+    return one.state != "open", severity, -one.rank, monitor, one.first_window
 
 
 def _print(monitor: str, one: Incident) -> None:

@@ -80,12 +80,14 @@ def _judge(stages: StageContext, windows: list[Window], as_json: bool) -> None:
     from monitoring_pipeline.stages.declaring import declare
     from monitoring_pipeline.stages.incidents import update
     from monitoring_pipeline.stages.judging import judge as judge_windows
+    from monitoring_pipeline.stages.rollups import update as update_rollups
 
     began = time.perf_counter()
     stages.warehouse.run(lambda conn: declare(conn, stages.monitor))
     outcomes = judge_windows(stages, windows)
     changed = sum(int(outcome.facts.get("changed") or 0) for outcome in outcomes)
     outcomes += (noted := update(stages, good_windows(outcomes)))
+    outcomes += update_rollups(stages, good_windows(noted))
     done = next((outcome.facts for outcome in noted if not outcome.failed), {})
     incidents = {name: int(done.get(name) or 0) for name in ("open", "opened", "changed", "retracted")}
     seconds = round(time.perf_counter() - began, 2)

@@ -22,14 +22,16 @@ def status(
     name: Annotated[str | None, typer.Argument(help="One monitor. [all]")] = None, json: JsonOption = False
 ) -> None:
     """Per monitor: last window, lag, coverage, open incidents, failed windows, champion version."""
+    from monitoring_pipeline.stages.freshness_watch import late_now
     from monitoring_pipeline.warehouse.status import monitor_statuses
 
     with open_warehouse() as warehouse, warehouse.transaction() as conn:
         found = [_without_gone_files(one) for one in monitor_statuses(conn, name)]
+        late = {monitor: one.value or 0.0 for monitor, one in late_now(conn).items()}
     if name and not found:
         raise UserError(f"the database has no monitor {name!r}; it is added by `monitoring-pipeline run {name}`")
     if wants_json(json):
-        print_json([asdict(one) for one in found])
+        print_json([asdict(one) | {"rows_late_seconds": late.get(one.monitor)} for one in found])
         return
     if not found:
         typer.echo("no monitor has run yet; run `monitoring-pipeline run NAME` or `monitoring-pipeline demo`")
@@ -40,6 +42,8 @@ def status(
                 f"{one.monitor}: stale because of "
                 + ", ".join(f"{reason} ({n})" for reason, n in one.stale_windows.items())
             )
+        if one.monitor in late:
+            typer.echo(f"{one.monitor}: no rows {_age(late[one.monitor])} after the end of a window; unusually late")
         if one.n_unknown_labels:
             typer.echo(f"{one.monitor}: {one.n_unknown_labels} labels match no prediction yet")
     print_table("Failed windows", [row for one in found for row in _failures(one)])

@@ -16,7 +16,7 @@ from monitoring_pipeline.graph.resources import MONITORING
 from monitoring_pipeline.graph.retrain_assets import retrain_assets
 from monitoring_pipeline.graph.retrain_sensor import retrain_sensor
 from monitoring_pipeline.graph.schedules import is_retrained, retrain_job, windows_job
-from monitoring_pipeline.graph.sensors import new_labels_sensor, stale_windows_sensor
+from monitoring_pipeline.graph.sensors import freshness_sensor, new_labels_sensor, stale_windows_sensor
 from monitoring_pipeline.graph.windows import window_assets
 from monitoring_pipeline.monitors import Monitor
 
@@ -46,7 +46,7 @@ def build_fleet(monitors: Sequence[Monitor]) -> dg.Definitions:
     """The graphs of all monitors and the sensors they share, whatever their number; none without a monitor."""
     if not monitors:
         return dg.Definitions()
-    sensors = [stale_windows_sensor(monitors), automation_sensor(monitors)]
+    sensors = [stale_windows_sensor(monitors), automation_sensor(monitors), freshness_sensor(monitors)]
     if any(monitor.ground_truth for monitor in monitors):
         sensors.append(new_labels_sensor([monitor for monitor in monitors if monitor.ground_truth]))
     retrained = [monitor for monitor in monitors if is_retrained(monitor) and monitor.retrain.enabled]

@@ -1,6 +1,6 @@
-"""Sensors: what is stale becomes range runs; label files that have arrived become a batch.
+"""Sensors: what is stale becomes range runs; label files that have come become a batch; rows that stay away are told.
 
-One of each for the whole code location. Both are level-triggered: they look at what is, in Postgres, not at what
+One of each for the whole code location. They are level-triggered: they look at what is, in Postgres, not at what
 happened, so a crash in between loses nothing. A monitor with an unfinished run is left alone. A window that has failed
 ``MAX_ATTEMPTS`` times on the same data is not tried again; ``status`` lists it, and new data or labels for it start the
 count anew. A cursor names the monitor whose source is looked at first, when a tick did not come to all; that of the
@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from monitoring_pipeline.graph.automation import is_automated
 from monitoring_pipeline.graph.keys import AFTER_LABELS, asset_key, assets_of
 from monitoring_pipeline.graph.requests import answer, idle_of, of_islands
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor
-from monitoring_pipeline.stages import staleness
+from monitoring_pipeline.stages import freshness_watch, staleness
 
 
 def stale_windows_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
@@ -73,6 +74,25 @@ def new_labels_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
         yield from answer(context, requests, "no new label files", looked)
 
     return new_labels
+
+
+def freshness_sensor(monitors: Sequence[Monitor]) -> dg.SensorDefinition:
+    """Rows that stay away: no run looks while nothing arrives. Starts no run; it writes verdicts and incidents."""
+
+    @dg.sensor(
+        name="freshness",
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Judges whether the rows of a window stay away longer than usual, and opens the incident.",
+    )
+    def freshness(context: dg.SensorEvaluationContext, monitoring: MonitoringResource) -> dg.SkipReason:
+        idle = [stages for stages in idle_of(context, monitoring, monitors) if is_automated(stages.monitor)]
+        looked = freshness_watch.watch(idle, json.loads(context.cursor or "{}"))
+        context.update_cursor(json.dumps(looked))
+        overdue = ", ".join(sorted(looked))
+        return dg.SkipReason(f"overdue: {overdue}" if overdue else "no window is overdue")
+
+    return freshness
 
 
 def _selection(monitors: Sequence[Monitor], names: Sequence[str]) -> dg.AssetSelection:

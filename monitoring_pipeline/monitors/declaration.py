@@ -17,7 +17,7 @@ from monitoring_pipeline.monitors.alarms import Alarms
 from monitoring_pipeline.monitors.durations import Duration, as_text
 from monitoring_pipeline.monitors.parity import Parity
 from monitoring_pipeline.monitors.retraining import RetrainPolicy
-from monitoring_pipeline.windows import WindowSize
+from monitoring_pipeline.windows import LENGTH, WINDOWS_A_DAY, WindowSize
 
 Task = Literal["binary", "multiclass", "regression"]
 FIRST_YEAR, LAST_YEAR = 1970, 2199
@@ -283,9 +283,13 @@ class Thresholds(Declared):
 
 
 class Labels(Declared):
-    """When a window's figures can be trusted. A window is mature at ``coverage`` or once ``max_delay`` has passed."""
+    """When a window's figures can be trusted: once ``max_delay`` has passed, or as soon as ``coverage`` is reached and
+    the labels still missing cannot change much (``alarms.performance.missing_share``).
+    """
 
-    coverage: Share = Field(default=0.95, description="labelled share from which a window is mature")
+    coverage: Share = Field(
+        default=0.95, description="labelled share below which a window is not mature before `max_delay` has passed"
+    )
     max_delay: Duration = Field(
         default=timedelta(days=7), description="time after which a window is mature whatever its coverage"
     )
@@ -358,6 +362,21 @@ class NamedBaseline(Declared):
         return self
 
 
+class RowsRollup(Declared):
+    """Trailing windows merged until they hold this many rows: `{rows: 5000}`."""
+
+    rows: int = Field(ge=1, description="least rows that the merged windows hold together")
+
+
+Rollup = Literal["week", "month", "quarter"] | RowsRollup
+LONGEST_ROLLUP = {"week": timedelta(days=7), "month": timedelta(days=31), "quarter": timedelta(days=92)}
+
+
+def rollup_name(rollup: Rollup) -> str:
+    """The ``window_size`` of its rows: week, month, quarter or such as ``5000 rows``."""
+    return rollup if isinstance(rollup, str) else f"{rollup.rows} rows"
+
+
 class Monitor(Declared):
     """One deployed model. Equal declarations have equal ``config_version``."""
 
@@ -387,6 +406,11 @@ class Monitor(Declared):
         description="what a window is held against: the reference, the window before, the same hours of trailing weeks,"
         " or a span of earlier windows with a name",
     )
+    rollups: tuple[Rollup, ...] = Field(
+        default=(),
+        description="longer windows, merged from stored profiles: ISO weeks, months and quarters in UTC, or"
+        " `{rows: N}`, trailing windows until they hold N rows",
+    )
     bins: Annotated[int, Field(ge=2, le=200)] = Field(
         default=20, description="bins per numerical column, by quantiles of the reference"
     )
@@ -406,7 +430,7 @@ class Monitor(Declared):
     @model_validator(mode="after")
     def _fits_task(self) -> Monitor:
         findings = [*self._misfits_of_task(), *self._undeclared_columns(), *self._too_short_retention()]
-        findings += self._impossible_baselines()
+        findings += [*self._impossible_baselines(), *self._rollups_given_twice()]
         if self.end and self.end <= self.start:
             findings.append(f"end: {self.end} is not after start ({self.start}); `end` is the day after the last one")
         if findings:
@@ -418,6 +442,10 @@ class Monitor(Declared):
         """The names that rows give the baselines."""
         return tuple(b if isinstance(b, str) else b.name for b in self.baselines)
 
+    def _rollups_given_twice(self) -> list[str]:
+        names = [rollup_name(one) for one in self.rollups]
+        return [f"rollups: {name!r} is given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+
     def _impossible_baselines(self) -> list[str]:
         """Names given twice, spans too long to be read for each window, and spans that retention deletes."""
         findings = [
@@ -427,7 +455,7 @@ class Monitor(Declared):
         most = LONGEST_SPAN[self.window]
         for one in (b for b in self.baselines if not isinstance(b, str)):
             days = 31 if one.same else (one.to - one.from_).days if one.to and one.from_ else 0
-            if days * (24 if self.window == "hour" else 1) > most:
+            if days * WINDOWS_A_DAY[self.window] > most:
                 findings.append(f"baselines: {one.name!r} is longer than {most} windows; write a shorter span")
             if self.retention.profiles is not None:
                 findings.append(
@@ -451,7 +479,7 @@ class Monitor(Declared):
 
     def _too_short_retention(self) -> list[str]:
         """Kinds that would be deleted while later windows, late labels or a training still need them."""
-        kept, length = self.retention, timedelta(hours=1) if self.window == "hour" else timedelta(days=1)
+        kept, length = self.retention, LENGTH[self.window]
         late = length + (self.labels.max_delay if self.ground_truth else timedelta(0))
         why = "a window" + (" and `labels.max_delay`" if self.ground_truth else "")
         needs = dict.fromkeys(("profiles", "measurements", "verdicts", "lake_files"), (late, why))
@@ -459,6 +487,13 @@ class Monitor(Declared):
             needs["profiles"] = (late + PREVIOUS_WITHIN * length, f"{why} and the windows of baseline `previous`")
         if "seasonal" in self.baselines:
             needs["profiles"] = (late + timedelta(weeks=SEASONS), f"{why} and the weeks of baseline `seasonal`")
+        for rollup in self.rollups:
+            longest = LONGEST_ROLLUP[rollup] if isinstance(rollup, str) else LONGEST_SPAN[self.window] * length
+            if late + 2 * longest > needs["profiles"][0]:
+                needs["profiles"] = (
+                    late + 2 * longest,
+                    f"{why} and two of rollup `{rollup_name(rollup)}`",
+                )
         if self.retrain.enabled:
             needs["lake_files"] = (late + self.retrain.train_on, f"{why} and `retrain.train_on`")
         findings = []

@@ -15,7 +15,19 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from monitoring_pipeline.monitors.alarms import Alarms, BudgetShares, DriftAlarms, Persistence, Severities
+from monitoring_pipeline.monitors.alarms import (
+    Alarms,
+    BudgetShares,
+    ContrastAlarms,
+    CoverageAlarms,
+    DriftAlarms,
+    FreshnessAlarms,
+    PerformanceAlarms,
+    Persistence,
+    SeasonAlarms,
+    Severities,
+    VolumeAlarms,
+)
 from monitoring_pipeline.monitors.declaration import (
     DRIFT_THRESHOLDS,
     Bound,
@@ -29,6 +41,7 @@ from monitoring_pipeline.monitors.declaration import (
     Owner,
     ReferenceSource,
     Retention,
+    RowsRollup,
     Schema,
     Source,
     Thresholds,
@@ -58,6 +71,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("ground_truth", GroundTruthSource),
     ("reference", ReferenceSource),
     ("baselines", NamedBaseline),
+    ("rollups", RowsRollup),
     ("labels", Labels),
     ("thresholds", Thresholds),
     ("thresholds.columns.<column>", ColumnThresholds),
@@ -66,6 +80,12 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("alarms.shares", BudgetShares),
     ("alarms.drift", DriftAlarms),
     ("alarms.drift.persistence", Persistence),
+    ("alarms.drift.seasonal", SeasonAlarms),
+    ("alarms.performance", PerformanceAlarms),
+    ("alarms.performance.<contrast>", ContrastAlarms),
+    ("alarms.volume", VolumeAlarms),
+    ("alarms.coverage", CoverageAlarms),
+    ("alarms.freshness", FreshnessAlarms),
     ("alarms.severity", Severities),
     ("retrain", RetrainPolicy),
     ("retrain.when", Trigger),

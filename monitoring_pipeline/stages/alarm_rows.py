@@ -63,10 +63,12 @@ def _of_parity(monitor: Monitor, r: Any) -> Alarm:
 
 
 def _of_window(monitor: Monitor, start: datetime, v: Any) -> Alarm:
-    moved = f"{v.contrast} of {v.subject}" if v.subject else v.contrast
+    of_subject = v.subject and v.kind != "coverage"
+    moved = f"{v.contrast} of {v.subject}" if of_subject else v.contrast
+    detail = f"{v.subject} after the end of the window" if v.subject and not of_subject else ""
     return Alarm(
         number_of(start, monitor.window), v.kind, WHOLE_ROWS, "", v.segment, v.model_version, moved, v.effect or 0.0,
-        v.q_value, v.value, v.expected, v.cause, source=v.source,
+        v.q_value, v.value, v.expected, v.cause, detail, v.source,
     )  # fmt: skip
 
 

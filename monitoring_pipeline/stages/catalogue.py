@@ -28,6 +28,10 @@ def _baselines(monitor: Monitor) -> Any:
     return monitor.canonical()["baselines"]
 
 
+def _rollups(monitor: Monitor) -> Any:
+    return [policy_version(monitor), monitor.canonical()["rollups"]] if monitor.rollups else None
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage. ``asset`` is its name in Dagster, ``name`` its name in the ledger.
@@ -97,6 +101,11 @@ STAGES: tuple[Stage, ...] = (
         "incidents", "incidents", ("verdicts",), ("stage", "config"), "incidents:update",
         "Alarms that share time and cause, opened, amended, resolved or retracted (`monitoring.incident_current`).",
         _POSTGRES, policy_version,
+    ),
+    Stage(
+        "rollups", "rollups", ("verdicts",), ("stage", "config"), "rollups:update",
+        "Weeks, months, quarters and trailing rows, merged from stored profiles (`monitoring.rollup_current`).",
+        _POSTGRES, _rollups,
     ),
 )  # fmt: skip
 

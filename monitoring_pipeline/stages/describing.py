@@ -15,7 +15,7 @@ from monitoring_pipeline.alerting.incidents.grouping import CORRELATED
 from monitoring_pipeline.alerting.incidents.sentence import Described
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.profiles.column import ColumnProfile
-from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
+from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.stages.drift_batches import start_of
 from monitoring_pipeline.stages.versions import reference_version
 from monitoring_pipeline.warehouse import profile_store
@@ -85,7 +85,7 @@ def describe(
     conn: Connection,
     monitor: Monitor,
     alarms: Iterable[Alarm],
-    references: Sequence[Profile],
+    references: Sequence[tuple[Profile, LabelledProfile | None]],
     namer: Namer = nameless,
 ) -> dict[Alarm, Described]:
     """The numbers of the alarms of drift beside those of the references; what cannot be found any more is left out.
@@ -97,7 +97,13 @@ def describe(
         return {}
     windows = {alarm.number: _window(monitor, alarm.number) for alarm in wanted}
     profiles = _by_key(profile_store.load_profiles(conn, monitor.name, windows.values()))
-    by_segment = {(p.model_version, p.segment): p for p in references}
+    of_labels = [windows[alarm.number] for alarm in wanted if alarm.role == "target"]
+    for key, target in (profile_store.load_targets(conn, monitor.name, of_labels) if of_labels else {}).items():
+        if key in profiles:
+            profiles[key] = _with_target(profiles[key], target)
+    by_segment = {
+        (p.model_version, p.segment): _with_target(p, None if q is None else q.target) for p, q in references
+    }  # fmt: skip
     known = profile_store.reference_versions(conn, monitor.name)
     found = {}
     for alarm in wanted:
@@ -107,10 +113,14 @@ def describe(
         was = by_segment.get((reference_version(monitor, alarm.model_version, known), alarm.segment))
         if was is not None:
             found[alarm] = _described(alarm, now, was)
-        if alarm.moved == "unseen" and alarm in found:
+        if alarm.moved == "unseen" and alarm.role != "target" and alarm in found:
             categories = now.column(alarm.column, alarm.role).layout.categories
             found[alarm] = replace(found[alarm], unseen=namer(alarm, categories))
     return found
+
+
+def _with_target(profile: Profile, target: ColumnProfile | None) -> Profile:
+    return profile if target is None else replace(profile, columns=(*profile.columns, target))
 
 
 def _by_key(profiles: Iterable[Profile]) -> dict[tuple[Window, str, str], Profile]:

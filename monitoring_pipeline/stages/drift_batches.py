@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -58,8 +58,15 @@ def start_of(number: int, size: WindowSize) -> datetime:
     return EPOCH + number * step
 
 
-def batches(stored: Stored, size: WindowSize, first: int, stop: int) -> list[Batch]:
+ColumnsOf = Callable[[Layout], tuple[ColumnLayout, ...]]
+
+
+def batches(
+    stored: Stored, size: WindowSize, first: int, stop: int, columns_of: ColumnsOf = profiled_columns
+) -> list[Batch]:
     """Units by kind and number of bins, with the windows of numbers [first, stop).
+
+    ``columns_of`` a layout: those whose counts are stored, in their order.
 
     A segment of a model version is there when its reference has that segment and one of the windows holds it.
     """
@@ -79,7 +86,7 @@ def batches(stored: Stored, size: WindowSize, first: int, stop: int) -> list[Bat
         grid = np.zeros((stop - first, len(reference.counts)))
         for one in current:
             grid[number_of(one.start, size) - first] = one.counts
-        for key, columns in _columns(layout).items():
+        for key, columns in _columns(columns_of(layout)).items():
             found[key].append(_batch(key[0], (version, segment), columns, reference, (table, at), (grid, first)))
     return [_joined(parts) for _, parts in sorted(found.items())]
 
@@ -91,9 +98,8 @@ def _by_pool(counts: Iterable[StoredCounts]) -> dict[Pool, list[StoredCounts]]:
     return found
 
 
-def _columns(layout: Layout) -> dict[tuple[Kind, int], _Columns]:
-    """The columns of part ``columns`` by kind and number of bins."""
-    columns = profiled_columns(layout)
+def _columns(columns: tuple[ColumnLayout, ...]) -> dict[tuple[Kind, int], _Columns]:
+    """The columns of a part by kind and number of bins."""
     starts = accumulate((len(SCALARS) + c.n_bins for c in columns), initial=0)
     groups: dict[tuple[Kind, int], list[tuple[ColumnLayout, int]]] = defaultdict(list)
     for column, start in zip(columns, starts, strict=False):

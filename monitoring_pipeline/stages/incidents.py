@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group, Replacement
 from monitoring_pipeline.alerting.incidents.grouping import GAP, closed_by, grouped, without_known_columns
 from monitoring_pipeline.alerting.incidents.kinds import change_of
+from monitoring_pipeline.alerting.incidents.ranking import rank_of, relative_loss
 from monitoring_pipeline.alerting.incidents.sentence import NAMED, Described, Harm, sentence, strongest
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
 from monitoring_pipeline.errors import WindowError
@@ -83,15 +84,17 @@ def incidents_of(
     if span is None:
         return []
     first, last = (number_of(start, monitor.window) for start in span)
-    references = [p for p, _ in profile_store.load_reference_rows(conn, monitor.name)] if alarms else []
-    known = correlations(conn, monitor, references)
+    references = profile_store.load_reference_rows(conn, monitor.name) if alarms else []
+    known = correlations(conn, monitor, [profile for profile, _ in references])
     importance = incident_store.importance(conn, monitor.name) | dict(monitor.alarms.importance)
     replaced = replacements(conn, monitor)
     groups = grouped(without_known_columns(alarms, first), known.of_alarm, replaced)
     told = [alarm for group in groups for alarm in strongest(group)[:NAMED]]
     described = describe(conn, monitor, told, references, namer)
-    facts = _Facts((first, last), described, known, importance, replaced)
-    return [_incident(conn, monitor, group, facts) for group in groups]
+    spans = {id(group): _span(monitor, group) for group in groups}
+    harm = incident_store.harm(conn, monitor.name, HEADLINE[monitor.task], spans.values())
+    told_by = Telling(monitor, (first, last), described, known, importance, replaced, harm)
+    return [_incident(told_by, group, spans[id(group)]) for group in groups]
 
 
 def replacements(conn: Connection, monitor: Monitor) -> list[Replacement]:
@@ -113,15 +116,15 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
     alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name, allowed))
     made = incidents_of(conn, monitor, alarms, partial(names.of, conn))
     kept = [one for one in was.values() if _rests_on_deleted(monitor, one)]
-    now = {one.incident_id: one for one in made if not any(_overlap(one, other) for other in kept)}
+    now = {one.incident_id: one for one in made if not any(one.continues(other) for other in kept)}
     now |= {one.incident_id: one for one in kept}
     lost = [one for key, one in was.items() if key not in now and one.state != "retracted"]
     revised = [
-        replace(one, reason=_reason(was.get(key), one, next((old for old in lost if _overlap(old, one)), None)))
+        replace(one, reason=_reason(was.get(key), one, next((old for old in lost if old.continues(one)), None)))
         for key, one in now.items()
         if _differs(was.get(key), one)
     ]
-    renamed = [one for one in lost if any(_overlap(one, other) for other in now.values())]
+    renamed = [one for one in lost if any(one.continues(other) for other in now.values())]
     retracted = [_retracted(one) for one in lost if one not in renamed]
     incident_store.revise(
         conn, monitor.name, stages.run_id, [one.incident_id for one in renamed], [*revised, *retracted]
@@ -135,46 +138,54 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What incidents are told by. ``span``: numbers of the first and the last judged window."""
+class Telling:
+    """What incidents are told by: numbers of the first and last judged window (``span``), numbers behind alarms,
+    columns that move together, importance of columns, model versions that were replaced, and the headline metric in
+    the incidents' windows."""
 
+    monitor: Monitor
     span: tuple[int, int]
     described: Mapping[Alarm, Described]
     known: Correlations
     importance: Mapping[str, float]
     replaced: Sequence[Replacement]
+    harm: Mapping[tuple[incident_store.Span, str], incident_store.Values]
 
 
-def _incident(conn: Connection, monitor: Monitor, group: Group, facts: _Facts) -> Incident:
-    length, importance = LENGTH[monitor.window], facts.importance
-    first, last = start_of(group.first, monitor.window), start_of(group.last, monitor.window)
-    closed = closed_by(group, facts.replaced)
-    is_open = facts.span[1] < group.last + GAP and closed is None
+def _span(monitor: Monitor, group: Group) -> incident_store.Span:
+    return start_of(group.first, monitor.window), start_of(group.last, monitor.window)
+
+
+def _incident(by: Telling, group: Group, span: incident_store.Span) -> Incident:
+    monitor, (first, last) = by.monitor, span
+    length = LENGTH[monitor.window]
+    closed = closed_by(group, by.replaced)
+    is_open = by.span[1] < group.last + GAP and closed is None
     quiet = last + length * (GAP + 1) if closed is None else max(closed.at, first + length)
-    change = change_of(group, first_judged=facts.span[0])
+    change = change_of(group, first_judged=by.span[0])
     metric = HEADLINE[monitor.task]
-    found = incident_store.harm(conn, monitor.name, metric, first, last)
-    harm = None if found is None else Harm(metric, *found)
-    others = facts.known.quiet_peers(group)
+    realized = by.harm.get((span, "realized"))
+    known = realized or by.harm.get((span, "estimated"))
+    harm = None if realized is None else Harm(metric, *realized)
+    others = by.known.quiet_peers(group)
     return Incident(
         incident_id=_id(monitor, group, first),
         kind=worst_kind(group, monitor.alarms.severity),
-        severity=severity_of(group, monitor.alarms.severity, importance),
+        severity=severity_of(group, monitor.alarms.severity, by.importance),
         state="open" if is_open else "resolved",
         opened_at=first + length,
         first_window=first,
         last_window=last,
-        columns=_ranked(group, importance),
+        columns=_ranked(group, by.importance),
         segments=group.segments,
-        summary=sentence(
-            group, change, first, last, facts.described, harm, is_open=is_open, others=others, closed=closed
-        ),
-        evidence=_evidence(monitor, group, facts.described) | _closing(closed),
+        summary=sentence(group, change, first, last, by.described, harm, is_open=is_open, others=others, closed=closed),
+        evidence=_evidence(monitor, group, by.described) | _closing(closed),
         resolved_at=None if is_open else quiet,
         change=change.name,
         actions=change.actions,
         n_windows=group.n_windows,
-    )  # fmt: skip
+        rank=rank_of(group, by.importance, None if known is None else relative_loss(metric, *known), monitor.alarms),
+    )
 
 
 def _id(monitor: Monitor, group: Group, first: datetime) -> str:
@@ -216,12 +227,6 @@ def _rests_on_deleted(monitor: Monitor, one: Incident) -> bool:
 
 def _differs(was: Incident | None, now: Incident) -> bool:
     return was is None or replace(was, reason="") != now
-
-
-def _overlap(a: Incident, b: Incident) -> bool:
-    """Whether one continues the other: it was seen in common windows and columns."""
-    together = a.first_window <= b.last_window and b.first_window <= a.last_window
-    return together and (not a.columns or bool(set(a.columns) & set(b.columns)))
 
 
 def _retracted(one: Incident) -> Incident:

@@ -68,8 +68,8 @@ def compared(stages: StageContext, windows: Sequence[Window], policy: Monitor) -
     return Comparison(
         now,
         then,
-        tuple(one for one in now if not any(_alike(one, other) for other in then)),
-        tuple(one for one in then if not any(_alike(one, other) for other in now)),
+        tuple(one for one in now if not any(one.continues(other) for other in then)),
+        tuple(one for one in then if not any(one.continues(other) for other in now)),
     )
 
 
@@ -93,7 +93,7 @@ def subjects(verdicts: Sequence[WindowVerdict]) -> dict[tuple[datetime, str, str
     for v in verdicts:
         if v.kind == "performance":
             of = found.setdefault((v.window.start, v.model_version, v.segment), {})
-            of[v.subject] = Judged(v.status, v.contrast, v.source)
+            of[v.subject] = Judged(v.status, v.contrast, v.source, v.mature)
     return found
 
 
@@ -148,8 +148,3 @@ def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict) -> list[Alarm]:
                   value, threshold, detail=(m.detail[i] or "") if m.detail else "", source=verdict.source[i])
         )  # fmt: skip
     return found
-
-
-def _alike(a: Incident, b: Incident) -> bool:
-    together = a.first_window <= b.last_window and b.first_window <= a.last_window
-    return together and (not a.columns or not b.columns or bool(set(a.columns) & set(b.columns)))

@@ -108,7 +108,7 @@ class _Run:
     def judgement_id(self) -> int:
         """Number of the judgement that this run's verdicts belong to."""
         if self._judgement_id is None:
-            self._judgement_id = self._stages.warehouse.run(lambda conn: _open(conn, self._stages))
+            self._judgement_id = self._stages.warehouse.run(lambda conn: open_judgement(conn, self._stages))
         return self._judgement_id
 
     def fold(self, conn: Connection, asked: Collection[Window]) -> None:
@@ -187,7 +187,7 @@ def verdict_on(
     """How one measurement is judged: by the monitor's thresholds, or as the calibrated verdicts on ``columns`` (drift)
     and ``subjects`` (performance) say.
 
-    ``now`` decides whether its window has come of age.
+    ``now`` decides whether its window has come of age. Performance is mature when all of its subjects are.
     """
     m = kept.measurement
     if m.family == "drift":
@@ -195,6 +195,8 @@ def verdict_on(
     mature = is_mature(monitor.labels, kept.window, _coverage(m), now)
     if m.family == "quality":
         return judge_quality(m, monitor.thresholds, mature=mature)
+    known = [subject.mature for subject in subjects.values() if subject.mature is not None]
+    mature = all(known) if known else mature
     return judge_performance(m, monitor.thresholds, mature=mature, subjects=subjects)
 
 
@@ -208,7 +210,8 @@ def _coverage(m: Measurement) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _open(conn: Connection, stages: StageContext) -> int:
+def open_judgement(conn: Connection, stages: StageContext) -> int:
+    """Number of a new judgement: under what the verdicts that follow are reached."""
     policy = policy_version(stages.monitor)
     made = Judgement(stages.monitor.config_version, policy, None, __version__, stages.run_id)
     return verdict_store.open_judgement(conn, stages.monitor.name, made)

@@ -61,16 +61,20 @@ def series_of(
     for version in sorted({version for version, _ in found}):
         reference = reference_version(monitor, version, known)
         blocks = _blocks(conn, monitor.name, reference)
-        made += _of_version(found, references, blocks, (version, reference), windows, old, settings)
+        made += series_of_version(found, references, blocks, (version, reference), windows, old, settings)
     return made
 
 
-def _of_version(
+def series_of_version(
     found: Mapping[Key, Mapping[datetime, LabelledProfile]], references: Mapping[Key, LabelledProfile],
     blocks: Mapping[str, Sequence[OutcomeProfile]], versions: tuple[str, str], windows: Sequence[Window],
     old: NDArray[np.bool_], settings: PerformanceSettings,
 ) -> list[Series]:  # fmt: skip
-    """``versions``: the model version and the one whose reference it is compared with."""
+    """The series of one model version, as far as its reference has outcomes.
+
+    ``versions``: that version and the one whose reference it is compared with. ``blocks``: outcomes of the reference's
+    blocks by segment, in order of time. ``old`` (T,): whether all labels of a window are due.
+    """
     version, compared = versions
     segments = sorted(s for v, s in found if v == version and (compared, s) in references)
     whole = {segment: references[compared, segment].outcome for segment in segments}

@@ -1,10 +1,11 @@
-"""Verdicts on performance, volume and coverage: a fold over all windows, made again when anything changed."""
+"""Verdicts on performance, volume, coverage and freshness: a fold over all windows, made again on any change."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,18 @@ from monitoring_pipeline.alerting import coverage, volume
 from monitoring_pipeline.alerting.performance import PerformanceSettings, causes, decide, judge
 from monitoring_pipeline.alerting.policy import policy_version
 from monitoring_pipeline.monitors import Monitor
+from monitoring_pipeline.monitors.durations import as_text
 from monitoring_pipeline.profiles.profile import EVERYTHING
+from monitoring_pipeline.stages import freshness
 from monitoring_pipeline.stages.alarm_levels import level_of
-from monitoring_pipeline.stages.drift_batches import number_of, start_of
+from monitoring_pipeline.stages.drift_batches import number_of
 from monitoring_pipeline.stages.outcome_series import Series, series_of
+from monitoring_pipeline.stages.row_calendar import calendar, volume_tests
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
 from monitoring_pipeline.warehouse import window_verdict_store as store
 from monitoring_pipeline.warehouse.window_verdict_store import WindowVerdict
 from monitoring_pipeline.windows import LENGTH, Window
 
-MOST_WINDOWS = {"day": 730, "hour": 2_016}  # the newest ones are judged from; what is older stands
-STEP = {"day": 28, "hour": 336}  # the first one moves by as many, so that it moves rarely
 PINS = {"roc_auc": "auc", "mae": "scale", "accuracy": "error"}  # metric with a pinned bound -> contrast it replaces
 
 
@@ -33,24 +35,28 @@ def judge_again(
 ) -> list[Window]:  # fmt: skip
     """Judges all windows when anything that verdicts rest on has changed. Returns the windows with a changed one."""
     ledger.lock_verdicts(conn, monitor.name)
-    found = store.inputs(conn, monitor.name, monitor.labels.max_delay, now)
+    late = freshness.judge_again(conn, monitor, judgement_id, now)
+    found = store.inputs(conn, monitor.name, monitor.labels.max_delay, _ages(monitor), now)
     references = sorted(profile_store.reference_versions(conn, monitor.name).items())
-    made_from = hashlib.sha256(f"{found} {references} {policy_version(monitor)}".encode()).hexdigest()[:16]
+    rests_on = [found, references, policy_version(monitor), sorted(map(str, late.on_their_way))]
+    made_from = hashlib.sha256(json.dumps(rests_on).encode()).hexdigest()[:16]
     if not found or store.last_inputs(conn, monitor.name) == made_from:
-        return []
-    windows, rows = _calendar(store.taken_in(conn, monitor.name), monitor)
+        return late.changed
+    windows, rows = calendar(store.taken_in(conn, monitor.name), monitor, late.on_their_way)
     first = windows[0].start if windows else now
     if monitor.retention.verdicts is not None:
         first = max(first, now - monitor.retention.verdicts)  # what is deleted stays deleted
     verdicts = [one for one in judged(conn, monitor, windows, rows, now) if one.window.start >= first]
     starts = store.replace(conn, monitor.name, judgement_id(), first, verdicts, made_from)
-    return [Window(start, start + LENGTH[monitor.window]) for start in starts]
+    again = {Window(start, start + LENGTH[monitor.window]) for start in starts}
+    return sorted(again | set(late.changed))
 
 
 def imagined(conn: Connection, policy: Monitor, now: datetime) -> list[WindowVerdict]:
     """The verdicts on all windows if ``policy`` had held from the first one on. Writes nothing."""
-    windows, rows = _calendar(store.taken_in(conn, policy.name), policy)
-    return judged(conn, policy, windows, rows, now)
+    late = freshness.judged(conn, policy, now)
+    windows, rows = calendar(store.taken_in(conn, policy.name), policy, late.on_their_way)
+    return [*late.verdicts, *judged(conn, policy, windows, rows, now)]
 
 
 def judged(
@@ -63,26 +69,11 @@ def judged(
     if monitor.ground_truth is not None:
         uncovered, of_coverage = _coverage(conn, monitor, windows, rows, now)
         found += of_coverage
-        settings = PerformanceSettings().for_windows(LENGTH[monitor.window].total_seconds())
+        seconds = LENGTH[monitor.window].total_seconds()
+        settings = PerformanceSettings.declared(monitor.alarms.performance, seconds, monitor.labels.coverage)
         series = series_of(conn, monitor, windows, settings, now)
         found += _performance(monitor, windows, series, settings, uncovered)
     return found
-
-
-def _calendar(
-    taken_in: Sequence[tuple[Window, int]], monitor: Monitor
-) -> tuple[list[Window], list[int | None]]:  # fmt: skip
-    """All windows from the first one with rows to the last one taken in, and their rows."""
-    size, rows = monitor.window, {number_of(window.start, monitor.window): n for window, n in taken_in}
-    filled = [number for number, n in rows.items() if n]
-    if not filled:
-        return [], []
-    first, last = min(filled), max(rows)
-    if last - first >= MOST_WINDOWS[size]:
-        first = (last - MOST_WINDOWS[size]) // STEP[size] * STEP[size]
-    numbers = range(first, last + 1)
-    windows = [Window(start_of(n, size), start_of(n + 1, size)) for n in numbers]
-    return windows, [rows.get(n) for n in numbers]
 
 
 def _volume(
@@ -90,12 +81,7 @@ def _volume(
 ) -> list[WindowVerdict]:  # fmt: skip
     if "volume_ratio" in monitor.thresholds.model_fields_set:
         return []  # pinned: judged with the quality of the window
-    settings = volume.VolumeSettings(windows_a_day=1 if monitor.window == "day" else 24)
-    counts = np.array([[n or 0 for n in rows]])
-    days = (
-        np.array([int(w.start.date() in monitor.alarms.holidays) for w in windows]) if monitor.alarms.holidays else None
-    )
-    tests = volume.judge(counts, settings, holidays=days, origin=number_of(windows[0].start, monitor.window))
+    counts, tests = volume_tests(monitor, windows, rows)
     verdicts = volume.decide(tests, level_of(monitor, "volume"))
     return [
         WindowVerdict(
@@ -107,25 +93,40 @@ def _volume(
     ]  # fmt: skip
 
 
+def _ages(monitor: Monitor) -> list[timedelta]:
+    """The ages before the largest label delay at which coverage is judged."""
+    return sorted({age for age in monitor.alarms.coverage.ages if age < monitor.labels.max_delay})
+
+
 def _coverage(
     conn: Connection, monitor: Monitor, windows: Sequence[Window], rows: Sequence[int | None], now: datetime,
 ) -> tuple[np.ndarray, list[WindowVerdict]]:  # fmt: skip
-    """(T,) whether coverage alarms, and the verdicts, of the labelled share once all labels are due."""
-    labelled = readers.label_counts(conn, monitor.name, windows)
-    counts = np.array([[float(labelled.get(window.start, 0)) for window in windows]])
+    """(T,) whether coverage alarms, and the verdicts, of the labelled share at each age and once all labels are due."""
+    settings = coverage.CoverageSettings.declared(monitor.alarms.coverage)
     of = np.array([[float(n or 0) for n in rows]])
-    due = np.array([[now >= window.end + monitor.labels.max_delay for window in windows]])
-    tests = coverage.judge(counts, of, due, coverage.CoverageSettings())
-    (verdicts,) = coverage.decide([tests], level_of(monitor, "coverage"))
+    counted = readers.label_counts(conn, monitor.name, windows)
+    due = [now >= window.end + monitor.labels.max_delay for window in windows]
+    ages = {"": ({w.start: counted.get(w.start, 0) for w in windows}, due)}
+    for age in _ages(monitor):
+        labels = store.labels_at_age(conn, monitor.name, age, now)
+        ages[as_text(age)] = (labels, [window.start in labels for window in windows])
+    tests = [
+        coverage.judge(
+            np.array([[float(labels.get(window.start, 0)) for window in windows]]), of, np.array([known]), settings
+        )
+        for labels, known in ages.values()
+    ]
+    verdicts = coverage.decide(tests, level_of(monitor, "coverage"))
     found = [
         WindowVerdict(
-            window, "coverage", "", EVERYTHING, "", str(verdicts.status[0, t]), "labelled share", 1,
-            _number(tests.share[0, t] - tests.usual[0, t]), _number(tests.p[0, t]), _number(verdicts.q[0, t]),
-            _number(tests.share[0, t]), _number(tests.usual[0, t]), "learnt", str(verdicts.reason[0, t]), "",
+            window, "coverage", "", EVERYTHING, age, str(v.status[0, t]), "labelled share", 1,
+            _number(tested.share[0, t] - tested.usual[0, t]), _number(tested.p[0, t]), _number(v.q[0, t]),
+            _number(tested.share[0, t]), _number(tested.usual[0, t]), "learnt", str(v.reason[0, t]), "",
         )
-        for t, window in enumerate(windows) if rows[t]
+        for age, tested, v in zip(ages, tests, verdicts, strict=True)
+        for t, window in enumerate(windows) if rows[t] and (not age or ages[age][1][t])
     ]  # fmt: skip
-    return verdicts.status[0] == "alarm", found
+    return np.logical_or.reduce([v.status[0] == "alarm" for v in verdicts]), found
 
 
 def _performance(
@@ -147,7 +148,7 @@ def _performance(
                 windows[t], "performance", one.model_version, segment, one.subject.name, str(verdicts.status[s, t]),
                 str(verdicts.contrast[s, t]), int(verdicts.horizon[s, t]), _number(verdicts.effect[s, t]),
                 _number(verdicts.p[s, t]), _number(verdicts.q[s, t]), None, None, str(verdicts.source[s, t]),
-                str(verdicts.reason[s, t]), str(why[s, t]),
+                str(verdicts.reason[s, t]), str(why[s, t]), bool(one.mature[s, t]),
             )
             for s, segment in enumerate(one.segments)
             for t in np.flatnonzero(one.labelled[s]).tolist()

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from monitoring_pipeline.measurements import MetricKeys
 from monitoring_pipeline.warehouse.copying import array_literal, copy_rows, parse_counts, parse_sums, text_array_literal
 from monitoring_pipeline.warehouse.measurement_store import keys_by_id, keys_id
+from monitoring_pipeline.warehouse.packing import unpack
 from monitoring_pipeline.warehouse.partitions import ensure_months
 from monitoring_pipeline.windows import Window
 
@@ -23,15 +24,32 @@ select distinct (select coalesce(string_agg(k, e'\x1f' order by k collate "C"), 
                  from jsonb_object_keys(p.versions) k) as versions
 from monitoring.prediction_window p where monitor = :monitor
 """)
-# All that is judged from the first window on whose profile, references or rules are not those it was judged by.
+# All that is judged from the first window on whose profile, mature outcomes, references or rules are not those it was
+# judged by.
 TO_JUDGE = text("""
-with profiled as (
+with grown as (
+  select v.window_start, g.output_version || ' ' || string_agg(distinct v.model_version || '/' || v.segment, ',') as key
+  from monitoring.window_verdict v
+  join monitoring.window_stage g
+    on g.monitor = v.monitor and g.window_start = v.window_start and g.stage = 'ground_truth'
+   and g.completed_at is not null
+  where v.monitor = :monitor and v.kind = 'performance' and v.mature
+  group by v.window_start, g.output_version
+), known as (
+  select s.monitor, s.window_start, s.window_end, s.stage, s.completed_at,
+         s.output_version || coalesce(' ' || md5(g.key), '') as output_version
+  from monitoring.window_stage s left join grown g using (window_start)
+  where s.monitor = :monitor and s.stage = 'profile'
+), profiled as (
   select s.window_start, s.window_end, s.output_version,
-         (j.profile_version, j.null_version) is not distinct from (s.output_version, n.null_version)
+         j.null_version is not distinct from n.null_version
+         and case when s.window_end < :kept_from  -- what is known of its labels is deleted with its verdicts
+             then split_part(j.profile_version, ' ', 1) is not distinct from split_part(s.output_version, ' ', 1)
+             else j.profile_version is not distinct from s.output_version end
          and (j.n_judged = 0 or s.window_end < :kept_from or exists (
            select from monitoring.column_verdict v where v.monitor = s.monitor and v.window_start = s.window_start))
          as judged, n.null_version
-  from monitoring.window_stage s
+  from known s
   left join monitoring.judged_window j on j.monitor = s.monitor and j.window_start = s.window_start
   left join monitoring.prediction_window p on p.monitor = s.monitor and p.window_start = s.window_start
   left join unnest(cast(:versions as text[]), cast(:null_versions as text[])) n (versions, null_version)
@@ -49,13 +67,25 @@ where monitor = :monitor and scope = :scope and part = 'columns'
   and window_start >= :first and window_start < :stop
 order by window_start, model_version, segment
 """)
+# Outcomes of windows and segments whose labels are complete enough.
+TARGETS = text("""
+select p.window_start, p.model_version, p.segment, p.layout_id, cast(p.counts as text) as counts, p.packed
+from monitoring.profile p
+where p.monitor = :monitor and p.scope = :scope and p.part = 'target'
+  and p.window_start >= :first and p.window_start < :stop
+  and (p.scope <> 'window' or (
+    select bool_and(v.mature) from monitoring.window_verdict v
+    where v.monitor = p.monitor and v.window_start = p.window_start and v.kind = 'performance'
+      and v.model_version = p.model_version and v.segment = p.segment))
+order by p.window_start, p.model_version, p.segment
+""")
 REFERENCE_COUNTS = text("""
-select p.window_start, p.model_version, p.segment, p.layout_id, cast(p.counts as text) as counts
+select p.window_start, p.model_version, p.segment, p.layout_id, cast(p.counts as text) as counts, p.packed
 from monitoring.reference_profile r
 join monitoring.profile p
   on p.monitor = r.monitor and p.window_start = r.window_start and p.window_end = r.window_end and p.scope = 'reference'
  and p.model_version = r.model_version
-where r.monitor = :monitor and p.part = 'columns'
+where r.monitor = :monitor and p.part = :part
 order by p.model_version, p.segment
 """)
 EARLIER = text("""
@@ -102,7 +132,8 @@ VersionSet = tuple[str, ...]
 
 @dataclass(frozen=True)
 class ProfiledWindow:
-    """A window with a profile of this version, and what its verdicts are to rest on beside it."""
+    """A window with a profile, and mature outcomes if any, of this version, and what its verdicts are to rest on
+    beside it."""
 
     window: Window
     version: str
@@ -211,9 +242,16 @@ def block_counts(conn: Connection, monitor: str) -> list[StoredCounts]:
     return _counts(conn.execute(COUNTS, {"monitor": monitor, "scope": "block"} | everything))
 
 
-def reference_counts(conn: Connection, monitor: str) -> list[StoredCounts]:
+def reference_counts(conn: Connection, monitor: str, part: str = "columns") -> list[StoredCounts]:
     """Of each reference and its segments."""
-    return _counts(conn.execute(REFERENCE_COUNTS, {"monitor": monitor}))
+    return _counts(conn.execute(REFERENCE_COUNTS, {"monitor": monitor, "part": part}))
+
+
+def target_counts(
+    conn: Connection, monitor: str, scope: str, first: datetime | str = "-infinity", stop: datetime | str = "infinity"
+) -> list[StoredCounts]:
+    """Of the outcome's own column: of blocks, or of the windows that start in [first, stop) and are mature."""
+    return _counts(conn.execute(TARGETS, {"monitor": monitor, "scope": scope, "first": first, "stop": stop}))
 
 
 def earlier_p_values(
@@ -290,7 +328,12 @@ def pin(
 
 
 def _counts(rows: Iterable[Any]) -> list[StoredCounts]:
-    return [StoredCounts(r.window_start, r.model_version, r.segment, r.layout_id, parse_counts(r.counts)) for r in rows]
+    return [StoredCounts(r.window_start, r.model_version, r.segment, r.layout_id, _of_row(r)) for r in rows]
+
+
+def _of_row(row: Any) -> NDArray[np.int64]:
+    packed = getattr(row, "packed", None)
+    return parse_counts(row.counts) if packed is None else unpack(packed)[0]
 
 
 def _row(conn: Connection, monitor: str, one: ColumnRow) -> tuple[Any, ...]:

@@ -104,7 +104,8 @@ with clock as (
 )
 select n.figures as family, array[n.monitor, n.model_version, m.baseline, m.segment] as labels,
        array[m.metric_keys_id::text, v.share_value::text, v.share_flagged::text] as members, null::text[] as values,
-       null::text[] as flags, m.value::text as value, v.flagged::text as flagged
+       null::text[] as flags, m.value::text as value,
+       case when n.kind is distinct from 'realized' or v.mature is not false then v.flagged::text end as flagged
 from newest n
 join clock c on c.monitor = n.monitor
 cross join lateral (

@@ -57,6 +57,12 @@ union
 select monitor, window_start from monitoring.window_stage
 where monitor = any (cast(:monitors as text[])) and stage = 'ingestion'
 """)
+NEWEST_ROWS = text("""
+select m.monitor, p.window_end from unnest(cast(:monitors as text[])) m (monitor)
+cross join lateral (
+  select window_end from monitoring.prediction_window p
+  where p.monitor = m.monitor and p.n_rows > 0 order by window_start desc limit 1) p
+""")
 LABELS = text("""
 select m.monitor, newest.window_start, newest.window_end, coalesce(s.attempts, 0) as attempts,
        (select count(*) from monitoring.source_file f
@@ -147,3 +153,8 @@ def _starts(rows: object) -> Mapping[str, set[datetime]]:
     for monitor, start in rows:  # type: ignore[attr-defined]
         found[monitor].add(start)
     return found
+
+
+def newest_rows(conn: Connection, monitors: Sequence[str]) -> dict[str, datetime]:
+    """End of the newest window with rows of each of these monitors that has one."""
+    return {row.monitor: row.window_end for row in conn.execute(NEWEST_ROWS, {"monitors": list(monitors)})}

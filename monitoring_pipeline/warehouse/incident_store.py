@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,7 @@ select min(window_start) as first, max(window_start) as last from monitoring.jud
 """)
 CURRENT = text("""
 select incident_id, kind, severity, state, opened_at, first_window, last_window, columns, segments, summary, evidence,
-       resolved_at, change, actions, n_windows, reason
+       resolved_at, change, actions, n_windows, reason, rank
 from monitoring.incident where monitor = :monitor and superseded_at is null
 """)
 NOW = text("select clock_timestamp()")
@@ -58,17 +58,25 @@ where monitor = :monitor and superseded_at is null and incident_id = any (cast(:
 """)
 ADD = text("""
 insert into monitoring.incident (monitor, incident_id, kind, severity, state, opened_at, first_window, last_window,
-  columns, segments, summary, evidence, resolved_at, run_id, change, actions, n_windows, reason, as_known_at)
+  columns, segments, summary, evidence, resolved_at, run_id, change, actions, n_windows, reason, rank, as_known_at)
 values (:monitor, :incident_id, :kind, :severity, :state, :opened_at, :first_window, :last_window,
   cast(:columns as text[]), cast(:segments as text[]), :summary, cast(:evidence as jsonb), :resolved_at, :run_id,
-  :change, cast(:actions as text[]), :n_windows, :reason, :now)
+  :change, cast(:actions as text[]), :n_windows, :reason, :rank, :now)
 """)
 HARM = text("""
-select sum(p.value * p.n_labelled) / nullif(sum(p.n_labelled), 0) as value,
-       sum(p.reference_value * p.n_labelled) / nullif(sum(p.n_labelled), 0) as reference
-from monitoring.performance_current p
-where p.monitor = :monitor and p.metric = :metric and p.segment = '*' and p.kind = 'realized'
-  and p.window_start >= :first and p.window_start <= :last and p.value is not null and p.reference_value is not null
+with metric as materialized (
+  select p.kind, p.window_start, p.value, p.reference_value,
+         case p.kind when 'realized' then p.n_labelled else p.n_predictions end as n
+  from monitoring.performance_current p
+  where p.monitor = :monitor and p.metric = :metric and p.segment = '*' and p.value is not null
+    and p.reference_value is not null
+    and p.window_start >= cast(:earliest as timestamptz) and p.window_start <= cast(:latest as timestamptz)
+)
+select s.first, s.last, p.kind, sum(p.value * p.n) / nullif(sum(p.n), 0) as value,
+       sum(p.reference_value * p.n) / nullif(sum(p.n), 0) as reference
+from unnest(cast(:firsts as timestamptz[]), cast(:lasts as timestamptz[])) s (first, last)
+join metric p on p.window_start >= s.first and p.window_start <= s.last
+group by s.first, s.last, p.kind
 """)
 FORGET_DECLARED = text("""
 delete from monitoring.column_importance where monitor = :monitor and source = 'declared'
@@ -106,6 +114,13 @@ class Incident:
     actions: tuple[str, ...]
     n_windows: int
     reason: str = ""
+    rank: float = 0.0
+
+    def continues(self, other: Incident) -> bool:
+        """Whether one is the other told anew: seen in common windows, and columns where both have some."""
+        together = self.first_window <= other.last_window and other.first_window <= self.last_window
+        common = not self.columns or not other.columns or bool(set(self.columns) & set(other.columns))
+        return together and common
 
 
 @dataclass(frozen=True)
@@ -164,12 +179,23 @@ def revise(
         conn.execute(ADD, values | made)
 
 
-def harm(
-    conn: Connection, monitor: str, metric: str, first: datetime, last: datetime
-) -> tuple[float, float] | None:  # fmt: skip
-    """The realized metric of the windows that start in [first, last], by labelled rows, and the reference's."""
-    row = conn.execute(HARM, {"monitor": monitor, "metric": metric, "first": first, "last": last}).one()
-    return None if row.value is None or row.reference is None else (row.value, row.reference)
+Span = tuple[datetime, datetime]  # starts of the first and the last window
+Values = tuple[float, float]  # in these windows, and in the reference
+
+
+def harm(conn: Connection, monitor: str, metric: str, spans: Iterable[Span]) -> dict[tuple[Span, str], Values]:
+    """The metric over the windows of each span, by its rows, and the reference's; by span and kind (``realized``,
+    ``estimated``), as far as known."""
+    wanted = sorted(set(spans))
+    if not wanted:
+        return {}
+    firsts, lasts = [first for first, _ in wanted], [last for _, last in wanted]
+    bounds = {"firsts": firsts, "lasts": lasts, "earliest": min(firsts), "latest": max(lasts)}
+    rows = conn.execute(HARM, {"monitor": monitor, "metric": metric} | bounds)
+    return {
+        ((row.first, row.last), row.kind): (row.value, row.reference)
+        for row in rows if row.value is not None and row.reference is not None
+    }  # fmt: skip
 
 
 def declare_importance(conn: Connection, monitor: str, declared: Mapping[str, float]) -> None:

@@ -1,10 +1,10 @@
-"""Calibrated verdicts on performance, volume and coverage, and what they were last made from."""
+"""Calibrated verdicts on performance, volume, coverage and freshness, and what they were last made from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -16,12 +16,17 @@ from monitoring_pipeline.windows import Window
 KEY = ("window_start", "kind", "model_version", "segment", "subject")
 VALUES = (
     *("status", "contrast", "horizon", "effect", "p_value", "q_value", "value", "expected", "source", "reason"),
-    "cause",
+    *("cause", "mature", "clock"),
 )
-# What a verdict on these windows may rest on: rows, labels and whether all labels are due.
+# What a verdict on these windows may rest on: rows, labels and which labels are due. Of windows that were taken in
+# before that age, every age counts.
 INPUTS = text("""
 select md5(string_agg(w.window_start || ' ' || coalesce(g.output_version, '') || ' ' || w.n_rows || ' ' ||
-                      (:now >= w.window_end + cast(:max_delay as interval)), ',' order by w.window_start))
+                      (:now >= w.window_end + cast(:max_delay as interval)) || ' ' ||
+                      coalesce((select count(*) from unnest(cast(:ages as interval[])) a
+                                where :now >= w.window_end + a and w.rows_since <= w.window_end + a), 0),
+                      ',' order by w.window_start))
+       || (select coalesce(max(b.batch), 0) from monitoring.label_batch b where b.monitor = :monitor)
 from monitoring.prediction_window w
 left join monitoring.window_stage g
   on g.monitor = w.monitor and g.window_start = w.window_start and g.stage = 'ground_truth'
@@ -29,7 +34,7 @@ left join monitoring.window_stage g
 where w.monitor = :monitor
 """)
 TAKEN_IN = text("""
-select window_start, window_end, n_rows from monitoring.prediction_window
+select window_start, window_end, n_rows, rows_since from monitoring.prediction_window
 where monitor = :monitor order by window_start
 """)
 LAST_INPUTS = text("select inputs from monitoring.window_fold where monitor = :monitor")
@@ -39,11 +44,28 @@ on conflict (monitor) do update set inputs = excluded.inputs
 """)
 STANDING = text("""
 select window_start, kind, model_version, segment, subject, status, contrast, horizon, effect, p_value, q_value, value,
-       expected, source, reason, cause
-from monitoring.window_verdict where monitor = :monitor and window_start >= :first
+       expected, source, reason, cause, mature, clock
+from monitoring.window_verdict
+where monitor = :monitor and window_start >= :first and (kind = 'freshness') = :freshness
+""")
+# Labels that had come when windows had that age, of windows whose rows had come by then.
+LABELS_AT_AGE = text("""
+select w.window_start, least(coalesce(sum(l.n_labels), 0), w.n_rows) as n
+from monitoring.prediction_window w
+left join (monitoring.label_batch_window l join monitoring.label_batch b using (monitor, batch))
+  on l.monitor = w.monitor and l.window_start = w.window_start
+ and b.taken_in_at <= w.window_end + cast(:age as interval)
+where w.monitor = :monitor and w.rows_since <= w.window_end + cast(:age as interval)
+  and :now >= w.window_end + cast(:age as interval)
+group by w.window_start, w.n_rows
+""")
+OF_FRESHNESS = text("""
+select window_start, window_end, kind, model_version, segment, subject, status, contrast, horizon, effect, p_value,
+       q_value, value, expected, source, reason, cause, mature, clock
+from monitoring.window_verdict where monitor = :monitor and kind = 'freshness'
 """)
 OF_WINDOWS = text("""
-select window_start, model_version, segment, subject, status, contrast, source from monitoring.window_verdict
+select window_start, model_version, segment, subject, status, contrast, source, mature from monitoring.window_verdict
 where monitor = :monitor and kind = 'performance' and window_start = any (cast(:starts as timestamptz[]))
 """)
 DELETE = text("""
@@ -79,6 +101,8 @@ class WindowVerdict:
     source: str
     reason: str
     cause: str
+    mature: bool | None = None
+    clock: datetime | None = None
 
     @property
     def key(self) -> tuple[datetime, str, str, str, str]:
@@ -86,9 +110,18 @@ class WindowVerdict:
         return self.window.start, self.kind, self.model_version, self.segment, self.subject
 
 
-def inputs(conn: Connection, monitor: str, max_delay: Any, now: datetime) -> str:
+@dataclass(frozen=True)
+class TakenIn:
+    """A window that was taken in, and when its first rows were; None: it has none."""
+
+    window: Window
+    n_rows: int
+    rows_since: datetime | None
+
+
+def inputs(conn: Connection, monitor: str, max_delay: timedelta, ages: Sequence[timedelta], now: datetime) -> str:
     """Digest of everything that the monitor's verdicts may rest on; empty when nothing was taken in."""
-    wanted = {"monitor": monitor, "max_delay": max_delay, "now": now}
+    wanted = {"monitor": monitor, "max_delay": max_delay, "ages": list(ages), "now": now}
     return conn.execute(INPUTS, wanted).scalar() or ""
 
 
@@ -98,10 +131,16 @@ def last_inputs(conn: Connection, monitor: str) -> str | None:
     return found
 
 
-def taken_in(conn: Connection, monitor: str) -> list[tuple[Window, int]]:
-    """Every window that was taken in, with its rows, in order."""
+def taken_in(conn: Connection, monitor: str) -> list[TakenIn]:
+    """Every window that was taken in, in order."""
     rows = conn.execute(TAKEN_IN, {"monitor": monitor})
-    return [(Window(r.window_start, r.window_end), r.n_rows) for r in rows]
+    return [TakenIn(Window(r.window_start, r.window_end), r.n_rows, r.rows_since) for r in rows]
+
+
+def labels_at_age(conn: Connection, monitor: str, age: timedelta, now: datetime) -> dict[datetime, int]:
+    """Labels by window start that had come when the window had this age; only windows that were there by then."""
+    found = conn.execute(LABELS_AT_AGE, {"monitor": monitor, "age": age, "now": now})
+    return {row.window_start: int(row.n) for row in found}
 
 
 def replace(
@@ -110,15 +149,16 @@ def replace(
     judgement_id: int,
     first: datetime,
     verdicts: Iterable[WindowVerdict],
-    made_from: str,
+    made_from: str | None,
 ) -> list[datetime]:
     """Replaces the verdicts on windows that start at ``first`` or later by these; equal ones are not touched.
 
-    Returns the starts of the windows with a changed verdict.
+    ``made_from``: digest of what they rest on; None: these are the verdicts on freshness, which rest on the clock, and
+    no others are replaced. Returns the starts of the windows with a changed verdict.
     """
     standing = {
         tuple(getattr(r, name) for name in KEY): tuple(getattr(r, name) for name in VALUES)
-        for r in conn.execute(STANDING, {"monitor": monitor, "first": first})
+        for r in conn.execute(STANDING, {"monitor": monitor, "first": first, "freshness": made_from is None})
     }
     wanted = {one.key: one for one in verdicts}
     fresh = [one for key, one in wanted.items() if standing.get(key) != tuple(getattr(one, name) for name in VALUES)]
@@ -128,7 +168,8 @@ def replace(
         conn.execute(DELETE, {"monitor": monitor} | columns)
     names = ("monitor", "window_start", "window_end", *KEY[1:], *VALUES, "judgement_id")
     copy_rows(conn, "monitoring.window_verdict", names, [_row(monitor, one, judgement_id) for one in fresh])
-    conn.execute(KEEP_INPUTS, {"monitor": monitor, "inputs": made_from})
+    if made_from is not None:
+        conn.execute(KEEP_INPUTS, {"monitor": monitor, "inputs": made_from})
     return sorted({key[0] for key in gone} | {one.window.start for one in fresh})
 
 
@@ -137,8 +178,20 @@ def performance_of(conn: Connection, monitor: str, windows: Iterable[Window]) ->
     found: dict[Place, dict[str, Judged]] = {}
     for r in conn.execute(OF_WINDOWS, {"monitor": monitor, "starts": [window.start for window in windows]}):
         of = found.setdefault((r.window_start, r.model_version, r.segment), {})
-        of[r.subject] = Judged(r.status, r.contrast, r.source)
+        of[r.subject] = Judged(r.status, r.contrast, r.source, r.mature)
     return found
+
+
+def freshness(conn: Connection, monitor: str) -> dict[datetime, WindowVerdict]:
+    """The verdicts on freshness by window start."""
+    rows = conn.execute(OF_FRESHNESS, {"monitor": monitor}).mappings()
+    return {
+        row["window_start"]: WindowVerdict(
+            Window(row["window_start"], row["window_end"]),
+            **{name: row[name] for name in (*KEY[1:], *VALUES)},
+        )
+        for row in rows
+    }
 
 
 def _row(monitor: str, one: WindowVerdict, judgement_id: int) -> tuple[Any, ...]:

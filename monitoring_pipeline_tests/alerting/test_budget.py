@@ -8,12 +8,13 @@ from scipy.stats import false_discovery_control
 
 from monitoring_pipeline.alerting.budget import (
     LARGEST_LEVEL,
-    BudgetSettings,
     alarms,
     benjamini_hochberg,
+    level,
     levels,
     windows_a_month,
 )
+from monitoring_pipeline.monitors.alarms import Alarms
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=40)
 
@@ -74,8 +75,7 @@ def test_windows_a_month():
 
 
 def test_a_budget_that_cannot_be_meant_is_refused():
-    with pytest.raises(ValueError, match="never alarm"):
-        BudgetSettings(budget=-1)
-    with pytest.raises(ValueError, match="sum to at most 1"):
-        BudgetSettings(drift=0.9)
-    assert BudgetSettings(budget=2).level("drift", 86_400) == pytest.approx(1 / 30)
+    with pytest.raises(ValueError, match="a level of budget -1"):
+        levels(-1, 0.5, 30)
+    assert level(Alarms(budget=2), "drift", 86_400) == pytest.approx(1 / 30)
+    assert level(Alarms(budget=2), "freshness", 3_600) == pytest.approx(2 * 0.05 / 720)

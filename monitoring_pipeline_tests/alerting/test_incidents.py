@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group
 from monitoring_pipeline.alerting.incidents.grouping import CORRELATED, GAP, grouped, unrelated
 from monitoring_pipeline.alerting.incidents.kinds import CHANGES, LASTING, change_of
+from monitoring_pipeline.alerting.incidents.ranking import rank_of, relative_loss
 from monitoring_pipeline.alerting.incidents.sentence import NAMED, Described, Harm, sentence, strongest, told_of
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
-from monitoring_pipeline.monitors.alarms import Severities
+from monitoring_pipeline.monitors.alarms import Alarms, Severities
 
 DEFAULT = Severities()
 CAUSES = ("concept", "harder mix", "harder mix")
@@ -267,3 +268,16 @@ def test_the_page_on_incidents_explains_every_kind_of_change() -> None:
     page = (Path(__file__).parents[2] / "docs/incidents.md").read_text(encoding="utf-8")
     for change in CHANGES:
         assert f"| {change.name} | {change.meaning} | {'; '.join(change.actions)} |" in page, change.name
+
+
+def test_incidents_are_ranked_by_importance_times_effect_times_loss() -> None:
+    alarms = Alarms()
+    large, small = (Group([drift(1, "a", effect=size)]) for size in (0.6, 0.3))
+    assert rank_of(large, {}, None, alarms) == pytest.approx(0.6 / 0.15)
+    assert rank_of(large, {"a": 0.5}, None, alarms) == pytest.approx(rank_of(small, {}, None, alarms))
+    assert rank_of(small, {}, 0.2, alarms) == pytest.approx(3 * rank_of(small, {}, 0.0, alarms))
+    fallen = Group([of_rows(1, "performance", "auc of class=a", -0.04)])
+    assert rank_of(fallen, {}, None, alarms) == pytest.approx(2)
+    assert rank_of(Group([of_rows(1, "quality")]), {}, None, alarms) == 1
+    assert change_of(Group([drift(1, "y", role="target")])).name == "label drift"
+    assert relative_loss("roc_auc", 0.9, 0.8) == 0 == relative_loss("mae", 1.0, 0.0)

@@ -49,9 +49,9 @@ def test_a_changed_rule_changes_the_policy_version(monkeypatch):
 
 @pytest.mark.parametrize(
     ("coverage", "age", "mature"),
-    [(0.95, 0, True), (0.94, 0, False), (None, 0, False), (0.0, 7, True), (None, 7, True), (0.5, 6.9, False)],
+    [(1.0, 0, True), (0.99, 0, False), (None, 0, False), (0.0, 7, True), (None, 7, True), (0.5, 6.9, False)],
 )
-def test_a_window_is_mature_when_covered_or_old(coverage, age, mature):
+def test_a_window_is_mature_when_labelled_throughout_or_old(coverage, age, mature):
     assert is_mature(Labels(), DAY, coverage, DAY.end + timedelta(days=age)) is mature
 
 

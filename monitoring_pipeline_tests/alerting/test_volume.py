@@ -165,3 +165,51 @@ def test_a_year_of_ten_segments_in_a_second():
         decide(judge(c, DAILY), LEVEL)
         best = min(best, process_time() - started)
     assert best < 1
+
+
+def steps(change: float, windows: int = 150, at: int = 80, usual: int = 1_000) -> np.ndarray:
+    random = np.random.default_rng(11)
+    level = usual * np.where(np.arange(windows) >= at, change, 1.0)
+    return random.poisson(level * np.exp(0.05 * random.standard_normal(windows)))[None]
+
+
+@pytest.mark.parametrize("change", [0.4, 3.0])
+def test_a_level_that_has_changed_alarms_for_two_weeks_and_is_then_the_usual_one(change):
+    counts = steps(change)
+    alarmed = np.flatnonzero(decide(judge(counts, DAILY), LEVEL).status[0] == "alarm")
+    assert alarmed.tolist() == list(range(80, 94))
+    longer = VolumeSettings(accept_after=30)
+    assert np.flatnonzero(decide(judge(counts, longer), LEVEL).status[0] == "alarm").tolist() == list(range(80, 110))
+    back = counts.copy()
+    back[0, 120:] = counts[0, :30]
+    found = decide(judge(back, DAILY), LEVEL).status[0]
+    assert set(found[100:120]) == {"quiet"} and (found[120:130] == "alarm").all(), "the way back is a change again"
+    for t in (85, 93, 94, 100):
+        alone = decide(judge(counts[:, :t], DAILY), LEVEL)
+        assert alone.status[0].tolist() == decide(judge(counts, DAILY), LEVEL).status[0, :t].tolist()
+
+
+def test_a_declared_acceptance_ends_the_alarms_at_once():
+    counts = steps(2.0)
+    found = decide(judge(counts, DAILY, accepted=[80]), LEVEL)
+    assert "alarm" not in found.status[0] and set(found.status[0, 80:94]) == {"abstained"}
+    assert set(found.status[0, 94:]) == {"quiet"}
+    assert (found.reason[0, 80:94] != "").all()
+
+
+def test_windows_that_were_not_taken_in_are_not_empty():
+    counts, known = steps(1.0), np.ones((1, 150), bool)
+    gap = slice(90, 100)
+    counts[0, gap], known[0, gap] = 0, False
+    found = decide(judge(counts, DAILY, known=known), LEVEL)
+    assert "alarm" not in found.status[0] and set(found.status[0, gap]) == {"abstained"}
+    assert set(found.reason[0, gap]) == {"not taken in"}
+    empty = decide(judge(counts, DAILY), LEVEL)
+    assert set(empty.status[0, gap]) == {"alarm"} and set(empty.status[0, 100:]) == {"quiet"}
+
+
+def test_an_outage_is_no_changed_level():
+    counts = steps(1.0, windows=200)
+    counts[0, 80:160] = 0
+    found = decide(judge(counts, DAILY), LEVEL).status[0]
+    assert (found[80:160] == "alarm").all() and set(found[160:]) <= {"quiet", "abstained"}

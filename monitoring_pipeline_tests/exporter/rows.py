@@ -163,7 +163,7 @@ class Ledger:
         )  # fmt: skip
         self.insert(
             "verdict", measurement_id=number, window_start=span["window_start"], judgement_id=judgement,
-            threshold_set_id=thresholds, flagged=[f.flagged for f in figures], mature=False, **shared,
+            threshold_set_id=thresholds, flagged=[f.flagged for f in figures], mature=True, **shared,
         )  # fmt: skip
 
     def _numbered(self, table: str, **values: Any) -> int:

@@ -183,8 +183,8 @@ def test_a_monitor_that_has_ended_or_is_paused_is_not_automated(tmp_path: Path) 
     assert not is_automated(Toy(tmp_path).declare(end=None, paused=True))
 
 
-def test_sensors_are_three_whatever_the_number_of_monitors_and_on_without_being_switched_on(tmp_path: Path) -> None:
+def test_sensors_are_four_whatever_the_number_of_monitors_and_on_without_being_switched_on(tmp_path: Path) -> None:
     fleet = [Toy(tmp_path / name, name=name).declare() for name in ("a", "b", "c")]
     sensors = build_fleet(fleet).get_repository_def().sensor_defs
-    assert sorted(sensor.name for sensor in sensors) == ["automation", "new_labels", "stale_windows"]
+    assert sorted(sensor.name for sensor in sensors) == ["automation", "freshness", "new_labels", "stale_windows"]
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}

@@ -8,9 +8,19 @@ from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor, asked
 from monitoring_pipeline_tests.toy import ready
 
-AFTER_LABELS = ("ground_truth", "quality", "drift", "performance", "verdicts", "incidents")
-AFTER_DRIFT = ("drift", "performance", "verdicts", "incidents")
-EVERYTHING = ("predictions", "profile", "ground_truth", "quality", "drift", "performance", "verdicts", "incidents")
+AFTER_LABELS = ("ground_truth", "quality", "drift", "performance", "verdicts", "incidents", "rollups")
+AFTER_DRIFT = ("drift", "performance", "verdicts", "incidents", "rollups")
+EVERYTHING = (
+    "predictions",
+    "profile",
+    "ground_truth",
+    "quality",
+    "drift",
+    "performance",
+    "verdicts",
+    "incidents",
+    "rollups",
+)
 
 
 def test_four_late_days_become_two_range_runs(door: FrontDoor) -> None:

@@ -37,7 +37,7 @@ def test_a_window_comes_of_age(door: FrontDoor, monkeypatch: pytest.MonkeyPatch)
     measurements = "select measurement_id, as_known_at, superseded_at from monitoring.measurement order by 1"
     before = door.query(measurements)
     (request,) = door.ask(monitor, "stale_windows")
-    assert asked([request]) == [("2024-03-02", "2024-03-03", ("verdicts", "incidents"))]
+    assert asked([request]) == [("2024-03-02", "2024-03-03", ("verdicts", "incidents", "rollups"))]
     assert door.do(monitor, request)
     assert door.query(mature)["mature"].tolist() == [True, True, True]
     assert door.query(measurements).equals(before)

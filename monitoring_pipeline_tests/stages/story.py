@@ -161,5 +161,5 @@ def with_category(rows: pd.DataFrame, name: str, share: float) -> pd.DataFrame:
 def judge(stages: StageContext, days: Iterable[int]) -> None:
     """Verdicts and incidents only, from what is stored."""
     windows = [toy.day(day) for day in days]
-    for name in ("verdicts", "incidents"):
+    for name in ("verdicts", "incidents", "rollups"):
         assert [one.error for one in work(BY_NAME[name], stages, windows) if one.failed] == [], name

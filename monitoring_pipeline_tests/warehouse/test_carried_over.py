@@ -217,7 +217,9 @@ def test_the_ledger_stands_and_drift_and_quality_are_measured_again(former: Engi
         ledger.know_stages(conn, [(stage.name, stage.asset, stage.needs_labels) for stage in STAGES])
         stale = rows(conn, "select monitor, window_start, stage, reason from monitoring.stale_window")
         windows = rows(conn, "select monitor, window_start from monitoring.prediction_window")
-    wanted = {(*one, stage, "data") for one in windows for stage in ("quality", "drift", "verdicts", "incidents")}
+    wanted = {
+        (*one, stage, "data") for one in windows for stage in ("quality", "drift", "verdicts", "incidents", "rollups")
+    }
     assert set(stale) == wanted, "and nothing else"
 
 

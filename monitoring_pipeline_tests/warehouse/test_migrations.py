@@ -35,6 +35,12 @@ performance_current: monitor, model_version, window_start, window_end, segment, 
 performance_history: monitor, model_version, window_start, window_end, segment, metric, kind, value, as_known_at
 window_status: monitor, window_start, window_end, n_rows, n_duplicates, n_quarantined, n_labelled, coverage,
   ingested_at, profiled_at, stale, last_error
+rollup_current: monitor, window_size, window_start, window_end, partial, n_windows, n_rows
+rollup_drift_current: monitor, model_version, window_size, window_start, partial, n_windows, baseline, segment,
+  column_name, method, value, drifted
+rollup_performance_current: monitor, window_size, window_start, partial, metric, kind, value, degraded, coverage, mature
+rollup_quality_current: monitor, window_size, window_start, partial, column_name, metric, value, violated
+rollup_verdict_current: monitor, window_size, window_start, partial, kind, column_name, status, moved, q_value, level
 incident_current: monitor, incident_id, kind, severity, state, opened_at, first_window, last_window, columns,
   summary, resolved_at
 model_version_current: monitor, model_version, role, trained_at, train_start, train_end, algorithm, hyperparameters,

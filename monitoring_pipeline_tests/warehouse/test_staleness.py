@@ -27,7 +27,12 @@ DAYS = [s.window(i) for i in range(3)]
 ALL = tuple(stage.name for stage in STAGES)
 ON_DATA = ("profile", "ground_truth", "quality", "drift", "performance")
 ON_POLICY = ("verdicts", "incidents")
-READ_STAGES = {"verdicts": ("quality", "drift", "performance"), "incidents": ("verdicts",)}
+AFTER_POLICY = (*ON_POLICY, "rollups")  # without a rollup declared, these read no policy
+READ_STAGES = {
+    "verdicts": ("quality", "drift", "performance"),
+    "incidents": ("verdicts",),
+    "rollups": ("profile", "ground_truth", "verdicts"),
+}
 ON_LABELS = ("ground_truth", "quality", "drift", "performance")
 
 
@@ -184,7 +189,7 @@ def test_late_labels_make_just_their_windows_stale(settled: Warehouse) -> None:
         assert ledger.unread_label_files(conn, s.NAME) == ["labels-b"]
         assert ledger.latest_batch(conn, s.NAME, DAYS) == {DAYS[0].start: 1, DAYS[1].start: 0, DAYS[2].start: 1}
         assert stale(conn) == {(d, stage, "labels") for d in (0, 2) for stage in ON_LABELS}
-        compute(conn, [DAYS[0]], (*ON_LABELS, "verdicts", "incidents"))
+        compute(conn, [DAYS[0]], (*ON_LABELS, "verdicts", "incidents", "rollups"))
         the_rest = {(2, stage, "labels") for stage in ON_LABELS}
         after = {(1, "drift", "baseline")}
         assert stale(conn) == the_rest | after, "the day after is compared with a day that has other outcomes"
@@ -230,7 +235,7 @@ def test_a_run_killed_between_stages_leaves_the_rest_stale(declared: Warehouse) 
     with declared.transaction() as conn:
         take_in(conn, DAYS[:1])
         compute(conn, DAYS[:1], ["ingestion", "profile"])
-        assert stale(conn) == {(0, stage, "data") for stage in ("quality", "drift", "verdicts", "incidents")}
+        assert stale(conn) == {(0, stage, "data") for stage in ("quality", "drift", "verdicts", "incidents", "rollups")}
 
 
 def test_a_changed_threshold_makes_verdicts_and_incidents_stale_and_nothing_else(settled: Warehouse) -> None:
@@ -238,7 +243,7 @@ def test_a_changed_threshold_makes_verdicts_and_incidents_stale_and_nothing_else
     with settled.transaction() as conn:
         declare(conn, changed)
         assert stale(conn) == {(d, stage, "policy") for d in range(3) for stage in ON_POLICY}
-        compute(conn, DAYS, ON_POLICY, monitor=changed)
+        compute(conn, DAYS, AFTER_POLICY, monitor=changed)
         assert stale(conn) == set()
         kept = conn.execute(text("select count(*) from monitoring.monitor_declaration")).scalar()
     assert kept == 2
@@ -314,7 +319,7 @@ def test_a_window_that_comes_of_age_is_judged_again(settled: Warehouse) -> None:
     patient = s.monitor(labels={"max_delay": "9999d"})
     with settled.transaction() as conn:
         declare(conn, patient)
-        compute(conn, DAYS, ON_POLICY, monitor=patient)
+        compute(conn, DAYS, AFTER_POLICY, monitor=patient)
         assert stale(conn) == set()
         conn.execute(text("update monitoring.monitor set label_max_delay = now() - :end"), {"end": DAYS[1].end})
         assert stale(conn) == {(0, "verdicts", "maturity"), (1, "verdicts", "maturity")}

@@ -80,7 +80,7 @@ with found as (
                       when 'data' then 'data'
                       when 'stage' then 'data'
                       when 'reference' then 'reference'
-                      when 'config' then case when s.stage in ('verdicts', 'incidents') then 'policy' else 'config' end
+                      when 'config' then case when s.stage in ('verdicts', 'incidents', 'rollups') then 'policy' else 'config' end
                       when 'aged' then 'maturity'
                       when 'labels' then case when i.input = 'labels' then 'labels' else 'baseline' end
                       else 'baseline' end

@@ -2,7 +2,7 @@
 
 create or replace view monitoring.incident_current as
 select monitor, incident_id, kind, severity, state, opened_at, first_window, last_window, columns, summary, resolved_at,
-       segments, evidence, run_id, as_known_at, change, actions, n_windows, reason
+       segments, evidence, run_id, as_known_at, change, actions, n_windows, reason, rank
 from monitoring.incident where superseded_at is null;
 comment on view monitoring.incident_current is 'Latest state of each incident.';
 

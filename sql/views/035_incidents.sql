@@ -2,7 +2,7 @@
 
 create or replace view monitoring.incident_history as
 select monitor, incident_id, kind, severity, state, opened_at, first_window, last_window, columns, summary, resolved_at,
-       segments, evidence, run_id, as_known_at, superseded_at, change, actions, n_windows, reason
+       segments, evidence, run_id, as_known_at, superseded_at, change, actions, n_windows, reason, rank
 from monitoring.incident;
 comment on view monitoring.incident_history is 'Incidents, every revision with its reason.';
 

@@ -51,7 +51,7 @@ begin
         ('n_predictions', 'Number of predictions.'),
         ('n_labelled', 'Number of predictions with a known outcome.'),
         ('coverage', 'Labelled share of the predictions, in [0, 1].'),
-        ('mature', 'Whether the value is final: coverage has reached the declared ratio, or the maximum label delay has passed.'),
+        ('mature', 'Whether the value is final: all labels are due, or those missing cannot move the count of the rarer class by more than a tenth.'),
         ('as_known_at', 'When this revision became the current one.'),
         ('superseded_at', 'When a newer revision replaced it; null for the current one.'),
         ('data_version', 'Version of the window''s data.'),
@@ -90,11 +90,15 @@ begin
         ('challenger_version', 'The version that was trained.'),
         ('champion_version', 'The version it was compared with.'),
         ('state_since', 'When it came into this state.'),
-        ('started_at', 'When it began.')
+        ('started_at', 'When it began.'),
+        ('window_size', 'week, month, quarter, or such as 5000 rows: trailing windows that hold as many.'),
+        ('partial', 'Whether it is incomplete: windows are missing or still to come, or they hold fewer rows than asked for.'),
+        ('n_windows', 'Number of windows merged.'),
+        ('metric_keys_id', 'What each position of the arrays is about; see metric_keys.')
     ), base (view_name, table_name) as (
       values
         ('monitor_progress_current', 'monitor'), ('incident_current', 'incident'), ('incident_history', 'incident'), ('column_verdict_current', 'column_verdict'),
-        ('drift_calibration', 'drift_null'), ('model_version_current', 'model_version'),
+        ('drift_calibration', 'drift_null'), ('rollup_current', 'rollup'), ('model_version_current', 'model_version'),
         ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
         ('tuning_trial_current', 'tuning_trial'), ('retrain_attempt_current', 'retrain_attempt'),
         ('model_comparison_current', 'model_comparison'), ('promotion_current', 'promotion'),

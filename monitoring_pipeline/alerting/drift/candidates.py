@@ -14,17 +14,13 @@ from numpy.typing import NDArray
 from monitoring_pipeline.alerting.drift import p_values
 from monitoring_pipeline.alerting.drift.contrasts import OUTSIDE, Basis, Contrasts, Floats, contrasts
 from monitoring_pipeline.alerting.drift.null import Null
-from monitoring_pipeline.alerting.drift.season import Expected, expected, with_blocks
+from monitoring_pipeline.alerting.drift.season import SEASONS, Expected, expected, step, with_blocks
 from monitoring_pipeline.alerting.drift.units import Batch
 from monitoring_pipeline.alerting.rolling import rolling
-from monitoring_pipeline.monitors.alarms import DriftAlarms
+from monitoring_pipeline.monitors.alarms import DriftAlarms, SeasonAlarms
 
 Ints = NDArray[np.int64]
 Seasonal = tuple[Floats, Floats, Floats, Floats]  # x, sampling, factor, the window's own sampling
-CONFIRMED = 0.02  # a difference whose seasonal p is at most this is not explained by earlier weeks
-UNTOLD = 0.5  # the same where earlier weeks do not tell of a difference
-TOLD = 2.0  # standard errors from which earlier weeks tell of one
-ECHO = 0.5  # part of a merged difference that the newest window must show itself: one bad day is no bad week
 CERTAIN = 1e-9  # p-values below are alike when it is said what moved
 SHARE, SIGNED, SHAPE = 0, 1, 2  # of what is equally certain, the plainest is named
 
@@ -94,14 +90,15 @@ class Candidates:
         signed, shapes = (e.chosen((e.at >= low) & (e.at < high)) for e in (self.signed, self.shapes))
         return Candidates(signed, shapes, self.judged, self.season_known, self.n, self.rows)
 
-    def tested(self, null: Null, n_horizons: int) -> Tested:
+    def tested(self, null: Null, n_horizons: int, season_of: SeasonAlarms) -> Tested:
         """The p of every entry, adjusted for its unit's contrasts and the horizons."""
         both = Entries.joined((self.signed, self.shapes))
         many = both.weight * n_horizons
         p = np.concatenate((_signed_p(self.signed, null), _shape_p(self.shapes, null)))
         season = np.concatenate((_signed_season(self.signed, null), _shape_season(self.shapes, null)))
-        told = np.concatenate((_expected_to_differ(self.signed, null), np.ones(len(self.shapes.unit), bool)))
-        new = season <= np.where(told, CONFIRMED, UNTOLD)
+        differs = _expected_to_differ(self.signed, null, season_of.told)
+        told = np.concatenate((differs, np.ones(len(self.shapes.unit), bool)))
+        new = season <= np.where(told, season_of.confirmed, season_of.untold)
         return Tested(both, np.minimum(p * many, 1), np.minimum(season * many, 1), new)
 
 
@@ -147,7 +144,9 @@ def candidates(
     """Of the windows from number ``start`` on, by every horizon."""
     signed, shapes, judged, known, n, rows = [], [], [], [], [], []
     unit = source = 0
-    for batch, of in zip(batches, bases, strict=True):
+    reach = max(SEASONS * step(h, period) + h for h in horizons)  # what is further back cannot matter
+    for whole, of in zip(batches, bases, strict=True):
+        batch = whole.between(max(start - reach, whole.first), whole.first + whole.windows.shape[1])
         position = start - batch.first
         seasonal = with_blocks(batch) if alarms.season else None
         enough = np.zeros((len(batch.units), batch.windows.shape[1] - position), bool)
@@ -164,9 +163,9 @@ def candidates(
             enough |= here
             season_known |= here & after.known if after is not None else False
             places = unit, source, start, h
-            shown = np.abs(newest.z) * (np.sign(newest.z) == np.sign(now.z)) >= ECHO * np.abs(now.z)
+            shown = np.abs(newest.z) * (np.sign(newest.z) == np.sign(now.z)) >= alarms.echo * np.abs(now.z)
             signed.append(_signed(of, now, after, many, here[:, :, None] & shown, places, alarms))
-            shown = newest.shape >= ECHO * now.shape
+            shown = newest.shape >= alarms.echo * now.shape
             shapes.append(_shapes(of, now, after, many, here & shown, places, alarms))
         judged.append(enough)
         known.append(season_known)
@@ -250,13 +249,13 @@ def _signed_season(e: Entries, null: Null) -> Floats:
     return np.where(e.season_factor > 0, p, 0.0)
 
 
-def _expected_to_differ(e: Entries, null: Null) -> NDArray[np.bool_]:
+def _expected_to_differ(e: Entries, null: Null, told: float) -> NDArray[np.bool_]:
     """Whether what earlier weeks lead to expect differs itself from the reference, to the same side."""
     at = e.source
     factor = np.maximum(e.season_factor - 1, 0) / np.maximum(e.horizon, 1)
     variance = e.season_sampling - e.season_now + np.maximum(null.season_s2[at] - null.noise[at], 0) * factor
     base = (e.effect - e.season_x) * np.sign(e.effect)
-    return base >= TOLD * np.sqrt(np.maximum(variance, 0))
+    return base >= told * np.sqrt(np.maximum(variance, 0))
 
 
 def _shape_p(e: Entries, null: Null) -> Floats:

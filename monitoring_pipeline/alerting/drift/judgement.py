@@ -26,7 +26,6 @@ from monitoring_pipeline.alerting.rolling import rolling
 from monitoring_pipeline.monitors.alarms import Persistence
 
 ALARM, NOTICE, QUIET, ABSTAINED = 2, 1, 0, -1
-FRESH = 2  # windows for which a difference from the reference counts as one that begins
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +75,7 @@ def judge_columns(
     shape = len(calibrated.units), batches[0].windows.shape[1]
     p_value, p_alarm = _placed(before, shape, start - first)
     found = candidates(batches, calibrated.bases, plan.alarms, plan.horizons, plan.period, start)
-    learner = Learner(batches, calibrated, plan)
+    learner = Learner(batches, calibrated, plan, start)
     null = calibrated.null
     contrast, horizon, effect = np.full(shape, -1, np.int16), np.zeros(shape, np.int16), np.zeros(shape)
     first_of = np.searchsorted(calibrated.units_of, np.arange(shape[0]))
@@ -84,7 +83,7 @@ def judge_columns(
     for low, high in _weeks(plan, start, first + shape[1]):
         null = learner.null_at(low, p_alarm)
         source[:, low - first : high - first] = null.source[first_of, None]
-        tested = found.between(low, high).tested(null, len(plan.horizons))
+        tested = found.between(low, high).tested(null, len(plan.horizons), plan.alarms.seasonal)
         size, here = (shape[0], high - low), slice(low - first, high - first)
         judged = found.judged[:, low - start : high - start]
         p_value[:, here] = np.where(judged, tested.least(size, low), np.nan)
@@ -120,13 +119,13 @@ def _weeks(plan: Plan, start: int, stop: int) -> Iterator[tuple[int, int]]:
 
 def _standing(plan: Plan, p_value: Floats, low: int, high: int) -> NDArray[np.bool_]:
     """(M, high - low) whether the column differed significantly from the reference in one of the four weeks before,
-    the last two windows apart: a difference that begins is judged by itself for as long."""
+    the last windows apart: a difference that begins is judged by itself for as long."""
     back = SEASONS * plan.period
     first = max(low - back, 0)
     differs = plan.level >= benjamini_hochberg(p_value[:, first:high].T).T
     seen = np.cumsum(np.pad(differs, ((0, 0), (1, 0))), axis=1)
     at = np.arange(low, high) - first
-    until, since = np.maximum(at - FRESH, 0), np.maximum(at - back, 0)
+    until, since = np.maximum(at - plan.alarms.seasonal.new_windows, 0), np.maximum(at - back, 0)
     return seen[:, until] > seen[:, np.minimum(since, until)]
 
 

@@ -8,31 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitoring_pipeline.alerting.drift.calibration import Calibrated
-from monitoring_pipeline.alerting.drift.contrasts import Basis, Floats, contrasts
+from monitoring_pipeline.alerting.drift.contrasts import Basis, Contrasts, Floats, contrasts
 from monitoring_pipeline.alerting.drift.null import LEAST_ROWS, Null, Sample, observe, settle
-from monitoring_pipeline.alerting.drift.plan import LEARNT, WEEKS, Plan
-from monitoring_pipeline.alerting.drift.season import expected, with_blocks
+from monitoring_pipeline.alerting.drift.plan import LEARNT, Plan
+from monitoring_pipeline.alerting.drift.season import SEASONS, expected, with_blocks
 from monitoring_pipeline.alerting.drift.units import Batch
 
-ACCEPTED = 0.003  # a window with a greater p is taken as one without drift
 LEAST_LEARNT, LEAST_SEASONAL = 10, 7
 LARGEST_START, SMALLEST_START = 28.0, 7.0  # degrees of freedom that the starting variance counts at most
 Mask = NDArray[np.bool_]
 
 
 class Learner:
-    """The null as it stands before each week."""
+    """The null as it stands before each week, from the one that window ``start`` lies in on."""
 
-    def __init__(self, batches: Sequence[Batch], calibrated: Calibrated, plan: Plan) -> None:
+    def __init__(self, batches: Sequence[Batch], calibrated: Calibrated, plan: Plan, start: int) -> None:
         self._batches, self._calibrated, self._plan = batches, calibrated, plan
         self._first = batches[0].first
-        self._singles = [contrasts(of, b.windows, b.windows_missing) for of, b in self._pairs()]
+        week = start // plan.period * plan.period - self._first
+        self._earliest = max(week - plan.learn_weeks * plan.period, 0)  # of the windows that may teach the season
         self._residuals = self._seasonal() if plan.alarms.season else None
+
+    @cached_property
+    def _singles(self) -> list[Contrasts]:
+        """By batch: each window alone. Only a reference with too few blocks needs them."""
+        return [contrasts(of, b.windows, b.windows_missing) for of, b in self._pairs()]
 
     def null_at(self, number: int, p_alarm: Floats) -> Null:
         """The null for the week of window ``number``, learnt from the windows before that week.
@@ -42,7 +48,7 @@ class Learner:
         week = number // self._plan.period * self._plan.period - self._first
         stop = max(min(week, p_alarm.shape[1]), 0)
         accepted = np.zeros(p_alarm.shape, bool)
-        accepted[:, :stop] = p_alarm[:, :stop] > ACCEPTED
+        accepted[:, :stop] = p_alarm[:, :stop] > self._plan.alarms.seasonal.accept_above
         null = self._calibrated.null
         if (null.source == "provisional").any():
             null = self._learnt(null, accepted, stop)
@@ -69,10 +75,14 @@ class Learner:
 
     def _seasonal(self) -> list[tuple[Floats, Floats]]:
         """By batch: difference from the expectation and its sampling variance, on the scale of one window's variance;
-        (U, T, J), NaN where no expectation is known."""
-        found = []
-        for of, batch in self._pairs():
-            e = expected(of, *with_blocks(batch), 1, self._plan.period, 0)
+        (U, T, J) from window ``_earliest`` on, NaN where no expectation is known."""
+        found, period = [], self._plan.period
+        for of, whole in self._pairs():
+            since = self._first + self._earliest
+            batch = whole.between(max(since - SEASONS * period, self._first), self._first + whole.windows.shape[1])
+            position = since - batch.first
+            e = expected(of, *with_blocks(batch), 1, period, position)
+            batch = batch.between(since, self._first + whole.windows.shape[1])
             known = e.known[:, :, None] & (batch.windows.sum(axis=2) >= LEAST_ROWS)[:, :, None]
             d = np.where(known, e.d / np.sqrt(e.factor)[:, :, None], np.nan)
             found.append((d, np.where(known, e.sampling / e.factor[:, :, None], np.nan)))
@@ -83,11 +93,13 @@ class Learner:
         start_s2 = np.where(null.season_df > 0, null.season_s2, null.s2)
         start_df = np.where(null.season_df > 0, null.season_df, np.minimum(null.df, SMALLEST_START))
         start_df = np.minimum(start_df, LARGEST_START)
-        low = max(stop - WEEKS[self._plan.size] * self._plan.period, 0)
+        low = max(stop - self._plan.learn_weeks * self._plan.period, self._earliest)
+        stop = max(stop, low)
         more, many = [], []
         at = 0
         for (d, sampling), batch in zip(self._residuals or [], self._batches, strict=True):
-            d, sampling = d[:, low:stop], sampling[:, low:stop]
+            inside = slice(low - self._earliest, stop - self._earliest)
+            d, sampling = d[:, inside], sampling[:, inside]
             chosen = accepted[at : at + len(batch.units), low:stop, None] & ~np.isnan(d)
             number = chosen.sum(axis=1)
             beyond = np.where(chosen, d**2 - sampling, 0).sum(axis=1) / np.maximum(number, 1)

@@ -34,9 +34,14 @@ class Plan:
         return self.alarms.horizons or HORIZONS[self.size]
 
     @property
+    def learn_weeks(self) -> int:
+        """Weeks of accepted windows that the seasonal variance is learnt from."""
+        return self.alarms.seasonal.learn_weeks or WEEKS[self.size]
+
+    @property
     def lookback(self) -> int:
         """Windows before a week that its null is learnt from."""
-        return max(LEARNT[self.size] * 3 // 2, WEEKS[self.size] * self.period)
+        return max(LEARNT[self.size] * 3 // 2, self.learn_weeks * self.period)
 
     @property
     def history(self) -> int:

@@ -15,10 +15,11 @@ from monitoring_pipeline.alerting.drift.contrasts import Basis, Floats, contrast
 from monitoring_pipeline.alerting.drift.null import LEAST_ROWS
 from monitoring_pipeline.alerting.drift.units import Batch, Counts
 from monitoring_pipeline.alerting.rolling import rolling
+from monitoring_pipeline.windows import WINDOWS_A_DAY
 
 SEASONS = 4
 TREND = np.array([1.0, 0.5, 0.0, -0.5])
-PERIOD = {"day": 7, "hour": 168}  # windows in a week
+PERIOD = {size: 7 * a_day for size, a_day in WINDOWS_A_DAY.items()}  # windows in a week
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ CONCEPT = Change(
 )
 LABEL = Change(
     "label drift",
-    "outcomes are more or less frequent than the scores say",
+    "outcomes differ from the reference's, or from what the scores say",
     ("check how labels are made", "recalibrate, or retrain on data since the change"),
 )
 HARDER = Change(
@@ -89,4 +89,6 @@ def change_of(group: Group, first_judged: int | None = None) -> Change:
     if group.first == first_judged and len({alarm.number for alarm in drift}) >= LASTING:
         return SKEW
     roles = {alarm.role for alarm in drift}
+    if roles <= {"target"}:
+        return LABEL
     return PREDICTION if roles and roles <= {"prediction", "score"} else FEATURE

@@ -21,6 +21,7 @@ CONTRASTS = {
 }
 WHOLE = {
     "rows": "{value:,.0f} rows came where {usual:,.0f} were expected",
+    "arrival": "no row had come {value} after the end of the window; usually they come within {usual}",
     "labelled share": "{value:.1%} of the rows have an outcome where {usual:.1%} were expected",
     "quarantined_share": "{value:.2%} of the rows could not be used, at most {usual:.2%} may",
     "duplicate_share": "{value:.2%} of the rows repeat an id, at most {usual:.2%} may",
@@ -136,6 +137,8 @@ def _told_of_metric(alarm: Alarm) -> str:
         change = exp(alarm.effect) if contrast in RATIOS else alarm.effect
         text = CONTRASTS[contrast].format(change=change)
         return f"{text} ({subject})" if subject else text
+    if alarm.kind == "freshness" and alarm.value is not None and alarm.usual is not None:
+        return WHOLE["arrival"].format(value=_hours(alarm.value), usual=_hours(alarm.usual))
     if alarm.value is not None and alarm.usual is not None and alarm.moved in WHOLE:
         return WHOLE[alarm.moved].format(value=alarm.value, usual=alarm.usual) + (
             f" ({alarm.detail})" if alarm.detail else ""
@@ -150,6 +153,14 @@ def _told_of_metric(alarm: Alarm) -> str:
     usual = "" if alarm.usual is None else f" instead of {alarm.usual:.4g}"
     detail = f" ({alarm.detail})" if alarm.detail else ""
     return f"{alarm.moved}{of}{value}{usual}{detail}"
+
+
+def _hours(seconds: float) -> str:
+    """
+    >>> _hours(90), _hours(8_000)
+    ('2 minutes', '2.2 hours')
+    """
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5_400 else f"{seconds / 60:.0f} minutes"
 
 
 def _named(unseen: Sequence[tuple[str, int]]) -> str:

@@ -19,7 +19,7 @@ Shapes: S series (segments), T windows in order without gaps, D counts, J contra
     usual_share, old, settings)``, for ``macro`` that of all classes together
 4.  ``tests = judge(calibration, evidence, mature, settings, uncovered=…, declared=…, origin=…)``, ``origin`` being the
     start of the first window divided by the length of a window
-5.  ``verdicts = decide([tests of each subject], budget.level("performance", seconds))``: all subjects and segments of a
+5.  ``verdicts = decide([tests of each subject], level)``: all subjects and segments of a
     window are one family; (S, T) arrays of status, q, p, contrast, horizon, effect, source, reason, for each subject
 6.  ``causes(calibration, evidence, mature, tests, verdicts, level, settings)`` (S, T)
 

@@ -25,11 +25,13 @@ SHOWN_BY = {
 
 @dataclass(frozen=True)
 class Judged:
-    """The calibrated verdict on a subject: ``status`` and ``source`` as in ``alerting.status``, ``contrast`` judged."""
+    """The calibrated verdict on a subject: ``status`` and ``source`` as in ``alerting.status``, ``contrast`` judged.
+    ``mature``: whether its labels are complete enough; None: not known."""
 
     status: str
     contrast: str
     source: str
+    mature: bool | None = None
 
 
 Subjects = Mapping[str, Judged]

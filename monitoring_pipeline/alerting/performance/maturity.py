@@ -34,4 +34,5 @@ def mature(
     missing = predictions - labelled
     by_class = settings.missing_share * np.minimum(rarer, np.asarray(usual_share) * predictions)
     allowed = np.where(np.isnan(rarer), settings.missing_rows * predictions, by_class)
-    return np.asarray(old) | ((missing <= allowed) & (predictions > 0))
+    covered = labelled >= settings.least_coverage * predictions
+    return np.asarray(old) | ((missing <= allowed) & covered & (predictions > 0))

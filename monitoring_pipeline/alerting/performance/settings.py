@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import log
+from typing import Any
 
 from monitoring_pipeline.alerting.budget import LARGEST_LEVEL
+from monitoring_pipeline.monitors.alarms import ContrastAlarms, PerformanceAlarms
 
 DAY = 86_400.0
 HOURLY = (1, 3, 24, 168)
+CONTRASTS = ("auc", "level", "slope", "bias", "scale", "error")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class PerformanceSettings:
     lessons. ``notice_z``: standard errors that a reference must be off to be called not calibrated. ``mix_share``: part
     of a fall of the AUC that the window's scores must explain to be called a harder mix. ``missing_share``,
     ``missing_rows``: labels that may be missing in a mature window, as a share of the rarer class, and of all rows in a
-    regression.
+    regression; the labelled share is at least ``least_coverage``.
     """
 
     auc: ContrastSettings = ContrastSettings(floor=0.02, ignored=0.002, prior_sd=0.01, least=10, least_reference=100)
@@ -85,6 +88,7 @@ class PerformanceSettings:
     mix_share: float = 0.5
     missing_share: float = 0.1
     missing_rows: float = 0.05
+    least_coverage: float = 0.0
     null: NullSettings = field(default_factory=NullSettings)
 
     def __post_init__(self) -> None:
@@ -94,7 +98,20 @@ class PerformanceSettings:
         if not 0 < self.accept_above <= LARGEST_LEVEL:
             raise ValueError(f"accept_above: {self.accept_above}; write a p-value in (0, {LARGEST_LEVEL}]")
 
+    @classmethod
+    def declared(cls, alarms: PerformanceAlarms, seconds: float, least_coverage: float = 0.0) -> PerformanceSettings:
+        """As ``alarms.performance`` says, for windows of this length."""
+        names = ("accept_above", "memory", "least_learnt", "relearn", "mix_share", "missing_share", "missing_rows")
+        values: dict[str, Any] = {name: getattr(alarms, name) for name in names}
+        values |= {name: _of_contrast(getattr(alarms, name)) for name in CONTRASTS}
+        made = cls(least_coverage=least_coverage, **values).for_windows(seconds)
+        return made if alarms.horizons is None else replace(made, horizons=alarms.horizons)
+
     def for_windows(self, seconds: float) -> PerformanceSettings:
         """These settings for windows of this length: hours get the horizons 1, 3, 24 and 168."""
         a_day = max(round(DAY / seconds), 1)
         return self if a_day == 1 else replace(self, horizons=HOURLY, windows_a_day=a_day)
+
+
+def _of_contrast(declared: ContrastAlarms) -> ContrastSettings:
+    return ContrastSettings(**declared.model_dump())

@@ -24,7 +24,13 @@ from monitoring_pipeline.warehouse.ledger.labels import (
     record_batch,
     unread_label_files,
 )
-from monitoring_pipeline.warehouse.ledger.monitors import declare_monitor, know_stages, lock_monitor, monitor_names
+from monitoring_pipeline.warehouse.ledger.monitors import (
+    declarations,
+    declare_monitor,
+    know_stages,
+    lock_monitor,
+    monitor_names,
+)
 from monitoring_pipeline.warehouse.ledger.stages import (
     Completed,
     complete_stage,
@@ -45,6 +51,7 @@ __all__ = [
     "Completed",
     "complete_stage",
     "complete_stages",
+    "declarations",
     "declare_monitor",
     "fail_stage",
     "files_of_windows",

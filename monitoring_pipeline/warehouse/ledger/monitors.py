@@ -34,6 +34,11 @@ KEEP_DECLARATION = text("""
 insert into monitoring.monitor_declaration (monitor, config_version, declaration)
 values (:monitor, :config_version, cast(:declaration as jsonb)) on conflict do nothing
 """)
+DECLARATIONS = text("""
+select m.monitor, d.declaration from monitoring.monitor m
+join monitoring.monitor_declaration d on d.monitor = m.monitor and d.config_version = m.config_version
+order by m.monitor
+""")
 MONITOR_NAMES = text("select monitor from monitoring.monitor order by monitor")
 LOCK_MONITOR = text("select 1 from monitoring.monitor where monitor = :monitor for no key update")
 
@@ -73,6 +78,11 @@ def declare_monitor(conn: Connection, monitor: Monitor, stage_configs: Mapping[s
     declaration = json.dumps(monitor.canonical())
     named = {"monitor": monitor.name, "config_version": monitor.config_version}
     conn.execute(KEEP_DECLARATION, named | {"declaration": declaration})
+
+
+def declarations(conn: Connection) -> dict[str, Monitor]:
+    """The declaration of each monitor as last made known; paths in it are relative to a file that is not known here."""
+    return {row.monitor: Monitor.model_validate(row.declaration) for row in conn.execute(DECLARATIONS)}
 
 
 def monitor_names(conn: Connection) -> list[str]:

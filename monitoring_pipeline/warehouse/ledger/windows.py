@@ -36,10 +36,10 @@ where p.monitor = :monitor and p.window_start = n.window_start
 """)
 RECORD_INGESTED = text("""
 insert into monitoring.prediction_window (monitor, window_start, window_end, n_rows, n_duplicates, n_quarantined,
-  last_event_at, data_version, source_revision, ingestion_revision, lake_files, versions, contract, run_id)
+  last_event_at, data_version, source_revision, ingestion_revision, lake_files, versions, contract, run_id, rows_since)
 select :monitor, n.window_start, n.window_end, n.n_rows, n.n_duplicates, n.n_quarantined, n.last_event_at,
   n.data_version, n.source_revision, n.ingestion_revision, cast(n.lake_files as text[]), cast(n.versions as jsonb),
-  cast(n.contract as jsonb), :run_id
+  cast(n.contract as jsonb), :run_id, case when n.n_rows > 0 then now() end
 from unnest(cast(:window_start as timestamptz[]), cast(:window_end as timestamptz[]), cast(:n_rows as bigint[]),
             cast(:n_duplicates as bigint[]), cast(:n_quarantined as bigint[]), cast(:last_event_at as timestamptz[]),
             cast(:data_version as text[]), cast(:source_revision as bigint[]), cast(:ingestion_revision as bigint[]),
@@ -50,7 +50,8 @@ on conflict (monitor, window_start) do update set window_end = excluded.window_e
   n_duplicates = excluded.n_duplicates, n_quarantined = excluded.n_quarantined, last_event_at = excluded.last_event_at,
   data_version = excluded.data_version, source_revision = excluded.source_revision,
   ingestion_revision = excluded.ingestion_revision, lake_files = excluded.lake_files, versions = excluded.versions,
-  contract = excluded.contract, run_id = excluded.run_id, ingested_at = now(), pruned_at = null
+  contract = excluded.contract, run_id = excluded.run_id, ingested_at = now(), pruned_at = null,
+  rows_since = coalesce(prediction_window.rows_since, excluded.rows_since)
 """)
 FORGET_QUARANTINE = text("""
 delete from monitoring.window_quarantine

@@ -104,7 +104,7 @@ with clock as (
 )
 select n.figures as family, array[n.monitor, n.model_version, m.baseline, m.segment] as labels,
        array[m.metric_keys_id::text, v.share_value::text, v.share_flagged::text] as members, null::text[] as values,
-       null::text[] as flags, m.value::text as value, v.flagged::text as flagged
+       null::text[] as flags, array_replace(m.value, null, 0)::text as value, v.flags::text as flagged
 from newest n
 join clock c on c.monitor = n.monitor
 cross join lateral (
@@ -212,8 +212,11 @@ FLAGS = {"t": "1", "f": "0", "true": "1", "false": "0"}
 SHARE = "drifted_columns_share"
 
 
-def _flags(flagged: str | None) -> list[str | None] | None:
-    return None if flagged is None else [FLAGS.get(flag) for flag in flagged[1:-1].split(",")]
+OF_BITS = {"10": "0", "11": "1"}
+
+
+def _flags(bits: str | None) -> list[str | None] | None:
+    return None if bits is None else [OF_BITS.get(bits[i : i + 2]) for i in range(0, len(bits), 2)]
 
 
 @lru_cache(maxsize=256)

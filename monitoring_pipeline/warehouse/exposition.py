@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy import Connection, text
 
 from monitoring_pipeline.measurements import MetricKeys
+from monitoring_pipeline.warehouse import fleet
 from monitoring_pipeline.warehouse.measurement_store import keys_by_id
 
 
@@ -168,13 +169,14 @@ select 'database', array[]::text[], array['database'],
        array[pg_database_size(current_database())::float8::text], array[null], null, null
 """)
 
-# Reads the whole ledger, for any old window may have become stale: too much for a scrape.
+# Reads a monitor's whole ledger, for any old window may have become stale: too much for a scrape.
 STALE_WINDOWS = text("""
-select 'health', array[m.monitor], array['stale_windows'], array[count(distinct s.window_start)::text], array[null]
-from monitoring.monitor m
-left join monitoring.stale_window s using (monitor)
+select m.monitor, count(distinct s.window_start)::text as n
+from unnest(cast(:monitors as text[])) m (monitor)
+left join monitoring.stale_window s on s.monitor = m.monitor and s.monitor = any (cast(:monitors as text[]))
 group by m.monitor
 """)
+MONITORS = text("select monitor from monitoring.monitor order by monitor")
 
 
 def newest_figures(connection: Connection, selection: Selection) -> Sequence[Group]:
@@ -269,13 +271,21 @@ def _add_performance(
         found.setdefault((monitor, version, metric, kind), []).append((segment, value, flag))
 
 
-def stale_windows(connection: Connection) -> Sequence[Group]:
-    """How many windows of each monitor rest on older rows, labels or declarations than there are. Seconds at 10⁵."""
-    return _groups(connection.execute(STALE_WINDOWS))
+class StaleWindows:
+    """How many windows of each monitor rest on older rows, labels or declarations than there are.
 
+    A monitor is counted again when the mark of its ledger changes (``fleet.marks``); that takes seconds at 10⁵ windows.
+    """
 
-def _groups(result: CursorResult[Any]) -> Sequence[Group]:
-    return [
-        Group(family, tuple(labels), members, values, flags)
-        for family, labels, members, values, flags in result.cursor.fetchall()
-    ]
+    def __init__(self) -> None:
+        self._counted: dict[str, tuple[str, str]] = {}  # mark and count by monitor
+
+    def __call__(self, connection: Connection) -> Sequence[Group]:
+        """The counts of all monitors, in order of their names."""
+        names: Sequence[str] = connection.execute(MONITORS).scalars().all()
+        marks = fleet.marks(connection, names)  # before counting: what changes meanwhile is counted next time
+        before = {name: self._counted[name] for name in names if self._counted.get(name, ("",))[0] == marks[name]}
+        changed = [name for name in names if name not in before]
+        found = connection.execute(STALE_WINDOWS, {"monitors": changed}) if changed else ()
+        self._counted = before | {row.monitor: (marks[row.monitor], row.n) for row in found}
+        return [Group("health", (name,), ["stale_windows"], [self._counted[name][1]], [None]) for name in names]

@@ -160,8 +160,8 @@ def _flags(verdict: Verdict) -> str:
 
 def _flagged(bits: str) -> NDArray[np.int8]:
     """Inverse of ``_flags``."""
-    judged, flagged = ord("1") == np.frombuffer(bits.encode(), np.int8).reshape(-1, 2).T
-    return flags(flagged, judged)
+    is_one = np.frombuffer(bits.encode(), np.uint8).reshape(-1, 2) == np.uint8(ord("1"))
+    return flags(is_one[:, 1], is_one[:, 0])
 
 
 def _verdict(row: Any) -> Verdict:

@@ -94,11 +94,12 @@ join (values ('drift', 'training', '*'), ('drift', 'previous', '*'), ('quality',
   on p.family = k.family
 where case k.family when 'realized' then s.w between 1 and :measured else s.w < :measured end;
 insert into monitoring.verdict
-  (measurement_id, monitor, window_start, judgement_id, threshold_set_id, flagged, share_value, share_source, mature)
+  (measurement_id, monitor, window_start, judgement_id, threshold_set_id, flags, share_value, share_source, mature)
 select m.measurement_id, m.monitor, m.window_start, j.judgement_id, t.threshold_set_id,
-       array(select case when k.family <> 'quality' or q.metric in ('missing_share', 'out_of_range_share', 'nan_share',
-                                                                    'inf_share') then q.value < 0.1 end
-             from unnest(k.metrics, m.value) with ordinality q (metric, value, at) order by q.at),
+       (select string_agg(case when k.family <> 'quality' or q.metric in ('missing_share', 'out_of_range_share',
+                                 'nan_share', 'inf_share') then '1' || (q.value < 0.1)::int else '00' end, ''
+                          order by q.at)::bit varying
+             from unnest(k.metrics, m.value) with ordinality q (metric, value, at)),
        case k.family when 'drift' then 0.1 end, case k.family when 'drift' then 'default' end, true
 from monitoring.measurement m
 join monitoring.metric_keys k using (metric_keys_id)

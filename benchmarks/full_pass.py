@@ -175,7 +175,10 @@ def evidently(reference: Path, current: Path) -> None:
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": 2, "memory_limit": "600MB", "preserve_insertion_order": False})
+    """With the settings of ``lake.duck``, for the bare scan too."""
+    connection = duckdb.connect(config={"threads": 2, "memory_limit": "600MB", "preserve_insertion_order": False})
+    connection.execute("SET disable_parquet_prefetching = true")
+    return connection
 
 
 WORK = {f.__name__: f for f in (scan, ours, all_parts, two_passes, duckdb_histogram, layout, evidently)}

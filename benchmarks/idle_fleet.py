@@ -33,6 +33,7 @@ from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages.catalogue import STAGES
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.reference import profile_reference
+from monitoring_pipeline.stages.working import work
 from monitoring_pipeline.warehouse.database import Warehouse
 
 N_ROWS = 200
@@ -152,7 +153,7 @@ def _take_in(declared: list[Monitor], warehouse: Warehouse, settings: Settings) 
             profile_reference(stages)
             instance.report_runless_asset_event(dg.AssetMaterialization([monitor.name, "reference"]))
             for stage in STAGES:
-                stage.work(stages, [window])
+                work(stage, stages, [window])
                 key = dg.AssetKey([monitor.name, stage.asset])
                 instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=window.key("day")))
 

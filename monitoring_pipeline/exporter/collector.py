@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from monitoring_pipeline.exporter import exposition
 from monitoring_pipeline.exporter.slow import SlowReading
 from monitoring_pipeline.warehouse.database import Warehouse, normalized
-from monitoring_pipeline.warehouse.exposition import Group, Selection, newest_figures, stale_windows
+from monitoring_pipeline.warehouse.exposition import Group, Selection, StaleWindows, newest_figures
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Collector(RegistryCollector):
         name = "monitoring-pipeline exporter"
         arguments = {"connect_timeout": 3, "application_name": name, "options": options, **GIVE_UP}
         self._engine = create_engine(url, pool_size=2, max_overflow=0, pool_pre_ping=True, connect_args=arguments)
-        self.stale_windows = SlowReading(self._engine, stale_windows, every=COUNT_STALE_EVERY)
+        self.stale_windows = SlowReading(self._engine, StaleWindows(), every=COUNT_STALE_EVERY)
         self._selection = Selection(tuple(methods), stale_after, replay)
         self._ttl = ttl
         self._lock = threading.Lock()  # scrapes at the same moment share one reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from monitoring_pipeline.graph.orphans import unfinished_runs
 from monitoring_pipeline.graph.resources import MonitoringResource
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.stages.context import StageContext
+from monitoring_pipeline.stages.resting import LOOK_BACK, FailedRun, resting
 from monitoring_pipeline.stages.staleness import Looked
 from monitoring_pipeline.windows import runs_of
 
@@ -18,6 +20,7 @@ MONITOR_TAG = "monitoring/monitor"
 STAGE_TAG = "monitoring/from_stage"
 RETRAIN_TAG = "monitoring/retrain"
 """Marks the runs that retrain: windows go on meanwhile."""
+MOST_LOOKED_AT = 500  # failed runs of the last hours
 MOST_REQUESTS = 50
 """Most runs that one tick asks for; what is left is still there at the next."""
 
@@ -28,7 +31,7 @@ def idle_of(
     monitors: Sequence[Monitor],
     while_retrained: bool = False,
 ) -> list[StageContext]:
-    """The monitors that are not paused and have no unfinished run; ends orphaned runs first.
+    """The monitors that are not paused, have no unfinished run and do not rest; ends orphaned runs first.
 
     ``while_retrained``: a run that retrains does not count; training takes long, and windows need not wait for it.
     """
@@ -37,11 +40,33 @@ def idle_of(
         if while_retrained and RETRAIN_TAG in run.tags:
             continue
         busy |= {key.path[0] for key in run.asset_selection or ()} | {run.tags.get(MONITOR_TAG, "")}
-    return [
+    idle = [
         monitoring.stage_context(monitor, run_id="sensor")
         for monitor in monitors
         if not monitor.paused and monitor.name not in busy
     ]
+    resting = _resting(context, idle)
+    return [stages for stages in idle if stages.monitor.name not in resting]
+
+
+def _resting(context: dg.SensorEvaluationContext, idle: Sequence[StageContext]) -> dict[str, datetime]:
+    """Those of the monitors whose runs keep ending before they note anything, and until when; logs them."""
+    now = datetime.now(UTC)
+    wanted = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=now - LOOK_BACK)
+    failed: dict[str, list[FailedRun]] = {stages.monitor.name: [] for stages in idle}
+    for record in context.instance.get_run_records(wanted, limit=MOST_LOOKED_AT) if idle else ():
+        ended = record.update_timestamp if record.end_time is None else datetime.fromtimestamp(record.end_time, UTC)
+        if RETRAIN_TAG in record.dagster_run.tags:
+            continue  # retraining notes its attempts elsewhere
+        run = FailedRun(record.create_timestamp, ended)
+        failed.get(record.dagster_run.tags.get(MONITOR_TAG, ""), []).append(run)
+    found = resting(idle[0].warehouse, failed, now) if idle else {}
+    for name, until in found.items():
+        context.log.warning(
+            "%s: its last runs ended before any stage completed or failed; see their logs in Dagster. No run is asked"
+            " for before %s", name, f"{until:%H:%M} UTC"
+        )  # fmt: skip
+    return found
 
 
 def of_islands(monitor: Monitor, stage: str, windows: Sequence[Window]) -> Iterator[dg.RunRequest]:

@@ -60,6 +60,8 @@ def connect(settings: Settings, protocols: Iterable[str] = ()) -> duckdb.DuckDBP
         }
     )
     connection.execute("SET TimeZone = 'UTC'")
+    # Prefetching a local file gains nothing and holds whole row groups: a quarter of the peak memory.
+    connection.execute("SET disable_parquet_prefetching = true")
     register(connection, (protocol_of(settings.lake), *protocols))
     return connection
 
@@ -68,6 +70,7 @@ def register(connection: duckdb.DuckDBPyConnection, protocols: Iterable[str]) ->
     """Let the connection read and write these fsspec protocols. Registering twice is harmless."""
     for protocol in sorted(set(protocols) - {""}):
         if not connection.filesystem_is_registered(protocol):
+            connection.execute("SET disable_parquet_prefetching = false")  # of a remote file, few large reads
             connection.register_filesystem(fsspec.filesystem(protocol))
 
 

@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from monitoring_pipeline.measurements import MetricKeys
-from monitoring_pipeline.warehouse.copying import array_literal, copy_rows, parse_counts, parse_sums, text_array_literal
+from monitoring_pipeline.warehouse.copying import (
+    Literal,
+    copy_rows,
+    like_first,
+    parse_counts,
+    parse_sums,
+    text_array_literal,
+)
 from monitoring_pipeline.warehouse.measurement_store import keys_by_id, keys_id
 from monitoring_pipeline.warehouse.packing import unpack
 from monitoring_pipeline.warehouse.partitions import ensure_months
+from monitoring_pipeline.warehouse.profile_store import stored_counts
 from monitoring_pipeline.windows import Window
 
 # The model versions of a window are one text, with a separator that no name holds.
@@ -61,7 +69,7 @@ where window_start >= (select min(window_start) from profiled where not judged)
 order by window_start
 """)
 COUNTS = text("""
-select window_start, model_version, segment, layout_id, cast(counts as text) as counts
+select window_start, model_version, segment, layout_id, cast(counts as text) as counts, low, high
 from monitoring.profile
 where monitor = :monitor and scope = :scope and part = 'columns'
   and window_start >= :first and window_start < :stop
@@ -69,7 +77,8 @@ order by window_start, model_version, segment
 """)
 # Outcomes of windows and segments whose labels are complete enough.
 TARGETS = text("""
-select p.window_start, p.model_version, p.segment, p.layout_id, cast(p.counts as text) as counts, p.packed
+select p.window_start, p.model_version, p.segment, p.layout_id, cast(p.counts as text) as counts, p.low, p.high,
+       p.packed
 from monitoring.profile p
 where p.monitor = :monitor and p.scope = :scope and p.part = 'target'
   and p.window_start >= :first and p.window_start < :stop
@@ -80,7 +89,8 @@ where p.monitor = :monitor and p.scope = :scope and p.part = 'target'
 order by p.window_start, p.model_version, p.segment
 """)
 REFERENCE_COUNTS = text("""
-select p.window_start, p.model_version, p.segment, p.layout_id, cast(p.counts as text) as counts, p.packed
+select p.window_start, p.model_version, p.segment, p.layout_id, cast(p.counts as text) as counts, p.low, p.high,
+       p.packed
 from monitoring.reference_profile r
 join monitoring.profile p
   on p.monitor = r.monitor and p.window_start = r.window_start and p.window_end = r.window_end and p.scope = 'reference'
@@ -89,13 +99,14 @@ where r.monitor = :monitor and p.part = :part
 order by p.model_version, p.segment
 """)
 EARLIER = text("""
-select window_start, model_version, segment, metric_keys_id, cast(p_value as text) as p_value,
-       cast(p_alarm as text) as p_alarm
+select window_start, model_version, segment, metric_keys_id, array_replace(p_value, null, p_value[1])::text as p_value,
+       array_replace(p_alarm, null, p_alarm[1])::text as p_alarm
 from monitoring.column_verdict
 where monitor = :monitor and window_start >= :first and window_start < :stop
 """)
 STANDING = text("""
-select window_start, model_version, segment, metric_keys_id, cast(status as text) as status, sources, pinned
+select window_start, model_version, segment, metric_keys_id, array_replace(status, null, status[1])::text as status,
+       sources, pinned
 from monitoring.column_verdict
 where monitor = :monitor and window_start = any (cast(:starts as timestamptz[]))
   and window_start >= :first and window_start <= :last
@@ -333,25 +344,29 @@ def _counts(rows: Iterable[Any]) -> list[StoredCounts]:
 
 def _of_row(row: Any) -> NDArray[np.int64]:
     packed = getattr(row, "packed", None)
-    return parse_counts(row.counts) if packed is None else unpack(packed)[0]
+    return stored_counts(row._mapping) if packed is None else unpack(packed)[0]
 
 
 def _row(conn: Connection, monitor: str, one: ColumnRow) -> tuple[Any, ...]:
     return (
         monitor, one.window.start, one.window.end, one.model_version, one.segment, keys_id(conn, one.keys),
         _reals(one.p_value), _reals(one.p_alarm), _reals(one.q_value), _booleans(one.season_known),
-        array_literal(one.status), text_array_literal(one.moved), array_literal(one.horizon), _reals(one.effect),
-        array_literal(one.n), text_array_literal(one.sources[:1] if len(set(one.sources)) == 1 else one.sources),
+        _integers(one.status), text_array_literal(one.moved), _integers(one.horizon), _reals(one.effect),
+        _integers(one.n), text_array_literal(one.sources[:1] if len(set(one.sources)) == 1 else one.sources),
     )  # fmt: skip
 
 
-def _reals(values: NDArray[np.float64]) -> str:
+def _reals(values: NDArray[np.float64]) -> Literal:
     """With the fewest digits that read back as the same 4-byte number."""
-    return "{" + ",".join(map(str, values.astype(np.float32))) + "}"
+    return like_first(list(map(str, values.astype(np.float32))))
 
 
-def _booleans(values: NDArray[np.bool_]) -> str:
-    return "{" + ",".join("t" if value else "f" for value in values.tolist()) + "}"
+def _integers(values: NDArray[np.integer]) -> Literal:
+    return like_first(list(map(str, values.tolist())))
+
+
+def _booleans(values: NDArray[np.bool_]) -> Literal:
+    return like_first(["t" if value else "f" for value in values.tolist()])
 
 
 def _repeated(sources: Sequence[str], n: int) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy import Connection, text
 
 from monitoring_pipeline.measurements import MetricKeys
+from monitoring_pipeline.warehouse import fleet
 from monitoring_pipeline.warehouse.measurement_store import keys_by_id
 
 
@@ -98,14 +99,14 @@ with clock as (
         select from monitoring.measurement f  -- not unfolded: one defined value is enough
         where f.monitor = p.monitor and f.window_start = p.window_start and f.window_end = p.window_end
           and f.family = k.kind and f.model_version = v.model_version and f.baseline = '' and f.segment = '*'
-          and f.superseded_at is null and 'NaN' <> any (f.value)) end
+          and f.superseded_at is null and 'NaN' <> any (array_replace(f.value, null, 0))) end
     order by p.window_start desc limit 1
   ) w
 )
 select n.figures as family, array[n.monitor, n.model_version, m.baseline, m.segment] as labels,
        array[m.metric_keys_id::text, v.share_value::text, v.share_flagged::text] as members, null::text[] as values,
-       null::text[] as flags, m.value::text as value,
-       case when n.kind is distinct from 'realized' or v.mature is not false then v.flagged::text end as flagged
+       null::text[] as flags, array_replace(m.value, null, 0)::text as value,
+       case when n.kind is distinct from 'realized' or v.mature is not false then v.flags::text end as flagged
 from newest n
 join clock c on c.monitor = n.monitor
 cross join lateral (
@@ -169,13 +170,14 @@ select 'database', array[]::text[], array['database'],
        array[pg_database_size(current_database())::float8::text], array[null], null, null
 """)
 
-# Reads the whole ledger, for any old window may have become stale: too much for a scrape.
+# Reads a monitor's whole ledger, for any old window may have become stale: too much for a scrape.
 STALE_WINDOWS = text("""
-select 'health', array[m.monitor], array['stale_windows'], array[count(distinct s.window_start)::text], array[null]
-from monitoring.monitor m
-left join monitoring.stale_window s using (monitor)
+select m.monitor, count(distinct s.window_start)::text as n
+from unnest(cast(:monitors as text[])) m (monitor)
+left join monitoring.stale_window s on s.monitor = m.monitor and s.monitor = any (cast(:monitors as text[]))
 group by m.monitor
 """)
+MONITORS = text("select monitor from monitoring.monitor order by monitor")
 
 
 def newest_figures(connection: Connection, selection: Selection) -> Sequence[Group]:
@@ -213,8 +215,11 @@ FLAGS = {"t": "1", "f": "0", "true": "1", "false": "0"}
 SHARE = "drifted_columns_share"
 
 
-def _flags(flagged: str | None) -> list[str | None] | None:
-    return None if flagged is None else [FLAGS.get(flag) for flag in flagged[1:-1].split(",")]
+OF_BITS = {"10": "0", "11": "1"}
+
+
+def _flags(bits: str | None) -> list[str | None] | None:
+    return None if bits is None else [OF_BITS.get(bits[i : i + 2]) for i in range(0, len(bits), 2)]
 
 
 @lru_cache(maxsize=256)
@@ -267,13 +272,21 @@ def _add_performance(
         found.setdefault((monitor, version, metric, kind), []).append((segment, value, flag))
 
 
-def stale_windows(connection: Connection) -> Sequence[Group]:
-    """How many windows of each monitor rest on older rows, labels or declarations than there are. Seconds at 10⁵."""
-    return _groups(connection.execute(STALE_WINDOWS))
+class StaleWindows:
+    """How many windows of each monitor rest on older rows, labels or declarations than there are.
 
+    A monitor is counted again when the mark of its ledger changes (``fleet.marks``); that takes seconds at 10⁵ windows.
+    """
 
-def _groups(result: CursorResult[Any]) -> Sequence[Group]:
-    return [
-        Group(family, tuple(labels), members, values, flags)
-        for family, labels, members, values, flags in result.cursor.fetchall()
-    ]
+    def __init__(self) -> None:
+        self._counted: dict[str, tuple[str, str]] = {}  # mark and count by monitor
+
+    def __call__(self, connection: Connection) -> Sequence[Group]:
+        """The counts of all monitors, in order of their names."""
+        names: Sequence[str] = connection.execute(MONITORS).scalars().all()
+        marks = fleet.marks(connection, names)  # before counting: what changes meanwhile is counted next time
+        before = {name: self._counted[name] for name in names if self._counted.get(name, ("",))[0] == marks[name]}
+        changed = [name for name in names if name not in before]
+        found = connection.execute(STALE_WINDOWS, {"monitors": changed}) if changed else ()
+        self._counted = before | {row.monitor: (marks[row.monitor], row.n) for row in found}
+        return [Group("health", (name,), ["stale_windows"], [self._counted[name][1]], [None]) for name in names]

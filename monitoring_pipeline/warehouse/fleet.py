@@ -42,6 +42,10 @@ select m.monitor, left(md5(concat_ws('|', m.source_revision, m.ingestion_revisio
          date_trunc('hour', now() + interval '1 second' * (abs(hashtext(m.monitor)::bigint) % 3600)))), 12) as mark
 from monitoring.monitor m where m.monitor = any (cast(:monitors as text[]))
 """)
+LAST_NOTED = text("""
+select monitor, greatest(max(completed_at), max(failed_at)) as at from monitoring.window_stage
+where monitor = any (cast(:monitors as text[])) group by monitor
+""")
 # Tried windows are not here: those whose ingestion failed are stale.
 WAITING = text("""
 select distinct w.monitor, w.window_start from monitoring.source_file_window w
@@ -116,6 +120,11 @@ def with_reference(conn: Connection, monitors: Sequence[str]) -> set[str]:
 def marks(conn: Connection, monitors: Sequence[str]) -> dict[str, str]:
     """What tells one state of a monitor's ledger from another: with an equal mark, as much is stale as before."""
     return {row.monitor: row.mark for row in conn.execute(MARKS, {"monitors": list(monitors)})}
+
+
+def last_noted(conn: Connection, monitors: Sequence[str]) -> dict[str, datetime]:
+    """When a stage of any window of a monitor last completed or failed, by monitor; absent: never."""
+    return {row.monitor: row.at for row in conn.execute(LAST_NOTED, {"monitors": list(monitors)}) if row.at}
 
 
 def stale_windows(

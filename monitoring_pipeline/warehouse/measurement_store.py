@@ -22,11 +22,14 @@ from sqlalchemy import Connection, Engine, text
 from monitoring_pipeline.measurements import Family, Measurement, MetricKeys, metric_keys, same_values
 from monitoring_pipeline.warehouse.contents import Contents
 from monitoring_pipeline.warehouse.copying import (
+    Literal,
     array_literal,
     copy_rows,
+    like_first,
     parse_counts,
     parse_sums,
     text_array_literal,
+    unless,
 )
 from monitoring_pipeline.warehouse.model_versions import know_version
 from monitoring_pipeline.warehouse.partitions import ensure_months
@@ -58,9 +61,11 @@ where m.monitor = :monitor and m.window_start = n.window_start and m.measurement
 """)
 STANDING = text("""
 select m.measurement_id, m.window_start, m.window_end, m.family, m.model_version, m.baseline, m.segment,
-       m.n_predictions, m.n_labelled, m.metric_keys_id, m.value::text, m.n::text, m.n_reference::text,
-       m.p_value::text, m.effect::text,
-       m.error_bound::text, m.ci_low::text, m.ci_high::text,
+       m.n_predictions, m.n_labelled, m.metric_keys_id, array_replace(m.value, null, 0)::text as value,
+       array_replace(m.n, null, m.n[1])::text as n,
+       array_replace(m.n_reference, null, m.n_reference[1])::text as n_reference,
+       array_replace(m.p_value, null, 1)::text as p_value, m.effect::text, m.error_bound::text,
+       m.ci_low::text, m.ci_high::text,
        coalesce(r.reference_values, m.reference_value)::text as reference_value, m.detail
 from monitoring.measurement m
 left join monitoring.reference_values r using (reference_values_id)
@@ -257,8 +262,8 @@ def _insert(conn: Connection, monitor: str, changes: Sequence[_Change], made: Ma
     rows = [
         (
             *(monitor, w.start, w.end, m.family, m.model_version, m.baseline, m.segment, ids[m.keys]),
-            *(made[w.start].computation_id, m.n_predictions, m.n_labelled, m.value, _once(m.n), _once(m.n_reference)),
-            *(_unless_undefined(getattr(m, name)) for name in STORED_FLOATS),
+            *(made[w.start].computation_id, m.n_predictions, m.n_labelled, _stored(m, "value")),
+            *(_once(m.n), _once(m.n_reference), *(_stored(m, name) for name in STORED_FLOATS)),
             text_array_literal(m.detail) if m.detail and any(m.detail) else None,
             *(_reference_values_id(conn, m.reference_value), made[w.start].computed_at),
         )
@@ -292,9 +297,27 @@ def _details(row: Any, keys: MetricKeys) -> tuple[str | None, ...] | None:
     return (None,) * len(keys) if row.family == "quality" else None
 
 
-def _once(counts: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """Counts that are all the same are kept as one: most metrics are about the same rows."""
-    return counts if counts is None or not len(counts) or (counts != counts[0]).any() else counts[:1]
+USUAL = {"value": 0.0, "p_value": 1.0}
+
+
+def _stored(m: Measurement, name: str) -> NDArray[np.float64] | Literal | None:
+    """An array as it is kept: null where it is undefined throughout, its elements null where they are the usual ones.
+
+    Many shares are zero and many tests of clean columns give 1; an interval may be its value.
+    """
+    values: NDArray[np.float64] | None = getattr(m, name)
+    if values is None or (name != "value" and np.isnan(values).all()):
+        return None
+    if name in ("low", "high"):
+        return unless(values, m.value)
+    return unless(values, USUAL[name]) if name in USUAL else values
+
+
+def _once(counts: NDArray[np.int64] | None) -> NDArray[np.int64] | Literal | None:
+    """Counts that are all the same are kept as one, others like the first as null: most are about the same rows."""
+    if counts is None or not len(counts):
+        return counts
+    return like_first(list(map(str, counts.tolist()))) if (counts != counts[0]).any() else counts[:1]
 
 
 def _repeated(literal: str, size: int) -> NDArray[np.int64]:
@@ -303,14 +326,12 @@ def _repeated(literal: str, size: int) -> NDArray[np.int64]:
     return counts if len(counts) == size else np.full(size, counts[0])
 
 
-def _unless_undefined(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """An array that is NaN throughout is kept as null."""
-    return None if values is None or np.isnan(values).all() else values
-
-
 def _floats(row: Any, name: str, size: int) -> NDArray[np.float64] | None:
-    """Inverse of ``_unless_undefined``: NaN throughout where the family has such values."""
+    """Inverse of ``_stored``: NaN throughout where the family has such values."""
     literal = getattr(row, COLUMN_OF.get(name, name))
+    if literal is not None and "NULL" in literal:  # only in an interval: the value
+        shown = zip(literal[1:-1].split(","), row.value[1:-1].split(","), strict=True)
+        return np.array([float(value if bound == "NULL" else bound) for bound, value in shown])
     if literal is not None:
         return parse_sums(literal)
     return np.full(size, np.nan) if name in HAS[row.family] else None

@@ -1,7 +1,8 @@
-"""The two arrays of a profile's part as few bytes, for parts that no SQL reads.
+"""The arrays of a profile's part as few bytes.
 
-Counts are small and alike: they are cut to the fewest bytes that hold the largest, and put byte by byte (all lowest
-bytes, then all second ones), which zlib shortens to a sixth of what Postgres makes of a ``bigint[]``.
+Counts are small and alike. Of parts that no SQL reads they are cut to the fewest bytes that hold the largest, and put
+byte by byte (all lowest bytes, then all second ones), which zlib shortens to a sixth of what Postgres makes of a
+``bigint[]``. Of parts that views unfold the lowest and the second bytes are columns of their own.
 """
 
 from __future__ import annotations
@@ -35,6 +36,23 @@ def unpack(packed: bytes | memoryview) -> tuple[NDArray[np.int64], NDArray[np.fl
     planes = np.frombuffer(content, np.uint8, n_counts * width).reshape(width, n_counts)
     counts = np.ascontiguousarray(planes.T).view(f"<i{width}").ravel().astype(np.int64)
     return counts, np.frombuffer(content, "<f8", n_sums, n_counts * width).astype(np.float64)
+
+
+def planes(counts: NDArray[np.int64]) -> tuple[bytes, bytes | None] | None:
+    """For counts that SQL reads: the lowest byte of each, and the second byte of each, None where all are 0.
+
+    None when a count needs a third byte.
+    """
+    if len(counts) and not 0 <= counts.min() <= counts.max() < 1 << 16:
+        return None
+    low, high = counts.astype("<u2").view(np.uint8).reshape(-1, 2).T
+    return low.tobytes(), high.tobytes() if high.any() else None
+
+
+def from_planes(low: bytes | memoryview, high: bytes | memoryview | None) -> NDArray[np.int64]:
+    """Inverse of ``planes``."""
+    counts = np.frombuffer(low, np.uint8).astype(np.int64)
+    return counts if high is None else counts + (np.frombuffer(high, np.uint8).astype(np.int64) << 8)
 
 
 def _fits(counts: NDArray[np.int64], width: int) -> bool:

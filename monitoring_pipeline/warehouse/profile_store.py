@@ -1,8 +1,9 @@
 """The one store of profiles: windows, references and reference blocks, a row for each segment and part.
 
 What the two arrays of a row mean is the part's own affair (``profiles.parts``).
-Arrays that views unfold are kept as arrays and travel as text: Postgres writes floats so that they read back exactly.
-The others are packed (``packing``); older rows hold arrays of those too.
+Sums that views unfold are kept as arrays and travel as text: Postgres writes floats so that they read back exactly.
+Their counts are kept as bytes where they fit. The other parts are packed (``packing``); older rows hold arrays of those
+too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from monitoring_pipeline.profiles.parts.part import Counts, Sums
 from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.warehouse.copying import copy_rows, parse_counts, parse_sums
 from monitoring_pipeline.warehouse.model_versions import know_version
-from monitoring_pipeline.warehouse.packing import pack, unpack
+from monitoring_pipeline.warehouse.packing import from_planes, pack, planes, unpack
 from monitoring_pipeline.warehouse.partitions import ensure_months
 from monitoring_pipeline.windows import Window
 
@@ -58,7 +59,7 @@ where monitor = :monitor and model_version = :model_version and scope in ('refer
 """)
 LOAD_REFERENCES = text("""
 select p.model_version, p.window_start, p.window_end, p.segment, p.part, p.format, p.layout_id, p.n_rows, p.label_batch,
-       cast(p.counts as text) as counts, cast(p.sums as text) as sums, p.packed
+       cast(p.counts as text) as counts, cast(p.sums as text) as sums, p.low, p.high, p.packed
 from monitoring.reference_profile r
 join monitoring.profile p
   on p.monitor = r.monitor and p.window_start = r.window_start and p.window_end = r.window_end and p.scope = 'reference'
@@ -81,7 +82,7 @@ where monitor = :monitor and scope = 'window' and part = any(:parts)
 """)
 LOAD_WINDOWS = text("""
 select window_start, window_end, model_version, segment, part, format, layout_id, n_rows, label_batch,
-       cast(counts as text) as counts, cast(sums as text) as sums, packed
+       cast(counts as text) as counts, cast(sums as text) as sums, low, high, packed
 from monitoring.profile
 where monitor = :monitor and scope = :scope and part = any(:parts)
   and (:segment is null or segment = :segment) and (:model_version is null or model_version = :model_version)
@@ -93,7 +94,7 @@ order by window_start, window_end, model_version, segment, part
 """)
 ROW = (
     *("monitor", "scope", "window_start", "window_end", "model_version", "segment", "part", "format", "layout_id"),
-    *("n_rows", "n_labelled", "label_batch", "counts", "sums", "packed"),
+    *("n_rows", "n_labelled", "label_batch", "counts", "sums", "low", "high", "packed"),
 )
 UNFOLDED = frozenset({"columns"})  # parts whose arrays the views read; the others are packed
 OF_ROWS = tuple(part.name for part in PARTS.values() if not part.of_labels)
@@ -311,9 +312,12 @@ def _rows(monitor: str, scope: Scope, p: Profile | LabelledProfile) -> list[tupl
     ]  # fmt: skip
 
 
-def _stored(part: str, counts: Counts, sums: Sums) -> tuple[Counts | None, Sums | None, bytes | None]:
-    """The columns ``counts``, ``sums`` and ``packed``."""
-    return (counts, sums, None) if part in UNFOLDED else (None, None, pack(counts, sums))
+def _stored(part: str, counts: Counts, sums: Sums) -> tuple[Counts | Sums | bytes | None, ...]:
+    """The columns ``counts``, ``sums``, ``low``, ``high`` and ``packed``."""
+    if part not in UNFOLDED:
+        return None, None, None, None, pack(counts, sums)
+    split = planes(counts)
+    return (counts, sums, None, None, None) if split is None else (None, sums, *split, None)
 
 
 def _load(
@@ -342,7 +346,12 @@ def _value(conn: Connection, row: RowMapping) -> Any:
     layout = load_layout(conn, row["layout_id"])
     if row["packed"] is not None:
         return part.read(layout, row["format"], *unpack(row["packed"]))
-    return part.read(layout, row["format"], parse_counts(row["counts"]), parse_sums(row["sums"]))
+    return part.read(layout, row["format"], stored_counts(row), parse_sums(row["sums"]))
+
+
+def stored_counts(row: RowMapping) -> Counts:
+    """The counts of a row that is not packed, from its columns ``counts`` (as text), ``low`` and ``high``."""
+    return parse_counts(row["counts"]) if row["low"] is None else from_planes(row["low"], row["high"])
 
 
 def _profile(conn: Connection, group: Sequence[RowMapping]) -> Profile:

@@ -36,7 +36,8 @@ def grant_views(connection: Connection) -> bool:
         return False
     names = ", ".join(f'monitoring."{name}"' for name in connection.execute(VIEWS).scalars())
     connection.exec_driver_sql(f"grant usage on schema monitoring to {READER}")
-    connection.exec_driver_sql(f"grant select on {names} to {READER}")
+    if names:
+        connection.exec_driver_sql(f"grant select on {names} to {READER}")
     return True
 
 

@@ -9,9 +9,10 @@ from math import isnan, nan
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
-from monitoring_pipeline.alerting.verdict import FLAGGED, NOT_FLAGGED, NOT_JUDGED, ShareVerdict, Verdict
+from monitoring_pipeline.alerting.verdict import FLAGGED, NOT_FLAGGED, NOT_JUDGED, ShareVerdict, Verdict, flags
 from monitoring_pipeline.warehouse.contents import Contents
 from monitoring_pipeline.warehouse.copying import array_literal, parse_sums, text_array_literal
 from monitoring_pipeline.warehouse.partitions import ensure_months
@@ -23,41 +24,41 @@ values (:monitor, :config_version, :policy_version, :null_version, :code_version
 """)
 THRESHOLDS = Contents("monitoring.threshold_set", "threshold_set_id", {"thresholds": "float8[]", "sources": "text[]"})
 WRITE = text("""
-insert into monitoring.verdict as v (measurement_id, monitor, window_start, judgement_id, threshold_set_id, flagged,
+insert into monitoring.verdict as v (measurement_id, monitor, window_start, judgement_id, threshold_set_id, flags,
   share_value, share_threshold, share_source, share_flagged, share_n_reference, share_n_current, mature)
-select n.measurement_id, :monitor, n.window_start, :judgement_id, n.threshold_set_id, cast(n.flagged as boolean[]),
+select n.measurement_id, :monitor, n.window_start, :judgement_id, n.threshold_set_id, cast(n.flags as bit varying),
        n.share_value, n.share_threshold, n.share_source, n.share_flagged, n.share_n_reference, n.share_n_current,
        n.mature
 from unnest(cast(:measurement_id as bigint[]), cast(:window_start as timestamptz[]),
-            cast(:threshold_set_id as integer[]), cast(:flagged as text[]), cast(:share_value as float8[]),
+            cast(:threshold_set_id as integer[]), cast(:flags as text[]), cast(:share_value as float8[]),
             cast(:share_threshold as float8[]),
             cast(:share_source as text[]), cast(:share_flagged as boolean[]), cast(:share_n_reference as bigint[]),
             cast(:share_n_current as bigint[]), cast(:mature as boolean[]))
-  n (measurement_id, window_start, threshold_set_id, flagged, share_value, share_threshold, share_source, share_flagged,
+  n (measurement_id, window_start, threshold_set_id, flags, share_value, share_threshold, share_source, share_flagged,
      share_n_reference, share_n_current, mature)
 on conflict (window_start, measurement_id) do update set judgement_id = excluded.judgement_id,
-  threshold_set_id = excluded.threshold_set_id, flagged = excluded.flagged, share_value = excluded.share_value,
+  threshold_set_id = excluded.threshold_set_id, flags = excluded.flags, share_value = excluded.share_value,
   share_threshold = excluded.share_threshold, share_source = excluded.share_source,
   share_flagged = excluded.share_flagged, share_n_reference = excluded.share_n_reference,
   share_n_current = excluded.share_n_current,
   mature = excluded.mature
-where (v.threshold_set_id, v.flagged, v.share_value, v.share_threshold, v.share_source, v.share_flagged,
+where (v.threshold_set_id, v.flags, v.share_value, v.share_threshold, v.share_source, v.share_flagged,
   v.share_n_reference, v.share_n_current, v.mature) is distinct from
-  (excluded.threshold_set_id, excluded.flagged, excluded.share_value, excluded.share_threshold, excluded.share_source,
+  (excluded.threshold_set_id, excluded.flags, excluded.share_value, excluded.share_threshold, excluded.share_source,
    excluded.share_flagged, excluded.share_n_reference, excluded.share_n_current, excluded.mature)
   or (select policy_version from monitoring.judgement j where j.judgement_id = v.judgement_id) is distinct from
      (select policy_version from monitoring.judgement j where j.judgement_id = excluded.judgement_id)
 """)
 STANDING = text("""
-select v.measurement_id, j.policy_version, v.threshold_set_id, v.flagged::text, v.share_value, v.share_threshold,
+select v.measurement_id, j.policy_version, v.threshold_set_id, v.flags::text, v.share_value, v.share_threshold,
        v.share_source, v.share_flagged, v.share_n_reference, v.share_n_current, v.mature
 from monitoring.verdict v join monitoring.judgement j using (judgement_id)
 where v.monitor = :monitor and v.window_start = any (cast(:starts as timestamptz[]))
   and v.window_start >= :first and v.window_start <= :last
 """)
 LOAD = text("""
-select v.measurement_id, t.thresholds::text, t.sources, v.flagged, v.share_value, v.share_threshold, v.share_source,
-       v.share_flagged, v.share_n_reference, v.share_n_current, v.mature
+select v.measurement_id, t.thresholds::text, t.sources, v.flags::text as flags, v.share_value, v.share_threshold,
+       v.share_source, v.share_flagged, v.share_n_reference, v.share_n_current, v.mature
 from monitoring.verdict v join monitoring.threshold_set t using (threshold_set_id)
 where v.monitor = :monitor and v.window_start = any (cast(:starts as timestamptz[]))
   and v.window_start >= :first and v.window_start <= :last
@@ -133,7 +134,7 @@ def _of(monitor: str, windows: Iterable[Window]) -> dict[str, Any] | None:
 
 
 _CONTENT = (
-    *("threshold_set_id", "flagged", "share_value", "share_threshold", "share_source", "share_flagged"),
+    *("threshold_set_id", "flags", "share_value", "share_threshold", "share_source", "share_flagged"),
     *("share_n_reference", "share_n_current", "mature"),
 )
 
@@ -150,15 +151,21 @@ def _content(conn: Connection, verdict: Verdict) -> tuple[Any, ...]:
 
 
 _FLAG = {FLAGGED: True, NOT_FLAGGED: False, NOT_JUDGED: None}
-_CODES = np.array(["NULL", "f", "t"])
+_BITS = np.array(["00", "10", "11"])  # whether it was judged, and whether it is flagged
 
 
 def _flags(verdict: Verdict) -> str:
-    return "{" + ",".join(_CODES[verdict.flagged + 1].tolist()) + "}"
+    return "".join(_BITS[verdict.flagged + 1].tolist())
+
+
+def _flagged(bits: str) -> NDArray[np.int8]:
+    """Inverse of ``_flags``."""
+    is_one = np.frombuffer(bits.encode(), np.uint8).reshape(-1, 2) == np.uint8(ord("1"))
+    return flags(is_one[:, 1], is_one[:, 0])
 
 
 def _verdict(row: Any) -> Verdict:
-    flagged = np.array([-1 if flag is None else int(flag) for flag in row.flagged], np.int8)
+    flagged = _flagged(row.flags)
     share = None
     if row.share_source is not None:
         value = nan if row.share_value is None else row.share_value

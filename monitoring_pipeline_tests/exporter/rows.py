@@ -23,6 +23,9 @@ TYPES = {
 }  # fmt: skip
 
 
+BITS = {None: "00", False: "10", True: "11"}
+
+
 @dataclass(frozen=True)
 class Figure:
     """One position of a measurement and its verdict."""
@@ -163,7 +166,7 @@ class Ledger:
         )  # fmt: skip
         self.insert(
             "verdict", measurement_id=number, window_start=span["window_start"], judgement_id=judgement,
-            threshold_set_id=thresholds, flagged=[f.flagged for f in figures], mature=True, **shared,
+            threshold_set_id=thresholds, flags="".join(BITS[f.flagged] for f in figures), mature=True, **shared,
         )  # fmt: skip
 
     def _numbered(self, table: str, **values: Any) -> int:

@@ -15,10 +15,12 @@ import psycopg2
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Connection
 
 from monitoring_pipeline.exporter import Collector
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
+from monitoring_pipeline.warehouse.exposition import STALE_WINDOWS, StaleWindows
 from monitoring_pipeline_tests.exporter.rows import Ledger
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -150,6 +152,37 @@ def test_figures_vanish_when_the_monitor_stands_still(warehouse: Warehouse, size
     assert lag and lag > 3 * (get(samples, "monitoring_window_seconds", monitor="m") or math.inf)
     assert len(named(scraped(warehouse, stale_after=6), "monitoring_drift_value")) == 1
     assert len(named(scraped(warehouse, replay=True), "monitoring_drift_value")) == 1  # the past is being replayed
+
+
+def test_stale_windows_are_counted_again_where_a_ledger_changed(warehouse: Warehouse) -> None:
+    asked: list[list[str]] = []
+
+    class Watched:
+        def __init__(self, connection: Connection) -> None:
+            self.execute_ = connection.execute
+
+        def execute(self, statement: object, values: dict[str, list[str]] | None = None) -> object:
+            if statement is STALE_WINDOWS and values:
+                asked.append(values["monitors"])
+            return self.execute_(statement, values)  # type: ignore[call-overload]
+
+    calm, late = Ledger(warehouse, "calm"), Ledger(warehouse, "late")
+    for ledger in (calm, late):
+        ledger.version("1")
+        ledger.window(1, "1")
+        ledger.window(0, "1")
+    counts = StaleWindows()
+
+    def counted(by: StaleWindows) -> dict[str, str | None]:
+        with warehouse.engine.connect() as connection:
+            return {g.labels[0]: g.values[0] for g in by(Watched(connection))}  # type: ignore[arg-type]
+
+    first = counted(counts)
+    assert set(first) == {"calm", "late"} and counted(counts) == first
+    late.failure(2, "ingestion", "no such column")
+    assert counted(counts) == {**first, "late": str(int(first["late"] or 0) + 1)}
+    assert asked == [["calm", "late"], ["late"]]
+    assert counted(StaleWindows()) == counted(counts)
 
 
 def test_health(warehouse: Warehouse) -> None:

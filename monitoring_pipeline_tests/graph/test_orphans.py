@@ -56,3 +56,15 @@ def test_the_sensors_wait_for_a_run_under_way_and_not_for_a_dead_one(door: Front
     unfinished(door.instance, dead_process)
     (request,) = door.ask(monitor, "stale_windows")
     assert door.do(monitor, request)
+
+
+def test_a_monitor_whose_runs_die_again_and_again_rests(door: FrontDoor, dead_process: str) -> None:
+    it, monitor = ready(door.base, 1)
+    assert door.run(monitor, 0) is None
+    more = it.rows(0, 310).iloc[300:]
+    it.write_log(more.assign(id="late-" + more["id"]), "straggler")
+    for _ in range(2):
+        unfinished(door.instance, dead_process)
+        assert len(door.ask(monitor, "stale_windows")) == 1
+    unfinished(door.instance, dead_process)
+    assert door.ask(monitor, "stale_windows") == []

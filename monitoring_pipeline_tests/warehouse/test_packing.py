@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitoring_pipeline.warehouse.packing import pack, unpack
+from monitoring_pipeline.warehouse.packing import from_planes, pack, planes, unpack
 
 SUMS = np.array([0.1 + 0.2, -0.0, np.inf, -np.inf, np.nan, 5e-324, 1e308])
 
@@ -39,3 +39,16 @@ def test_bytes_of_a_newer_version_are_not_guessed_at() -> None:
     packed = pack(np.arange(3), SUMS)
     with pytest.raises(ValueError, match="upgrade"):
         unpack(b"\x02" + packed[1:])
+
+
+@pytest.mark.parametrize("largest", [0, 255, 256, 2**16 - 1])
+def test_counts_that_views_read_come_back_from_their_two_bytes(largest: int) -> None:
+    counts = np.array([0, 1, 7, largest], np.int64)
+    split = planes(counts)
+    assert split is not None and (split[1] is None) == (largest < 256)
+    assert from_planes(*split).tolist() == counts.tolist()
+
+
+@pytest.mark.parametrize("unfit", [2**16, -1])
+def test_counts_of_more_than_two_bytes_are_left_as_they_are(unfit: int) -> None:
+    assert planes(np.array([0, unfit], np.int64)) is None

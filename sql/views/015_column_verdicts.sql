@@ -1,18 +1,19 @@
--- One calibrated verdict for each column and window, and what the budget of false alarms was spent on.
+-- One calibrated verdict for each column and window, and what the budget of false alarms was spent on. A null in an array but moved
+-- and pinned stands for the first element.
 
 create or replace view monitoring.column_verdict_current as
 select v.monitor, v.model_version, v.window_start, v.window_end, v.segment, u.column_name, u.role,
-       nullif(u.p_value, 'NaN')::double precision as p_value, nullif(u.q_value, 'NaN')::double precision as q_value,
-       case when u.season_known then nullif(u.p_alarm, 'NaN')::double precision end as p_season,
-       w.level, case coalesce(u.pinned, u.status) when 2 then true when -1 then null else false end as drifted,
-       coalesce(u.pinned, u.status) = 1 as season,
-       case coalesce(u.pinned, u.status) when 2 then 'alarm' when 1 then 'notice' when 0 then 'quiet' else 'abstained' end as status,
-       case when coalesce(u.pinned, u.status) >= 0 then null when u.n = 0 then 'no values in the window'
+       nullif(coalesce(u.p_value, v.p_value[1]), 'NaN')::double precision as p_value, nullif(coalesce(u.q_value, v.q_value[1]), 'NaN')::double precision as q_value,
+       case when coalesce(u.season_known, v.season_known[1]) then nullif(coalesce(u.p_alarm, v.p_alarm[1]), 'NaN')::double precision end as p_season,
+       w.level, case coalesce(u.pinned, u.status, v.status[1]) when 2 then true when -1 then null else false end as drifted,
+       coalesce(u.pinned, u.status, v.status[1]) = 1 as season,
+       case coalesce(u.pinned, u.status, v.status[1]) when 2 then 'alarm' when 1 then 'notice' when 0 then 'quiet' else 'abstained' end as status,
+       case when coalesce(u.pinned, u.status, v.status[1]) >= 0 then null when coalesce(u.n, v.n[1]) = 0 then 'no values in the window'
             else 'too few values to judge' end as reason,
-       u.moved, u.effect::double precision as effect, u.horizon,
+       u.moved, coalesce(u.effect, v.effect[1])::double precision as effect, coalesce(u.horizon, v.horizon[1]) as horizon,
        (select i.importance from monitoring.column_importance i
         where i.monitor = v.monitor and i.column_name = u.column_name and i.model_version in ('', v.model_version)
-        order by i.model_version desc limit 1) as importance, u.n as n_current,
+        order by i.model_version desc limit 1) as importance, coalesce(u.n, v.n[1]) as n_current,
        case when u.pinned is null then coalesce(u.source, v.sources[1]) else 'declared' end as threshold_source,
        j.config_version, j.policy_version, j.code_version, j.run_id, j.judged_at
 from monitoring.column_verdict v

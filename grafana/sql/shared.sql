@@ -1,0 +1,78 @@
+-- Fragments that several pages use. See kit/queries.py.
+
+-- "Now" is the end of the time range, so that a look back shows what was known to be late then.
+-- name: now
+least(now(), $__timeTo()::timestamptz)
+
+-- name: in_range
+window_start >= $__timeFrom()::timestamptz and window_start < $__timeTo()::timestamptz
+
+-- name: this_monitor
+monitor = '$monitor'
+
+-- name: here
+monitor = '$monitor' and model_version = {{version}} and segment = {{segment}}
+
+-- name: whole
+monitor = '$monitor' and model_version = {{version}} and segment = '*'
+
+-- name: incident_in_range
+last_window >= $__timeFrom()::timestamptz and first_window <= $__timeTo()::timestamptz
+
+-- name: window_length
+(select window_seconds * interval '1 second' from monitoring.monitor_current where monitor = '$monitor')
+
+-- Variables ----------------------------------------------------------------------------------------------------------
+
+-- name: monitors
+select monitor from monitoring.monitor_current order by 1
+
+-- name: versions
+select model_version as __text, replace(model_version, '$', '＄') as __value from (
+  select model_version, role, trained_at from monitoring.model_version_current where {{this_monitor}}
+  union all
+  select distinct s.model_version, '', null::timestamptz from monitoring.window_summary_current s
+  where s.monitor = '$monitor' and {{in_range}}
+    and not exists (select from monitoring.model_version_current m where m.monitor = s.monitor and m.model_version = s.model_version)
+) v order by role = 'champion' desc, trained_at desc nulls last, model_version
+
+-- name: segments
+select segment as __text, replace(segment, '$', '＄') as __value from (
+  select distinct segment from monitoring.performance_segment_current where {{this_monitor}} and {{in_range}}
+) s order by segment <> '*', segment
+
+-- name: columns
+select column_name as __text, replace(column_name, '$', '＄') as __value from (
+  select column_name, max(abs(effect)) as effect from monitoring.column_verdict_current
+  where monitor = '$monitor' and model_version = {{version}} and segment = '*' and {{in_range}} group by 1
+) c order by effect desc nulls last, column_name
+
+-- name: baselines
+select unnest(baselines) from monitoring.monitor_current where {{this_monitor}}
+
+-- name: methods
+select metric from monitoring.metric_catalog where family = 'drift' and metric <> 'drifted_columns_share' order by metric <> 'psi', 1
+
+-- name: metrics
+select metric from monitoring.performance_current p
+where monitor = '$monitor' and model_version = {{version}} and segment = '*' and metric not like '%[%'
+  and window_start = (select max(s.window_start) from monitoring.window_summary_current s
+                      where s.monitor = '$monitor' and s.model_version = {{version}} and s.value is not null and {{in_range}})
+group by 1 order by metric <> (select headline_metric from monitoring.monitor_current where {{this_monitor}}), 1
+
+-- Annotations --------------------------------------------------------------------------------------------------------
+
+-- name: critical_incidents
+select first_window as time, last_window + {{window_length}} as timeend, summary as text, kind as tags
+from monitoring.incident_current
+where {{this_monitor}} and state <> 'retracted' and severity = 'critical' and {{incident_in_range}} order by 1
+
+-- name: warnings
+select first_window as time, last_window + {{window_length}} as timeend, summary as text, kind as tags
+from monitoring.incident_current
+where {{this_monitor}} and state <> 'retracted' and severity <> 'critical' and {{incident_in_range}} order by 1
+
+-- name: version_changes
+select p.effective as time, 'Version ' || p.model_version || ' (' || p.kind || '): ' || p.reason as text, 'version' as tags
+from (select *, coalesce(as_of, at) as effective from monitoring.promotion_current where {{this_monitor}}) p
+where $__timeFilter(effective) order by 1

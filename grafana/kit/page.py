@@ -62,7 +62,7 @@ class Page:
         return self
 
     def row(self, height: int, *panels: tuple[int, Any]) -> list[int]:
-        """Panels beside each other as (width, panel). Their ids. Raises ValueError when they are wider than the page."""
+        """Panels beside each other as (width, panel). Their ids. Raises ValueError when wider than the page."""
         x, ids = 0, []
         for width, panel in panels:
             self._number += 1

@@ -10,6 +10,7 @@ from grafana.kit.sdk import (
     barchart,
     bargauge,
     common,
+    dashboard,
     heatmap,
     model,
     shapes,
@@ -39,8 +40,17 @@ def described(
     return panel
 
 
-def number(title: str, why: str, query: Target, *, unit: str = "short", decimals: int | None = None,
-           thresholds: tuple[tuple[float | None, str], ...] = ((None, CALM),), empty: str = "none", as_text: bool = False) -> Any:  # fmt: skip
+def number(
+    title: str,
+    why: str,
+    query: Target,
+    *,
+    unit: str = "short",
+    decimals: int | None = None,
+    thresholds: tuple[tuple[float | None, str], ...] = ((None, CALM),),
+    empty: str = "none",
+    as_text: bool = False,
+) -> Any:
     """One number or word. Coloured only where it is bad."""
     panel = described(stat.Panel(), title, why, (query,), empty).unit(unit).thresholds(steps(*thresholds))
     panel.graph_mode(shapes.BigValueGraphMode.NONE).color_mode(shapes.BigValueColorMode.VALUE)
@@ -63,23 +73,26 @@ def legend(show: bool = True) -> Any:
     return made.placement(shapes.LegendPlacement.BOTTOM).show_legend(show)
 
 
-def colors(panel: Any, *palette: str) -> Any:
-    """For series whose names are data: Grafana's colour-blind-safe scheme by name, or these colours in their order."""
-    return panel.color_scheme(_scheme("palette-classic-by-name") if not palette else _scheme("palette-classic"))
+def many(panel: Any) -> Any:
+    """For series whose names are data: a name keeps its colour whatever else is shown."""
+    return panel.color_scheme(dashboard.FieldColor().mode("palette-classic-by-name"))
 
 
-def _scheme(mode: str) -> Any:
-    from grafana.kit.sdk import dashboard
-
-    return dashboard.FieldColor().mode(mode)
-
-
-def grid(title: str, why: str, query: str, *, top: float, empty: str, unit: str = "suffix: ×", decimals: int = 1,
-         color: str = WARNING) -> Any:  # fmt: skip
+def grid(
+    title: str,
+    why: str,
+    query: str,
+    *,
+    top: float,
+    empty: str,
+    unit: str = "suffix: ×",
+    decimals: int = 1,
+    color: str = WARNING,
+) -> Any:
     """Rows by time, the first name on top; the time of a cell is its end.
 
-    Opacity of one colour reads the same in both themes (schemes turn round in the dark one), and the pinned scale means the
-    same every day.
+    Opacity of one colour reads the same in both themes (schemes turn round in the dark one), and the pinned scale
+    means the same every day.
     """
     panel = described(heatmap.Panel(), title, why, (query,), empty, series=True)
     panel.calculate(False).cell_gap(0).show_value(shapes.VisibilityMode.NEVER)

@@ -100,14 +100,44 @@ def build() -> Any:
     page.row(
         3,
         (4, number("Monitors", "Declared monitors.", SQL["n_monitors"])),
-        (4, number("Critical incidents", "Open, of all monitors.", SQL["n_critical"], thresholds=((None, CALM), (1, BAD)))),
-        (4, number("Warnings", "Open incidents of severity warning.", SQL["n_warnings"], thresholds=((None, CALM), (1, WARNING)))),
+        (
+            4,
+            number(
+                "Critical incidents", "Open, of all monitors.", SQL["n_critical"], thresholds=((None, CALM), (1, BAD))
+            ),
+        ),
+        (
+            4,
+            number(
+                "Warnings",
+                "Open incidents of severity warning.",
+                SQL["n_warnings"],
+                thresholds=((None, CALM), (1, WARNING)),
+            ),
+        ),
         (4, number("Predictions", "Predictions taken in that were made in the time range.", SQL["n_predictions"])),
-        (4, number("Failed windows", "With a stage whose last attempt failed, in the time range.", SQL["n_failed"],
-                   thresholds=((None, CALM), (1, WARNING)))),
-        (4, number("Longest lag", "The longest time since the end of a monitor's newest window, up to the end of the time range.",
-                   SQL["longest_lag"], unit="s", decimals=0, empty="no data", thresholds=((None, CALM), (2 * DAY, WARNING)))),
-    )  # fmt: skip
+        (
+            4,
+            number(
+                "Failed windows",
+                "With a stage whose last attempt failed, in the time range.",
+                SQL["n_failed"],
+                thresholds=((None, CALM), (1, WARNING)),
+            ),
+        ),
+        (
+            4,
+            number(
+                "Longest lag",
+                "The longest time since the end of a monitor's newest window, up to the end of the time range.",
+                SQL["longest_lag"],
+                unit="s",
+                decimals=0,
+                empty="no data",
+                thresholds=((None, CALM), (2 * DAY, WARNING)),
+            ),
+        ),
+    )
     page.row(15, (24, monitors()))
     page.row(11, (24, incidents()))
     return page.build()

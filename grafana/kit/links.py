@@ -8,10 +8,16 @@ DAGSTER = "dagster"
 """Variable that holds the address of Dagster's web server."""
 
 
-def link(title: str, uid: str, **variables: str) -> Property:
-    """To a page: ``variable=field`` sets a variable to the raw value of a field of the row, percent-encoded."""
+def link(title: str, uid: str, span: tuple[str, str] | None = None, **variables: str) -> Property:
+    """To a page: ``variable=field`` sets a variable to the raw value of a field of the row, percent-encoded.
+
+    ``span``: fields with the ends of another time range, in milliseconds.
+    """
     pairs = "".join(f"&var-{name}=${{__data.fields.{field}:percentencode}}" for name, field in variables.items())
-    return prop("links", [{"title": title, "url": f"/d/{uid}?${{__url_time_range}}&${{__all_variables}}{pairs}"}])
+    when = (
+        "${__url_time_range}" if span is None else f"from=${{__data.fields.{span[0]}}}&to=${{__data.fields.{span[1]}}}"
+    )
+    return prop("links", [{"title": title, "url": f"/d/{uid}?{when}&${{__all_variables}}{pairs}"}])
 
 
 def run_link(field: str = "run_id") -> Property:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grafana.kit.colors import BAD, CALM, QUIET, WARNING
+from grafana.kit.colors import BAD, CALM, CALM_AREA, QUIET, WARNING
 from grafana.kit.sdk import dashboard, model
 
 Property = model.DynamicConfigValue
@@ -68,8 +68,9 @@ def line(series: str, name: str, color: str, **custom: Any) -> tuple[str, list[P
 SEVERITIES = {"critical": ("✖ critical", BAD), "warning": ("▲ warning", WARNING), "info": ("ℹ info", CALM)}
 STATES = {"open": ("● open", CALM), "resolved": ("○ resolved", CALM), "retracted": ("⌀ retracted", QUIET)}
 VERDICTS = {
-    "alarm": ("✖ alarm", BAD),
-    "notice": ("▲ notice", WARNING),
-    "quiet": ("quiet", "super-light-blue"),
-    "abstained": ("not judged", QUIET),
+    "4": ("✖ alarm", BAD),
+    "3": ("▲ notice", WARNING),
+    "2": ("quiet", CALM_AREA),
+    "1": ("not judged", QUIET),
 }
+"""By rank: a state must be a number to be a series."""

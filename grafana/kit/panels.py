@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from grafana.kit.colors import CALM, REALIZED, WARNING
-from grafana.kit.overrides import prop, steps, words
+from grafana.kit.colors import CALM, OTHERS, REALIZED, WARNING
+from grafana.kit.overrides import fixed, prop, steps, words
 from grafana.kit.sdk import (
     barchart,
     bargauge,
     common,
-    dashboard,
     heatmap,
     model,
     shapes,
@@ -73,9 +72,21 @@ def legend(show: bool = True) -> Any:
     return made.placement(shapes.LegendPlacement.BOTTOM).show_legend(show)
 
 
-def many(panel: Any) -> Any:
-    """For series whose names are data: a name keeps its colour whatever else is shown."""
-    return panel.color_scheme(dashboard.FieldColor().mode("palette-classic-by-name"))
+def ranked(panel: Any) -> Any:
+    """For series whose names are data: their query ranks them by a circled number, and colours go by rank.
+
+    Grafana's own palettes are not told apart by colour-blind eyes, or are pale on white.
+    """
+    for rank, color in enumerate(OTHERS):
+        panel.override_by_regexp(f"/^{chr(0x2460 + rank)} /", [fixed(color)])
+    return panel
+
+
+def named(panel: Any, *names: str) -> Any:
+    """For series with these names, in this order of colours."""
+    for name, color in zip(names, OTHERS, strict=False):
+        panel.override_by_name(name, [fixed(color)])
+    return panel
 
 
 def grid(

@@ -11,7 +11,7 @@ from grafana.kit.page import Page
 from grafana.kit.panels import number, rows
 from grafana.kit.queries import Queries
 from grafana.kit.sdk import model
-from grafana.kit.tables import column, count, late, sentence, shown, trend, value, when, word
+from grafana.kit.tables import column, count, hidden, late, sentence, shown, trend, value, when, word
 from grafana.kit.targets import Sql
 
 SQL = Queries("fleet")
@@ -48,14 +48,11 @@ def monitors() -> Any:
     panel = rows(
         "Monitors",
         "One row a monitor, the worst first. Drifted: columns whose verdict is an alarm in the newest window. "
-        "Newest: the headline "
-        "metric of the newest window whose labels are in. Margin: how much better that is than its threshold, or "
-        "where none is "
-        "pinned than the reference, as a share of it; degraded is a verdict, not a negative margin. Trend: the "
-        "metric over the "
-        "time range, mature windows only, each row on its own scale. Labelled: of the newest window that had its "
-        "full label delay. "
-        "Opened: incidents of the last 30 days; Budget: the false ones a month that the declaration accepts.",
+        "Newest: the headline metric of the newest window whose labels are in. Margin: how much better that is than "
+        "its threshold, or where none is pinned than the reference, as a share of it; degraded is a verdict, not a "
+        "negative margin. Trend: the metric over the time range, mature windows only, each row on its own scale. "
+        "Labelled: of the newest window that had its full label delay. Opened: incidents of the last 30 days; "
+        "Budget: the false ones a month that the declaration accepts.",
         Sql(SQL["monitors"]),
         Sql(SQL["trend"], "B", series=True),
         empty="No monitor is declared yet: see monitoring-pipeline init.",
@@ -88,9 +85,10 @@ def incidents() -> Any:
             "incident_id",
             "Incident",
             150,
-            link("Open the incident", "mm-incident", monitor="monitor", incident="incident_id"),
+            link("Open the incident", "mm-incident", ("from_ms", "to_ms"), monitor="monitor", incident="incident_id"),
         ),
         sentence("summary", "What happened", 500),
+        *hidden("from_ms", "to_ms"),
     )
 
 

@@ -65,6 +65,8 @@ select count(distinct (monitor, window_start)) from monitoring.stage_status wher
 select greatest(max(extract(epoch from due - seen_until)), 0) from ({{fleet}}) f
 
 -- name: incidents
-select i.state, i.severity, i.monitor, i.incident_id, i.first_window, i.n_windows, split_part(i.summary, ' To do: ', 1) as summary
+select i.state, i.severity, i.monitor, i.incident_id, i.first_window, i.n_windows, split_part(i.summary, ' To do: ', 1) as summary,
+       round(extract(epoch from first_window - interval '21 days') * 1000) as from_ms,
+       round(extract(epoch from least(now(), last_window + interval '10 days')) * 1000) as to_ms
 from monitoring.incident_current i where {{incident_in_range}} and i.state <> 'retracted'
 order by i.state <> 'open', array_position(array['critical', 'warning', 'info'], i.severity), i.last_window desc limit 50

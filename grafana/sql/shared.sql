@@ -22,6 +22,23 @@ last_window >= $__timeFrom()::timestamptz and first_window <= $__timeTo()::times
 -- name: window_length
 (select window_seconds * interval '1 second' from monitoring.monitor_current where monitor = '$monitor')
 
+-- The reference's bins of a column (CTE shape: one row of reference_profile_current) as n, reference, label. Edges to four digits.
+-- name: bins
+select b.n, s.kind, b.rows as reference,
+       case when s.kind = 'categorical' then coalesce(nullif(s.categories[b.n], ''), case when b.n > coalesce(cardinality(s.categories), 0)
+                                                                                      then '(unseen)' else '(empty)' end)
+            when s.edges is null or cardinality(s.edges) = 0 then 'all'
+            else case when b.n > cardinality(s.edges) then '> ' else '≤ ' end
+                 || case when e.edge = 0 then 0 else round(e.edge::numeric, 3 - floor(log(abs(e.edge::numeric)))::integer)::float8 end
+       end as bin
+from shape s
+cross join lateral unnest(s.bin_counts) with ordinality b (rows, n)
+cross join lateral (select s.edges[least(b.n, cardinality(s.edges))] as edge) e
+
+-- Which bins a chart has room for: all of a number's, the most frequent of a category's.
+-- name: bin_order
+order by case when kind = 'categorical' then -greatest(reference / nullif(sum(reference) over (), 0), 0) else n end, n limit 40
+
 -- Variables ----------------------------------------------------------------------------------------------------------
 
 -- name: monitors
@@ -38,7 +55,7 @@ select model_version as __text, replace(model_version, '$', '＄') as __value fr
 
 -- name: segments
 select segment as __text, replace(segment, '$', '＄') as __value from (
-  select distinct segment from monitoring.performance_segment_current where {{this_monitor}} and {{in_range}}
+  select distinct segment from monitoring.segment_window_current where {{this_monitor}} and {{in_range}}
 ) s order by segment <> '*', segment
 
 -- name: columns

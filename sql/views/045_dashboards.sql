@@ -16,7 +16,7 @@ from monitoring.monitor m
 left join monitoring.monitor_declaration d on d.monitor = m.monitor and d.config_version = m.config_version;
 comment on view monitoring.monitor_current is 'The declared monitors, with what dashboards need of the declaration.';
 comment on column monitoring.monitor_current.window_seconds is 'Length of a window in seconds.';
-comment on column monitoring.monitor_current.ends_on is 'Declared last day; null: it has none. From then on nothing is late.';
+comment on column monitoring.monitor_current.ends_on is 'Declared end (UTC, the day is excluded); null: it has none. From then on nothing is late.';
 comment on column monitoring.monitor_current.headline_metric is 'The one performance metric shown where there is room for one.';
 comment on column monitoring.monitor_current.higher_is_better is 'Whether a higher value of the headline metric is better.';
 comment on column monitoring.monitor_current.alarm_budget is 'False incidents a month that the declaration accepts.';
@@ -80,6 +80,13 @@ comment on column monitoring.window_summary_current.n_judged is 'Columns that we
 comment on column monitoring.window_summary_current.n_violated is 'Quality metrics of all rows that violate their threshold.';
 comment on column monitoring.window_summary_current.n_incidents is 'Incidents, not retracted, that span the window.';
 comment on column monitoring.window_summary_current.n_open_incidents is 'Those of them that are open.';
+
+create or replace view monitoring.segment_window_current as
+select p.monitor, p.model_version, p.window_start, p.window_end, p.segment, p.n_rows
+from monitoring.profile p
+where p.scope = 'window' and p.part = 'columns';
+comment on view monitoring.segment_window_current is 'Segments met in each window: one row per window, model version and segment.';
+comment on column monitoring.segment_window_current.n_rows is 'Rows of the segment in the window.';
 
 create or replace view monitoring.ingestion_current as
 select p.monitor, p.window_start, p.window_end, p.n_rows, p.n_duplicates, p.n_quarantined,

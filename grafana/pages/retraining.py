@@ -43,8 +43,8 @@ COMPARED = {
 ROLES = {
     "champion": ("★ champion", REALIZED),
     "challenger": ("◷ challenger", CALM),
-    "candidate": ("◷ candidate", CALM),
     "retired": ("○ retired", QUIET),
+    "rejected": ("○ rejected", QUIET),
 }
 
 

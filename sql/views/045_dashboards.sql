@@ -151,6 +151,7 @@ select * from (values
   ('inf_share', 'quality', 'share', 0, 1, false, 'Share of the rows whose value is infinite.', 'n_inf / n'),
   ('zero_share', 'quality', 'share', 0, 1, null, 'Share of the rows whose value is zero (text: empty).', 'n_zero / n'),
   ('out_of_range_share', 'quality', 'share', 0, 1, false, 'Share of the values outside the reference''s range.', 'n_outside / n_values'),
+  ('unseen_share', 'quality', 'share', 0, 1, false, 'Share of the values that are no category of the reference.', 'n_unseen / n_values'),
   ('constant', 'quality', '', 0, 1, false, '1 where a column that varied in the reference has one value only.', '0 or 1'),
   ('accuracy', 'performance', 'share', 0, 1, true, 'Share of right predictions.', '(tp + tn) / n'),
   ('balanced_accuracy', 'performance', 'share', 0, 1, true, 'Mean recall of the classes.', 'mean of tp / (tp + fn)'),

@@ -10,7 +10,11 @@ from grafana.kit.variables import choice, listed
 SQL = Queries("shared")
 _LABELS = {
     "monitor": ("Monitor", "The declared model.", "monitors"),
-    "version": ("Version", "Model version: the champion first, then by when they were trained.", "versions"),
+    "version": (
+        "Version",
+        "Model version: those with windows in the time range first, of them the champion.",
+        "versions",
+    ),
     "segment": ("Segment", "Part of the rows; * is everything.", "segments"),
     "column": ("Column", "The most moved in the time range first.", "columns"),
     "baseline": ("Baseline", "What windows are compared with.", "baselines"),

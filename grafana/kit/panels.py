@@ -53,7 +53,9 @@ def number(
     """One number or word. Coloured only where it is bad."""
     panel = described(stat.Panel(), title, why, (query,), empty).unit(unit).thresholds(steps(*thresholds))
     panel.graph_mode(shapes.BigValueGraphMode.NONE).color_mode(shapes.BigValueColorMode.VALUE)
-    panel.justify_mode(shapes.BigValueJustifyMode.AUTO).text(common.VizTextDisplayOptions().value_size(24))
+    panel.justify_mode(shapes.BigValueJustifyMode.AUTO).text(
+        common.VizTextDisplayOptions().value_size(18 if as_text else 24)
+    )
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/" if as_text else ""))
     return panel if decimals is None else panel.decimals(decimals)
 
@@ -126,7 +128,9 @@ def states(title: str, why: str, query: str, named: dict[str, tuple[str, str]], 
 def bars(title: str, why: str, query: Target, *, unit: str = "percentunit", empty: str, spacing: int = 60) -> Any:
     """Grouped bars over names."""
     panel = described(barchart.Panel(), title, why, (query,), empty).unit(unit)
-    panel.x_tick_label_rotation(-45).group_width(0.8).bar_width(0.9).fill_opacity(80).line_width(0)
+    panel.x_tick_label_rotation(-45).x_tick_label_max_length(18).group_width(0.8).bar_width(0.9).fill_opacity(
+        80
+    ).line_width(0)
     panel.show_value(shapes.VisibilityMode.NEVER).x_tick_label_spacing(spacing)
     return panel.legend(legend())
 

@@ -186,7 +186,7 @@ def revisions() -> Any:
     )
     return shown(
         panel,
-        when("as_known_at", "Known at", 132, MINUTE),
+        when("as_known_at", "Known at", 138, MINUTE),
         word("state", "State", 100, STATES),
         word("severity", "Severity", 96, SEVERITIES),
         when("first_window", "First", 96),

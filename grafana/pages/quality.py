@@ -154,14 +154,14 @@ def intake() -> Any:
     panel = rows("Windows taken in", "The newest first, at most 400.", SQL["intake"], empty=NO_WINDOWS)
     return shown(
         panel,
-        when("window_start", "Window", 132, MINUTE),
+        when("window_start", "Window", 138, MINUTE),
         value("n_received", "Received", 90),
         value("n_rows", "Kept", 90),
         count("n_duplicates", "Duplicates", 90),
         count("n_quarantined", "Set aside", 84),
         sentence("quarantine", "Why set aside", 220),
         column("model_versions", "Versions", 130),
-        when("ingested_at", "Taken in at", 132, MINUTE),
+        when("ingested_at", "Taken in at", 138, MINUTE),
         column("run_id", "Run", 110, run_link()),
     )
 

@@ -8,7 +8,7 @@ from grafana.kit.chain import SQL as SHARED
 from grafana.kit.chain import chain
 from grafana.kit.colors import BAD, CALM, ESTIMATED, QUIET, REALIZED, REFERENCE, WARNING
 from grafana.kit.links import link, run_link
-from grafana.kit.overrides import DASH, DOTS, SILENT, fixed, line, prop
+from grafana.kit.overrides import DASH, DOTS, fixed, line, prop
 from grafana.kit.page import Page
 from grafana.kit.panels import bars, number, over_time, ranked, rows
 from grafana.kit.queries import Queries
@@ -111,19 +111,10 @@ def differences() -> Any:
         axis=True,
     )
     for name, properties in (
+        line("high", "Upper end", QUIET, lineWidth=0, fillOpacity=12, fillBelowTo="Lower end", pointSize=4),
+        line("low", "Lower end", QUIET, lineWidth=0, pointSize=4),
         line("difference", "Difference", QUIET, lineWidth=1, pointSize=5),
-        line(
-            "high",
-            "high",
-            REALIZED,
-            lineWidth=0,
-            fillOpacity=12,
-            fillBelowTo="low",
-            hideFrom=SILENT,
-            showPoints="never",
-        ),
-        line("low", "low", REALIZED, lineWidth=0, hideFrom=SILENT, showPoints="never"),
-        line("allowed", "Allowed", REFERENCE, lineWidth=1, lineStyle=DASH, showPoints="never"),
+        line("allowed", "Allowed", REFERENCE, lineWidth=1, lineStyle=DASH, pointSize=3),
         line("passed", "Better or not worse", REALIZED, pointSize=8, **DOTS),
         line("worse", "Worse", BAD, pointSize=8, **DOTS),
     ):
@@ -140,7 +131,7 @@ def decisions() -> Any:
     )
     return shown(
         panel,
-        when("as_of", "As of", 132, MINUTE),
+        when("as_of", "As of", 138, MINUTE),
         word("decision", "Decision", 92, DECISIONS),
         column("trigger", "Trigger", 110),
         sentence("reason", "Why", 340),
@@ -161,7 +152,7 @@ def attempts() -> Any:
     return shown(
         panel,
         column("attempt_id", "Attempt", 76, link("Look at this attempt", "mm-retraining", attempt="attempt_id")),
-        when("as_of", "Cut", 132, MINUTE),
+        when("as_of", "Cut", 138, MINUTE),
         word("state", "State", 120, OUTCOMES),
         column("challenger_version", "Challenger", 160),
         column("champion_version", "Champion", 160),
@@ -182,7 +173,7 @@ def comparison() -> Any:
         panel,
         column("guard", "Guard", 90),
         column("segment", "Segment", 110, grows=True),
-        column("metric", "Metric", 100),
+        column("metric", "Metric", 150),
         value("champion_value", "Champion", 84, "none", 4),
         value("challenger_value", "Challenger", 88, "none", 4),
         value("difference", "Difference", 86, "none", 4),
@@ -208,7 +199,7 @@ def versions() -> Any:
             "model_version", "Version", 150, link("Open the model", "mm-model", version="model_version"), grows=True
         ),
         word("role", "Role", 110, ROLES),
-        when("trained_at", "Trained", 132, MINUTE),
+        when("trained_at", "Trained", 138, MINUTE),
         column("algorithm", "Algorithm", 190),
         value("n_rows", "Rows", 76),
         when("train_start", "Data from", 96),
@@ -268,7 +259,7 @@ def curve() -> Any:
         SQL["curve"],
         unit="none",
         empty="No curve for this version: its trainer reports none, or it was not trained here.",
-        spacing=40,
+        spacing=90,
     )
     panel.override_by_name("train", [prop("displayName", "Train"), fixed(QUIET)])
     return panel.override_by_name("validation", [prop("displayName", "Validation"), fixed(REALIZED)])

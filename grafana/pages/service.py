@@ -7,7 +7,7 @@ from typing import Any
 from grafana.kit.colors import BAD, CALM, WARNING
 from grafana.kit.overrides import line
 from grafana.kit.page import Page
-from grafana.kit.panels import number, over_time
+from grafana.kit.panels import named, number, over_time
 from grafana.kit.targets import Prom
 from grafana.kit.variables import label_values, listed
 
@@ -22,7 +22,8 @@ NO_LOG = "No series: the service keeps no prediction log, or is not scraped."
 def chart(title: str, why: str, *asked: tuple[str, str], unit: str = "short", empty: str = NO_SERVICE) -> Any:
     """Lines of Prometheus as (expression, legend)."""
     targets = [Prom(expr, legend, chr(ord("A") + i)) for i, (expr, legend) in enumerate(asked)]
-    return over_time(title, why, *targets, unit=unit, empty=empty).min(0)
+    panel = over_time(title, why, *targets, unit=unit, empty=empty).min(0)
+    return named(panel, *(legend for _, legend in asked))
 
 
 def now(
@@ -76,7 +77,7 @@ def numbers() -> list[tuple[int, Any]]:
         (
             4,
             now(
-                "Columns with live drift",
+                "Drifting columns",
                 "PSI above 0.2 over 30 minutes.",
                 f"count(model:column_psi:30m{{{OF}}} > 0.2) or 0 * count(model:column_psi:30m{{{OF}}})",
                 thresholds=((None, CALM), (1, WARNING)),

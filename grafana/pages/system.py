@@ -83,7 +83,7 @@ def lag() -> Any:
     return shown(
         panel,
         column("monitor", "Monitor", 200, link("Look at this monitor", "mm-system", monitor="monitor"), grows=True),
-        when("seen_until", "Newest window ended", 150, MINUTE),
+        when("seen_until", "Newest window", 140, MINUTE),
         late("lag", "Lag", 100, 2 * 86_400),
     )
 
@@ -98,10 +98,10 @@ def failed() -> Any:
     return shown(
         panel,
         column("monitor", "Monitor", 150),
-        when("window_start", "Window", 132, MINUTE),
+        when("window_start", "Window", 138, MINUTE),
         column("stage", "Stage", 110),
         value("attempts", "Attempts", 80, "none", 0),
-        when("failed_at", "Failed at", 132, MINUTE),
+        when("failed_at", "Failed at", 138, MINUTE),
         sentence("last_error", "Why", 400),
         column("run_id", "Run", 110, run_link()),
     )
@@ -152,7 +152,7 @@ def runs() -> Any:
     return shown(
         panel,
         column("run_id", "Run", 150, run_link(), grows=True),
-        when("began", "Began", 132, MINUTE),
+        when("began", "Began", 138, MINUTE),
         when("first", "From", 98),
         when("last", "To", 98),
         value("windows", "Windows", 80, "none", 0),
@@ -174,9 +174,9 @@ def build() -> Any:
         empty="no tables",
     )
     page.row(9, (12, lag()), (12, tables))
-    page.row(8, (24, failed()))
-    page.row(10, (12, stages()), (12, stale()))
-    page.row(8, (24, runs()))
+    page.row(6, (24, failed()))
+    page.row(9, (12, stages()), (12, stale()))
+    page.row(7, (24, runs()))
     results = over_time(
         "Stages completed",
         "Of this monitor, by hour of the clock, not of the data: windows completed by stage.",

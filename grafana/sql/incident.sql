@@ -45,7 +45,7 @@ select s.window_start as time, case when s.mature then s.value end as value,
        s.ci_high as high, s.ci_low as low, s.threshold, case when s.threshold is null then s.reference_value end as reference
 from monitoring.window_summary_current s
 where s.monitor = '$monitor' and {{in_range}}
-  and s.model_version = coalesce((select i.evidence -> 'model_versions' ->> 0 from ({{one}}) i), s.model_version)
+  and s.model_version = coalesce((select nullif(i.evidence -> 'model_versions' ->> 0, '') from ({{one}}) i), s.model_version)
 order by 1
 
 -- name: alarms
@@ -97,7 +97,7 @@ with i as ({{one}}), shape as (
   select r.column_name, r.role, r.kind, r.layout_id, r.bin_counts, r.edges, r.categories, r.model_version, i.first_window, i.last_window,
          i.first_window - greatest(i.last_window - i.first_window, interval '7 days') as before_from
   from i join monitoring.reference_profile_current r on r.monitor = i.monitor and r.column_name = {{column}} and r.segment = '*'
-  order by r.model_version = i.evidence -> 'model_versions' ->> 0 desc nulls last limit 1
+  order by (r.model_version = i.evidence -> 'model_versions' ->> 0) is true desc, r.model_version limit 1
 ), bins as ({{bins}}
 ), seen as (
   select b.n, sum(b.rows) filter (where p.window_start < s.first_window) as before,

@@ -44,14 +44,16 @@ order by case when kind = 'categorical' then -greatest(reference / nullif(sum(re
 -- name: monitors
 select monitor from monitoring.monitor_current order by 1
 
+-- Those with windows in the time range first: a version that was only just promoted has none.
 -- name: versions
+with seen as (
+  select distinct s.model_version from monitoring.window_summary_current s where s.monitor = '$monitor' and {{in_range}})
 select model_version as __text, replace(model_version, '$', '＄') as __value from (
   select model_version, role, trained_at from monitoring.model_version_current where {{this_monitor}}
   union all
-  select distinct s.model_version, '', null::timestamptz from monitoring.window_summary_current s
-  where s.monitor = '$monitor' and {{in_range}}
-    and not exists (select from monitoring.model_version_current m where m.monitor = s.monitor and m.model_version = s.model_version)
-) v order by role = 'champion' desc, trained_at desc nulls last, model_version
+  select model_version, '', null from seen
+  where model_version not in (select m.model_version from monitoring.model_version_current m where m.monitor = '$monitor')
+) v order by model_version in (select model_version from seen) desc, role = 'champion' desc, trained_at desc nulls last, model_version
 
 -- name: segments
 select segment as __text, replace(segment, '$', '＄') as __value from (

@@ -6,7 +6,7 @@ from typing import Any
 
 from grafana.kit.chain import SQL as SHARED
 from grafana.kit.chain import chain
-from grafana.kit.colors import BAD, QUIET, REALIZED, REFERENCE, WARNING
+from grafana.kit.colors import BAD, CALM, QUIET, REALIZED, REFERENCE, WARNING
 from grafana.kit.links import link
 from grafana.kit.overrides import DASH, DOTS, SILENT, VERDICTS, fixed, line, prop, words
 from grafana.kit.page import Page
@@ -27,7 +27,7 @@ def numbers() -> list[tuple[int, Any]]:
         "Verdict", "Of the newest window of the time range.", SQL["newest_status"], empty="not judged", as_text=True
     )
     return [
-        (4, status.mappings(words(VERDICTS))),
+        (4, status.mappings(words(VERDICTS | {"2": ("quiet", CALM)}))),
         (
             4,
             number(

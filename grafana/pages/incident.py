@@ -52,7 +52,7 @@ def numbers() -> list[tuple[int, Any]]:
                 as_text=True,
             ),
         ),
-        (4, number("Windows", "With an alarm.", SQL["n_windows"], empty="no incident")),
+        (4, number("Windows", "With an alarm.", SQL["n_windows"], empty="no incident", as_text=True)),
         (
             4,
             number(
@@ -189,12 +189,11 @@ def revisions() -> Any:
         when("as_known_at", "Known at", 138, MINUTE),
         word("state", "State", 100, STATES),
         word("severity", "Severity", 96, SEVERITIES),
-        when("first_window", "First", 96),
-        when("last_window", "Last", 96),
+        when("last_window", "Until", 96),
         value("n_windows", "Windows", 76, "none", 0),
-        value("n_columns", "Columns", 74, "none", 0),
-        sentence("reason", "Why it was written", 150),
-        sentence("summary", "What it said", 260),
+        value("n_columns", "Columns", 76, "none", 0),
+        column("reason", "Why it was written", 170, prop("custom.wrapText", True)),
+        sentence("summary", "What it said", 280),
         column("run_id", "Run", 90, run_link()),
     )
 
@@ -220,11 +219,11 @@ def build() -> Any:
     )
     page.dagster().links_to("mm-fleet", "mm-model", "mm-column", "mm-quality")
     page.row(3, *numbers())
-    page.row(5, (24, what()))
+    page.row(6, (24, what()))
     main = page.row(8, (24, headline()))
     page.row(8, (24, timeline()))
-    page.row(9, (24, moved()))
+    page.row(8, (24, moved()))
     page.row(9, (14, distribution()), (10, segments()))
-    page.row(8, (24, revisions()))
+    page.row(9, (24, revisions()))
     page.events("Incident", BAD, SQL["region"], main)
     return page.build()

@@ -112,6 +112,6 @@ select bin, reference / nullif(sum(reference) over (), 0) as reference, before /
 from bins left join seen using (n) where reference > 0 or before > 0 or during > 0 {{bin_order}}
 
 -- name: revisions
-select as_known_at, state, severity, first_window, last_window, n_windows, cardinality(columns) as n_columns, reason,
+select as_known_at, state, severity, last_window, n_windows, cardinality(columns) as n_columns, reason,
        split_part(summary, ' To do: ', 1) as summary, run_id
 from monitoring.incident_history where {{this_monitor}} and incident_id = {{incident}} order by as_known_at desc

@@ -12,7 +12,7 @@ from grafana.generate import render
 from grafana.kit.page import PAGES as TITLES
 from grafana.kit.queries import HERE, Queries
 from grafana.pages import PAGES as MODULES
-from monitoring_pipeline_tests.grafana.expansion import DASHBOARDS, dashboards
+from grafana.expansion import DASHBOARDS, dashboards
 
 PAGES = dashboards()
 EACH = pytest.mark.parametrize("name", sorted(PAGES))

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from monitoring_pipeline_tests.grafana.expansion import (
+from grafana.expansion import (
     Range,
     asked_of_prometheus,
     dashboards,

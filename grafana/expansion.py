@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-DASHBOARDS = Path(__file__).resolve().parents[2] / "grafana" / "dashboards"
+DASHBOARDS = Path(__file__).resolve().parent / "dashboards"
 VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)")
 MACRO = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
 POSTGRES = "grafana-postgresql-datasource"

@@ -33,7 +33,7 @@ where attrelid = ('monitoring.' || %s)::regclass and attnum > 0 and not attisdro
 TABLES = (
     "monitor", "monitor_declaration", "known_version", "model_version", "prediction_window", "window_stage",
     "computation", "profile", "reference_profile", "judgement", "judged_window", "column_verdict", "window_verdict",
-    "incident", "measurement", "verdict",
+    "window_headline", "incident", "measurement", "verdict",
 )  # fmt: skip
 NUMBERED = {"measurement_id", "computation_id", "judgement_id"}
 GENERATED = {"revision_id"}
@@ -157,7 +157,7 @@ def main() -> None:
         cursor.execute("select count(*) from monitoring.monitor")
         if cursor.fetchone()[0] < asked.monitors:
             fill(cursor, asked.monitors, asked.days)
-            connection.commit()
+    connection.commit()
     connection.set_session(autocommit=True)
     with connection.cursor() as cursor:
         cursor.execute("analyze")

@@ -17,6 +17,9 @@ def render(name: str) -> str:
     page = json.loads(json.dumps(PAGES[name](), cls=JSONEncoder))
     for part in page.get("annotations", {}).get("list", []) + page.get("links", []):
         part.pop("placement", None)  # the SDK always hides links and annotation switches in a menu
+    for variable in page["templating"].get("list", []):
+        for key in ("auto", "auto_count", "auto_min"):  # of intervals, which these are not; the SDK writes them on all
+            variable.pop(key, None)
     for panel in page["panels"]:
         panel.get("options", {}).pop("footer", None)  # a table's; Grafana's schema has none
     return json.dumps(page, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

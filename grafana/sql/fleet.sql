@@ -22,7 +22,7 @@ select case when i.critical > 0 then 6 when perf.degraded then 5 when i.warning 
 from fleet f
 left join lateral (
   select s.metric, s.value, s.degraded, coalesce(s.threshold, s.reference_value) as expected
-  from monitoring.window_summary_current s
+  from monitoring.window_headline_current s
   where s.monitor = f.monitor and s.mature and s.value is not null and s.window_end <= f.seen_until
     and s.window_start >= $__timeFrom()::timestamptz
   order by s.window_start desc, s.n_predictions desc limit 1) perf on true
@@ -30,10 +30,12 @@ left join lateral (
   select max(s.n_drifted) as n_drifted from monitoring.window_summary_current s
   where s.monitor = f.monitor and s.window_start = f.newest_start) found on true
 left join lateral (
-  select s.coverage from monitoring.window_summary_current s
-  where s.monitor = f.monitor and f.has_ground_truth and s.window_end <= f.seen_until - f.label_max_delay
-    and s.window_start >= $__timeFrom()::timestamptz
-  order by s.window_start desc, s.n_predictions desc limit 1) label on true
+  select p.window_start from monitoring.ingestion_current p
+  where p.monitor = f.monitor and f.has_ground_truth and p.window_end <= f.seen_until - f.label_max_delay
+    and p.window_start >= $__timeFrom()::timestamptz order by p.window_start desc limit 1) old on true
+left join lateral (
+  select sum(s.n_labelled)::float8 / nullif(sum(s.n_predictions), 0) as coverage from monitoring.window_summary_current s
+  where s.monitor = f.monitor and s.window_start = old.window_start) label on true
 left join lateral (
   select count(*) filter (where n.severity = 'critical' and n.state = 'open') as critical,
          count(*) filter (where n.severity = 'warning' and n.state = 'open') as warning,
@@ -43,7 +45,7 @@ left join monitoring.model_version_current v on v.monitor = f.monitor and v.mode
 order by health desc, margin nulls last, f.monitor
 
 -- name: trend
-select s.window_start as time, s.monitor, s.value from monitoring.window_summary_current s
+select s.window_start as time, s.monitor, s.value from monitoring.window_headline_current s
 where s.mature and s.value is not null and {{in_range}} order by 1
 
 -- name: n_monitors

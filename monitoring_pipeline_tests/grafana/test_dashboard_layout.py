@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from grafana.expansion import DASHBOARDS, dashboards
 from grafana.generate import render
 from grafana.kit.page import PAGES as TITLES
 from grafana.kit.queries import HERE, Queries
 from grafana.pages import PAGES as MODULES
-from grafana.expansion import DASHBOARDS, dashboards
 
 PAGES = dashboards()
 EACH = pytest.mark.parametrize("name", sorted(PAGES))

@@ -22,34 +22,28 @@ comment on column monitoring.monitor_current.higher_is_better is 'Whether a high
 comment on column monitoring.monitor_current.alarm_budget is 'False incidents a month that the declaration accepts.';
 comment on column monitoring.monitor_current.champion_version is 'Model version in service; null: none is registered.';
 
+create or replace view monitoring.window_headline_current as
+select monitor, model_version, window_start, window_end, metric, value, ci_low, ci_high, threshold, reference_value, degraded,
+       mature, n_predictions, n_labelled
+from monitoring.window_headline;
+comment on view monitoring.window_headline_current is
+  'The headline metric of all rows of each window that has labels, as last judged: one row per window and model version.';
+
 create or replace view monitoring.window_summary_current as
 with seen as (
   select p.monitor, p.window_start, p.window_end, v.model_version, v.n::bigint as n_predictions
   from monitoring.prediction_window p cross join lateral jsonb_each_text(p.versions) v (model_version, n)
-), realized as (
-  select m.monitor, m.model_version, m.window_start, m.n_predictions, m.n_labelled, k.at, k.metrics[k.at] as metric, nullif(m.value[k.at], 'NaN') as value,
-         nullif(m.ci_low[k.at], 'NaN') as ci_low, nullif(m.ci_high[k.at], 'NaN') as ci_high, m.measurement_id,
-         m.reference_values_id, m.reference_value
-  from monitoring.measurement m
-  join (select s.metric_keys_id, s.metrics, coalesce(array_position(s.metrics, 'mae'), array_position(s.metrics, 'roc_auc'),
-                                          array_position(s.metrics, 'f1_macro')) as at
-        from monitoring.metric_keys s) k on k.metric_keys_id = m.metric_keys_id
-  where m.family = 'realized' and m.segment = '*' and m.baseline = '' and m.superseded_at is null
 )
 select s.monitor, s.model_version, s.window_start, s.window_end,
-       coalesce(r.metric, (select n.headline_metric from monitoring.monitor_current n where n.monitor = s.monitor)) as metric,
-       r.value, r.ci_low, r.ci_high,
-       (select nullif(t.thresholds[r.at], 'NaN') from monitoring.threshold_set t where t.threshold_set_id = v.threshold_set_id) as threshold,
-       nullif(coalesce((select f.reference_values[r.at] from monitoring.reference_values f
-                        where f.reference_values_id = r.reference_values_id), r.reference_value[r.at]), 'NaN') as reference_value,
-       v.flagged[r.at] as degraded, coalesce(v.mature, false) as mature,
-       (select nullif(e.value[array_position(k.metrics, coalesce(r.metric, n.headline_metric))], 'NaN')
+       coalesce(h.metric, (select n.headline_metric from monitoring.monitor_current n where n.monitor = s.monitor)) as metric,
+       h.value, h.ci_low, h.ci_high, h.threshold, h.reference_value, h.degraded, coalesce(h.mature, false) as mature,
+       (select nullif(e.value[array_position(k.metrics, coalesce(h.metric, n.headline_metric))], 'NaN')
         from monitoring.measurement e join monitoring.metric_keys k using (metric_keys_id)
         join monitoring.monitor_current n on n.monitor = e.monitor
         where e.monitor = s.monitor and e.family = 'estimated' and e.window_start = s.window_start and e.window_end = s.window_end
           and e.model_version = s.model_version and e.baseline = '' and e.segment = '*' and e.superseded_at is null) as estimated,
-       s.n_predictions, coalesce(r.n_labelled, 0) as n_labelled,
-       coalesce(r.n_labelled, 0)::double precision / nullif(s.n_predictions, 0) as coverage,
+       s.n_predictions, coalesce(h.n_labelled, 0) as n_labelled,
+       coalesce(h.n_labelled, 0)::double precision / nullif(s.n_predictions, 0) as coverage,
        (select count(*) from monitoring.column_verdict c cross join lateral unnest(c.status, c.pinned) u (status, pinned)
         where c.window_start = s.window_start and c.monitor = s.monitor and c.model_version = s.model_version and c.segment = '*'
           and coalesce(u.pinned, u.status) = 2) as n_drifted,
@@ -68,8 +62,8 @@ select s.monitor, s.model_version, s.window_start, s.window_end,
         where i.monitor = s.monitor and i.superseded_at is null and i.state = 'open'
           and i.first_window <= s.window_start and i.last_window >= s.window_start) as n_open_incidents
 from seen s
-left join realized r on r.monitor = s.monitor and r.model_version = s.model_version and r.window_start = s.window_start
-left join monitoring.verdict v on v.window_start = r.window_start and v.measurement_id = r.measurement_id;
+left join monitoring.window_headline h
+  on h.monitor = s.monitor and h.window_start = s.window_start and h.model_version = s.model_version;
 comment on view monitoring.window_summary_current is
   'Each window in one row a model version: headline metric of all rows with its verdict, labels, counts of what was found.';
 comment on column monitoring.window_summary_current.metric is 'The headline metric: roc_auc (f1_macro without a score), f1_macro or mae.';

@@ -86,8 +86,9 @@ coalesce((select a.challenger_version from monitoring.retrain_attempt_current a 
 select trial, rung, state, metric, value, hyperparameters::text as hyperparameters, n_resources, cpu_seconds, error
 from monitoring.tuning_trial_current where {{this_monitor}} and model_version = {{its_version}} order by value desc nulls last, trial limit 500
 
+-- A label each ten iterations: there is no room for all.
 -- name: curve
-select iteration::text as iteration, max(value) filter (where split = 'train') as train,
+select case when iteration % 10 = 0 or iteration = 1 then iteration::text else '' end as label, max(value) filter (where split = 'train') as train,
        max(value) filter (where split = 'validation') as validation
 from monitoring.training_curve_current
 where {{this_monitor}} and model_version = {{its_version}}

@@ -34,7 +34,8 @@ def test_catalogue_holds_every_metric_there_is(world: str) -> None:
     measured = query(world, "select distinct metric from monitoring.quality_current")["metric"]
     assert set(measured) <= of["quality"]
     outcomes = {base_of(m) for layout in LAYOUTS for m in measure_outcome(OutcomeProfile.empty(layout))}
-    assert outcomes == of["performance"]
+    seen = query(world, "select distinct metric from monitoring.performance_current")["metric"]
+    assert outcomes | {base_of(m) for m in seen} == of["performance"], "bins and cells only where there are rows"
 
 
 def test_catalogue_and_code_agree_on_what_is_better(world: str) -> None:

@@ -33,12 +33,20 @@ select window_start as time, n_quarantined::float8 / nullif(n_received, 0) as qu
 from monitoring.ingestion_current where {{this_monitor}} and {{in_range}} order by 1
 
 -- name: violations
-select column_name, replace(column_name, '$', '＄') as key, metric, count(*) filter (where violated) as windows,
-       (array_agg(value order by window_start desc))[1] as newest, (array_agg(threshold order by window_start desc))[1] as threshold,
-       (array_agg(threshold_source order by window_start desc))[1] as source, max(window_start) filter (where violated) as last_at,
-       (array_agg(detail order by window_start desc) filter (where violated))[1] as detail
-from monitoring.quality_current where {{whole}} and {{in_range}} and threshold is not null
-group by 1, 3 having count(*) filter (where violated) > 0 order by 4 desc, 1, 3
+with checked as materialized (
+  select window_start, column_name, metric, value, threshold, threshold_source, violated, detail
+  from monitoring.quality_current where {{whole}} and {{in_range}} and threshold is not null
+), bad as (
+  select column_name, metric, count(*) as windows, max(window_start) as last_at from checked where violated group by 1, 2
+), newest as (
+  select distinct on (column_name, metric) column_name, metric, value, threshold, threshold_source
+  from checked join bad using (column_name, metric) order by 1, 2, window_start desc
+)
+select b.column_name, replace(b.column_name, '$', '＄') as key, b.metric, b.windows, n.value as newest, n.threshold,
+       n.threshold_source as source, b.last_at, c.detail
+from bad b join newest n using (column_name, metric)
+join checked c on c.column_name = b.column_name and c.metric = b.metric and c.window_start = b.last_at
+order by 4 desc, 1, 3
 
 -- name: violated_grid
 with cell as (

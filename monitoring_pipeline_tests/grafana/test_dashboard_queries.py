@@ -37,11 +37,13 @@ MAY_BE_EMPTY = {
 
 
 class Reader:
-    """Asks as Grafana does: one statement, nothing but reading."""
+    """Asks as Grafana does: one statement, nothing but reading, as the role that may read the public views only."""
 
     def __init__(self, url: str) -> None:
         self._connection = psycopg2.connect(url.replace("+psycopg2", ""))
         self._connection.set_session(readonly=True, autocommit=True)
+        with self._connection.cursor() as cursor:
+            cursor.execute("set role grafana_reader")
 
     def ask(self, sql: str) -> tuple[list[tuple[str, int]], list[tuple[Any, ...]]]:
         """(name, type) of the columns, and the rows."""

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from monitoring_pipeline.alerting.verdict import FLAGGED, NOT_FLAGGED, NOT_JUDGED, ShareVerdict, Verdict, flags
 from monitoring_pipeline.warehouse.contents import Contents
 from monitoring_pipeline.warehouse.copying import array_literal, parse_sums, text_array_literal
+from monitoring_pipeline.warehouse.headline_store import remember_headlines
 from monitoring_pipeline.warehouse.partitions import ensure_months
 from monitoring_pipeline.windows import Window
 
@@ -119,7 +120,9 @@ def write_verdicts(conn: Connection, monitor: str, judgement_id: int, judged: Se
     }
     content = (_content(conn, one.verdict) for one in judged)
     rows |= dict(zip(_CONTENT, map(list, zip(*content, strict=True)), strict=True))
-    return conn.execute(WRITE, rows | {"monitor": monitor, "judgement_id": judgement_id}).rowcount
+    written = conn.execute(WRITE, rows | {"monitor": monitor, "judgement_id": judgement_id}).rowcount
+    remember_headlines(conn, monitor, [one.window for one in judged])
+    return written
 
 
 def standing(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[int, Verdict]:

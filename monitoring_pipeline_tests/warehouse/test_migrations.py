@@ -49,6 +49,11 @@ retrain_decision_current: monitor, decided_at, trigger, decision, reason, eviden
   outcome
 training_metric_current: monitor, model_version, metric, value
 tuning_trial_current: monitor, model_version, trial, value
+monitor_current: monitor, task, window_size, headline_metric, champion_version, alarm_budget
+window_summary_current: monitor, model_version, window_start, window_end, metric, value, ci_low, ci_high, threshold,
+  degraded, mature, n_predictions, coverage, n_drifted, n_violated, n_open_incidents
+metric_catalog: metric, family, unit, minimum, maximum, higher_is_better, description, formula
+reference_profile_current: monitor, model_version, segment, column_name, kind, bin_counts, edges, categories
 """
 
 

@@ -104,7 +104,8 @@ begin
         ('model_comparison_current', 'model_comparison'), ('promotion_current', 'promotion'),
         ('training_curve_current', 'training_curve'), ('parity_current', 'parity'), ('window_status', 'prediction_window'),
         ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('stage_input', 'window_stage'), ('label_batch_current', 'label_batch'),
-        ('column_profile_current', 'layout_column'), ('reference_profile_current', 'layout_column')
+        ('column_profile_current', 'layout_column'), ('monitor_current', 'monitor'),
+        ('ingestion_current', 'prediction_window'), ('window_headline_current', 'window_headline'), ('reference_profile_current', 'layout_column')
     )
     select relation.relname, attribute.attname,
            coalesce(col_description(behind.oid, source.attnum), glossary.meaning) as meaning

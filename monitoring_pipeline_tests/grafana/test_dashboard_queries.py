@@ -1,0 +1,230 @@
+"""Every query of every dashboard on a real Postgres, as Grafana would send it, also where names are awkward."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from grafana.expansion import (
+    Range,
+    asked_of_prometheus,
+    dashboards,
+    expanded,
+    of_postgres,
+    targets,
+)
+from monitoring_pipeline_tests.grafana.world import RENAMED, SEGMENT, VERSION
+from monitoring_pipeline_tests.toy import START
+
+PAGES = dashboards()
+ROOT = Path(__file__).resolve().parents[2]
+FIRST = datetime(START.year, START.month, START.day, tzinfo=UTC)
+SPAN = Range(FIRST, FIRST + timedelta(days=13))
+TEXTS, BOOLEAN, TIMES, NUMBERS = {25, 1043}, 16, {1184}, {20, 21, 23, 700, 701, 1700}
+# Never estimated yet, no failure, nothing stale, results by the clock rather than of the data, importance not known.
+MAY_BE_EMPTY = {
+    ("column", "Importance", "A"),
+    ("model", "$metric of $monitor", "B"), ("system", "Failed stages", "A"), ("system", "Stale stages", "A"),
+    ("system", "Stages completed", "A"),
+}  # fmt: skip
+
+
+class Reader:
+    """Asks as Grafana does: one statement, nothing but reading, as the role that may read the public views only."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg2.connect(url.replace("+psycopg2", ""))
+        self._connection.set_session(readonly=True, autocommit=True)
+        with self._connection.cursor() as cursor:
+            cursor.execute("set role grafana_reader")
+
+    def ask(self, sql: str) -> tuple[list[tuple[str, int]], list[tuple[Any, ...]]]:
+        """(name, type) of the columns, and the rows."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return [(column.name, column.type_code) for column in cursor.description], cursor.fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture(scope="module")
+def reader(world: str) -> Iterator[Reader]:
+    opened = Reader(world)
+    yield opened
+    opened.close()
+
+
+def offered(reader: Reader, variable: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
+    """Values that a variable offers, given those before it."""
+    if variable["type"] == "custom":
+        return [option["value"] for option in variable["options"]]
+    if variable["type"] == "textbox":
+        return [variable["query"]]
+    if not of_postgres(variable):
+        return []
+    columns, rows = reader.ask(expanded(variable["query"], values, SPAN))
+    names = [name for name, _ in columns]
+    at = names.index("__value") if "__value" in names else 0
+    assert names in (["__text", "__value"], names[:1])
+    return [str(row[at]) for row in rows]
+
+
+def chosen(reader: Reader, page: Mapping[str, Any], asked: Mapping[str, str]) -> dict[str, str]:
+    """The value of each variable: the one asked for, else the first offered, else nothing."""
+    values: dict[str, str] = {}
+    for variable in page["templating"]["list"]:
+        found = offered(reader, variable, values)
+        values[variable["name"]] = asked.get(variable["name"], found[0] if found else "")
+    return values
+
+
+def check_panels(reader: Reader, name: str, values: Mapping[str, str], span: Range = SPAN) -> set[tuple[str, str, str]]:
+    """Every panel and annotation answers, in the shape that it draws. Those without rows."""
+    page, empty = PAGES[name], set()
+    for panel, target in targets(page):
+        if of_postgres(target):
+            columns, rows = reader.ask(expanded(target["rawSql"], values, span))
+            check_shape(panel, target, columns, rows)
+            if not rows or all(value is None for row in rows for value in row):
+                empty.add((name, panel["title"], target["refId"]))
+    for event in page["annotations"]["list"]:
+        if of_postgres(event):
+            columns, rows = reader.ask(expanded(event["target"]["rawSql"], values, span))
+            assert {"time", "text", "tags"} <= {column for column, _ in columns}
+            assert all(row[0] is not None for row in rows)
+    return empty
+
+
+def check_shape(panel: Any, target: Any, columns: list[tuple[str, int]], rows: list[tuple[Any, ...]]) -> None:
+    """A series has a column time, is sorted by it, has numbers and at most a label ``metric``, no boolean."""
+    where, kinds = panel["title"], dict(columns)
+    assert BOOLEAN not in kinds.values(), f"{where}: a boolean becomes a label"
+    if target["format"] != "time_series":
+        return
+    assert kinds.pop("time") in TIMES, where
+    times = [row[[name for name, _ in columns].index("time")] for row in rows]
+    assert times == sorted(times) and None not in times, where
+    labels = {name for name, kind in kinds.items() if kind in TEXTS}
+    assert labels <= {"metric", "monitor"} and len(labels) <= 1, where
+    assert kinds.keys() - labels and all(kinds[name] in NUMBERS for name in kinds.keys() - labels), (where, kinds)
+
+
+def names_of(name: str) -> list[str]:
+    return [variable["name"] for variable in PAGES[name]["templating"]["list"]]
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_no_panel_is_empty_on_a_monitor_that_has_everything(name: str, reader: Reader) -> None:
+    empty = check_panels(reader, name, chosen(reader, PAGES[name], {"monitor": "toy", "version": "v1"}))
+    assert empty <= MAY_BE_EMPTY
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_every_value_that_a_variable_offers_can_be_chosen(name: str, reader: Reader) -> None:
+    start = chosen(reader, PAGES[name], {"monitor": "toy"})
+    seen: dict[str, str] = {}
+    for variable in PAGES[name]["templating"]["list"]:
+        for value in offered(reader, variable, seen):
+            if value != start[variable["name"]]:
+                check_panels(reader, name, chosen(reader, PAGES[name], seen | {variable["name"]: value}))
+        seen[variable["name"]] = start[variable["name"]]
+
+
+def test_awkward_names_are_offered_and_find_their_rows(reader: Reader) -> None:
+    page = PAGES["column"]
+    values = chosen(reader, page, {"monitor": "toy", "version": VERSION.replace("$", "＄")})
+    of = {v["name"]: v for v in page["templating"]["list"]}
+    assert VERSION.replace("$", "＄") in offered(reader, of["version"], values)
+    assert {n.replace("$", "＄") for n in RENAMED.values()} <= set(offered(reader, of["column"], values))
+    segment = f"region={SEGMENT['north']}".replace("$", "＄")
+    assert segment in offered(reader, of["segment"], values)
+    for column in RENAMED.values():
+        every = values | {"column": column.replace("$", "＄"), "segment": segment}
+        empty = check_panels(reader, "column", every)
+        # a number has no unseen categories and a category no mean
+        assert {title for _, title, _ in empty} <= {"Mean and spread", "Importance"}
+
+
+@pytest.mark.parametrize("monitor", ["unlabelled", "bare", "toy"])
+def test_nothing_fails_where_data_is_missing(monitor: str, reader: Reader) -> None:
+    later = Range(SPAN.end + timedelta(days=300), SPAN.end + timedelta(days=330))
+    for name in PAGES:
+        values = chosen(reader, PAGES[name], {"monitor": monitor})
+        check_panels(reader, name, values)
+        check_panels(reader, name, values, later)
+
+
+def test_nothing_fails_on_an_empty_database(nothing: str) -> None:
+    reader = Reader(nothing)
+    for name in PAGES:
+        check_panels(reader, name, chosen(reader, PAGES[name], {}))
+    reader.close()
+
+
+def test_fleet_says_how_each_monitor_stands(reader: Reader) -> None:
+    table = next(
+        panel for panel in PAGES["fleet"]["panels"] if panel["title"] == "Monitors" and panel["type"] == "table"
+    )
+    columns, rows = reader.ask(expanded(table["targets"][0]["rawSql"], {}, SPAN))
+    found = {row[1]: dict(zip([name for name, _ in columns], row, strict=True)) for row in rows}
+    assert set(found) == {"toy", "unlabelled", "bare"}
+    (newest,) = reader.ask(
+        "select value, coverage from monitoring.window_summary_current"
+        " where monitor = 'toy' and mature and value is not null order by window_start desc, n_predictions desc limit 1"
+    )[1]
+    assert found["toy"]["value"] == newest[0] and found["toy"]["metric"] == "roc_auc"
+    assert found["bare"]["health"] == 2 and found["bare"]["lag"] == 0, "no data is a state of its own"
+    assert found["unlabelled"]["value"] is None and found["unlabelled"]["coverage"] is None
+    assert found["toy"]["champion"] == VERSION and found["toy"]["drifted"] > 0
+    ends = {row[1]: row[0] for row in rows}
+    assert list(ends.values()) == sorted(ends.values(), reverse=True), "the worst first"
+
+
+def test_distributions_are_shares_of_what_was_counted(reader: Reader) -> None:
+    panel = next(p for p in PAGES["column"]["panels"] if p["title"].startswith("Distribution"))
+    values = chosen(reader, PAGES["column"], {"monitor": "toy", "version": "v1", "column": "x"})
+    columns, rows = reader.ask(expanded(panel["targets"][0]["rawSql"], values, SPAN))
+    shares = {name: [row[i] for row in rows] for i, (name, _) in enumerate(columns)}
+    for name in ("reference", "seen", "recent"):
+        assert sum(float(share or 0) for share in shares[name]) == pytest.approx(1)
+    labels = shares["bin"]
+    assert labels[-1].startswith("> ") and len(set(labels)) == len(labels)
+
+
+# -- Prometheus ----------------------------------------------------------------------------------------------------
+
+
+def expressions() -> list[str]:
+    return [asked_of_prometheus(t["expr"]) for page in PAGES.values() for _, t in targets(page) if "expr" in t]
+
+
+@pytest.mark.server
+def test_promql_is_valid(tmp_path: Path) -> None:
+    rules = "".join(f"  - record: a:b{i}\n    expr: {expr!r}\n" for i, expr in enumerate(expressions()))
+    (tmp_path / "rules.yml").write_text(f"groups:\n- name: all\n  rules:\n{rules}")
+    done = subprocess.run(["promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(expressions())} rules found" in done.stdout
+
+
+def test_every_series_that_is_asked_for_is_exported_or_recorded() -> None:
+    sources = "".join(
+        path.read_text()
+        for folder, ending in (("monitoring_pipeline", "*.py"), ("prometheus", "*.yml"))
+        for path in (ROOT / folder).rglob(ending)
+    )
+    asked = {
+        n for expr in expressions() for n in re.findall(r"\b(?:model|monitoring|collector)[_:][\w:]+(?=[{\[)]| )", expr)
+    }
+    assert len(asked) > 25
+    health = {n for n in asked if n.startswith("monitoring_") and f'"{n.removeprefix("monitoring_")}"' in sources}
+    missing = [n for n in asked - health if re.sub(r"_(total|bucket|count)$", "", n) not in sources]
+    assert missing == []

@@ -1,0 +1,69 @@
+"""What fills the database of the dashboards' tests: files with awkward names, and rows of retraining."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import text
+
+from monitoring_pipeline.warehouse.database import Warehouse
+from monitoring_pipeline_tests.toy import START, Toy
+
+RENAMED = {"amount": "price$usd(raw)", "channel": 'it\'s "a", ü ${monitor} \\ 漢'}
+SEGMENT = {"north": 'Nor\'th, $__timeFrom() "ö"', "south": "south"}
+VERSION = "v'2 $x(1)"
+ODD_COLUMNS: dict[str, Any] = {
+    "schema": {
+        "prediction_id": "id",
+        "event_time": "at",
+        "model_version": "version",
+        "numerical": ["x", RENAMED["amount"]],
+        "categorical": [RENAMED["channel"], "region"],
+        "prediction": "predicted",
+        "score": "score",
+    },
+    "baselines": ["training", "previous"],
+}
+
+
+def awkward(toy: Toy, days: int, labelled: bool = True) -> Toy:
+    """Its files with these names; the last two days moved, two versions at once from the fourth day on."""
+    reference = [_renamed(toy.rows(START - timedelta(days=n), 250)) for n in range(20, 0, -1)]
+    toy.write_reference(pd.concat(reference))
+    for day in range(days):
+        rows = _renamed(toy.rows(day, 250, 1.5 if day >= days - 2 else 0.0))
+        if day >= 3:
+            rows.loc[::2, "version"] = VERSION
+        toy.write_log(rows.drop(columns="returning"), f"{START + timedelta(days=day)}")
+        if labelled:
+            toy.write_labels(rows, f"{START + timedelta(days=day)}")
+    return toy
+
+
+def _renamed(rows: pd.DataFrame) -> pd.DataFrame:
+    lost = np.random.default_rng(3).random(len(rows)) < 0.02
+    named = rows.rename(columns=RENAMED).assign(region=rows["region"].map(SEGMENT))
+    return named.assign(**{RENAMED["amount"]: named[RENAMED["amount"]].mask(lost)})
+
+
+RETRAINING = Path(__file__).with_name("retraining.sql")
+
+
+def add_retraining(warehouse: Warehouse, monitor: str, versions: tuple[str, str], start: object = START) -> None:
+    """Decisions, an attempt, its comparison, a promotion, training metrics, a curve, trials of these versions."""
+    given = {
+        "monitor": monitor,
+        "old": versions[0],
+        "new": versions[1],
+        "start": start,
+        "segment": f"region={SEGMENT['north']}",
+    }
+    with warehouse.transaction() as conn:
+        for statement in RETRAINING.read_text(encoding="utf-8").split(";\n"):
+            if statement.strip():
+                bound = statement.replace(":start", "cast(:start as timestamptz)")
+                conn.execute(text(bound), {k: v for k, v in given.items() if f":{k}" in bound})

@@ -12,9 +12,13 @@ from monitoring_pipeline.windows import Window
 REMEMBER = text("""
 insert into monitoring.window_headline as h (monitor, window_start, window_end, model_version, metric, value, ci_low,
   ci_high, threshold, reference_value, degraded, mature, n_predictions, n_labelled)
-select m.monitor, m.window_start, m.window_end, m.model_version, k.metrics[k.at], nullif(m.value[k.at], 'NaN'),
-       nullif(m.ci_low[k.at], 'NaN'), nullif(m.ci_high[k.at], 'NaN'), nullif(t.thresholds[k.at], 'NaN'),
-       nullif(coalesce(r.reference_values[k.at], m.reference_value[k.at]), 'NaN'), v.flagged[k.at],
+select m.monitor, m.window_start, m.window_end, m.model_version, k.metrics[k.at],
+       nullif(coalesce(m.value[k.at], 0), 'NaN'),
+       case when m.ci_low is not null then nullif(coalesce(m.ci_low[k.at], m.value[k.at], 0), 'NaN') end,
+       case when m.ci_high is not null then nullif(coalesce(m.ci_high[k.at], m.value[k.at], 0), 'NaN') end,
+       nullif(t.thresholds[k.at], 'NaN'),
+       nullif(coalesce(r.reference_values[k.at], m.reference_value[k.at]), 'NaN'),
+       case when get_bit(v.flags, 2 * k.at - 2) = 1 then get_bit(v.flags, 2 * k.at - 1) = 1 end,
        coalesce(v.mature, false), m.n_predictions, m.n_labelled
 from monitoring.measurement m
 join (select s.metric_keys_id, s.metrics,

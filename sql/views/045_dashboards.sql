@@ -37,24 +37,25 @@ with seen as (
 select s.monitor, s.model_version, s.window_start, s.window_end,
        coalesce(h.metric, (select n.headline_metric from monitoring.monitor_current n where n.monitor = s.monitor)) as metric,
        h.value, h.ci_low, h.ci_high, h.threshold, h.reference_value, h.degraded, coalesce(h.mature, false) as mature,
-       (select nullif(e.value[array_position(k.metrics, coalesce(h.metric, n.headline_metric))], 'NaN')
+       (select nullif(coalesce(e.value[array_position(k.metrics, coalesce(h.metric, n.headline_metric))], 0), 'NaN')
         from monitoring.measurement e join monitoring.metric_keys k using (metric_keys_id)
         join monitoring.monitor_current n on n.monitor = e.monitor
         where e.monitor = s.monitor and e.family = 'estimated' and e.window_start = s.window_start and e.window_end = s.window_end
-          and e.model_version = s.model_version and e.baseline = '' and e.segment = '*' and e.superseded_at is null) as estimated,
+          and e.model_version = s.model_version and e.baseline = '' and e.segment = '*' and e.superseded_at is null
+          and coalesce(h.metric, n.headline_metric) = any (k.metrics)) as estimated,
        s.n_predictions, coalesce(h.n_labelled, 0) as n_labelled,
        coalesce(h.n_labelled, 0)::double precision / nullif(s.n_predictions, 0) as coverage,
        (select count(*) from monitoring.column_verdict c cross join lateral unnest(c.status, c.pinned) u (status, pinned)
         where c.window_start = s.window_start and c.monitor = s.monitor and c.model_version = s.model_version and c.segment = '*'
-          and coalesce(u.pinned, u.status) = 2) as n_drifted,
+          and coalesce(u.pinned, u.status, c.status[1]) = 2) as n_drifted,
        (select count(*) from monitoring.column_verdict c cross join lateral unnest(c.status, c.pinned) u (status, pinned)
         where c.window_start = s.window_start and c.monitor = s.monitor and c.model_version = s.model_version and c.segment = '*'
-          and coalesce(u.pinned, u.status) >= 0) as n_judged,
+          and coalesce(u.pinned, u.status, c.status[1]) >= 0) as n_judged,
        (select count(*) from monitoring.measurement q
         join monitoring.verdict w on w.window_start = q.window_start and w.measurement_id = q.measurement_id
-        cross join lateral unnest(w.flagged) u (violated)
+        cross join lateral generate_series(1, length(w.flags) - 1, 2) u (flag)
         where q.monitor = s.monitor and q.family = 'quality' and q.window_start = s.window_start and q.window_end = s.window_end
-          and q.model_version = s.model_version and q.segment = '*' and q.superseded_at is null and u.violated) as n_violated,
+          and q.model_version = s.model_version and q.segment = '*' and q.superseded_at is null and get_bit(w.flags, u.flag) = 1) as n_violated,
        (select count(*) from monitoring.incident i
         where i.monitor = s.monitor and i.superseded_at is null and i.state <> 'retracted'
           and i.first_window <= s.window_start and i.last_window >= s.window_start) as n_incidents,

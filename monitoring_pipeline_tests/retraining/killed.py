@@ -25,7 +25,7 @@ from monitoring_pipeline.warehouse import attempt_store
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline_tests.retraining.fakes import QuickTrainer, quick
 
-LONGEST_PAUSE = 0.06
+LONGEST_PAUSE = 0.02
 
 
 def pause() -> None:

@@ -28,7 +28,7 @@ from monitoring_pipeline_tests.toy import Toy
 
 KILLS = 20
 STATES = ("training", "trained", "compared")
-LONGEST_WAIT = 0.15  # after the attempt came to the state: the next step, or the one after it
+LONGEST_WAIT = 0.06  # after the attempt came to the state: the next step, or the one after it
 EASY = {"least_days": 5, "least_rows": 100, "margin": 0.3, "segments": False, "calibration": False}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from monitoring_pipeline.stages import catalogue
 from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
 from monitoring_pipeline_tests.cli.conftest import Shell
 from monitoring_pipeline_tests.front_door import assert_same
@@ -18,7 +19,7 @@ from monitoring_pipeline_tests.toy import ready
 
 DAYS = 5
 RANGE = ("run", "toy", "--from", "2024-03-01", "--to", f"2024-03-{DAYS:02d}")
-STAGES = ("ingestion", "profile", "ground_truth", "quality", "drift", "performance", "verdicts", "incidents")
+STAGES = [stage.name for stage in catalogue.STAGES]
 
 
 def done_stages(shell: Shell) -> int:

@@ -9,14 +9,14 @@ import pytest
 
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.monitors import Window
-from monitoring_pipeline.stages import profiling
+from monitoring_pipeline.stages import catalogue, profiling
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.status import monitor_statuses
 from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor, asked, assert_same, fresh_door
 from monitoring_pipeline_tests.toy import Toy, ready
 
-EVERYTHING = ("predictions", "profile", "ground_truth", "quality", "drift", "performance", "verdicts", "incidents")
+EVERYTHING = tuple(stage.asset for stage in catalogue.STAGES)
 GOOD = {"2024-03-01", "2024-03-02", "2024-03-04", "2024-03-05"}
 BAD = "2024-03-03"
 

@@ -26,7 +26,7 @@ from monitoring_pipeline.retraining.policy.rows import shadow_first
 from monitoring_pipeline.retraining.promotion import InService
 from monitoring_pipeline.retraining.training import train as train_challenger
 from monitoring_pipeline.retraining.training_set import TrainingRows, training_rows
-from monitoring_pipeline.stages import rotation
+from monitoring_pipeline.stages import artifact_incidents, rotation
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.ledger import lock_monitor
 from monitoring_pipeline.warehouse.model_versions import ModelVersion
@@ -84,10 +84,13 @@ def steps(ctx: RetrainContext, now: datetime | None = None) -> Iterator[Done]:
 def heal(ctx: RetrainContext) -> None:
     """What a killed process may have left undone: the first champion, the pointer to it, artifacts without a version.
 
+    A champion whose artifact is damaged gets an incident, and retraining goes on: its successor is the remedy.
+
     Only for the owner of the monitor's retraining.
     """
     promotion.register_first(ctx)
     publish(ctx)
+    artifact_incidents.look(ctx)
     promotion.remove_orphans(ctx)
 
 

@@ -127,13 +127,14 @@ def _context(name: str) -> Iterator[RetrainContext]:
 
 
 def _crown(ctx: RetrainContext, version: str, kind: Literal["rollback", "manual"], reason: str) -> None:
-    from monitoring_pipeline.retraining import promotion
+    from monitoring_pipeline.retraining import mlflow_log, promotion
     from monitoring_pipeline.stages import rotation
     from monitoring_pipeline.stages.retraining import publish
 
     promotion.crown(ctx, version, kind, by_whom=getpass.getuser(), reason=reason)
     pointer = publish(ctx)
     rotation.close_incidents(ctx)
+    mlflow_log.name_champion(ctx, version)
     typer.echo(f"{version} is the champion of {ctx.monitor.name}; services see it in {pointer}" if pointer else (
         f"{version} is the champion of {ctx.monitor.name}. Its artifact is not kept here: the service must load it"
     ))  # fmt: skip

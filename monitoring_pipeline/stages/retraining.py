@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.monitors import Monitor
-from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion
+from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, mlflow_log, promotion
 from monitoring_pipeline.retraining.attempts import AttemptLostError
 from monitoring_pipeline.retraining.comparison import Comparison, check_metric, compare
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
@@ -76,9 +76,16 @@ def steps(ctx: RetrainContext, now: datetime | None = None) -> Iterator[Done]:
         done = Done("training_set", attempt)
         for step in (_collect, _train, _evaluate, _compare, _promote):
             done = step(ctx, done, now or datetime.now(UTC))
+            _tell_mlflow(ctx, done)
             yield done
             if done.attempt.ended or (done.step == "comparison" and done.attempt.state == "shadowing"):
                 return
+
+
+def _tell_mlflow(ctx: RetrainContext, done: Done) -> None:
+    """Of an attempt that has ended with a trained challenger."""
+    if done.attempt.ended and (version := _version(ctx, done.attempt)) is not None:
+        mlflow_log.log_attempt(ctx, done.attempt, version)
 
 
 def heal(ctx: RetrainContext) -> None:

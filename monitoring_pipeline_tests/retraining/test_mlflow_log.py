@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -52,8 +51,10 @@ def carried_out(shop: Shop) -> Attempt:
 
 
 def test_without_an_address_mlflow_is_not_imported(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert carried_out(shop).state == "promoted" and "mlflow" not in sys.modules
+    monkeypatch.setattr(mlflow_log, "import_module", asked.append)
+    assert carried_out(shop).state == "promoted" and asked == []
 
 
 @pytest.mark.parametrize("is_installed", [False, True], ids=["no client", "no server"])

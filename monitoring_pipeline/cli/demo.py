@@ -51,7 +51,7 @@ def demo(
     )
     with dagster_environment(settings) as warehouse:
         monitors = demo_monitors()
-        _register(warehouse, [*monitors, retrained_monitor()], prepared)
+        _register(settings, warehouse, [*monitors, retrained_monitor()], prepared)
         _run_all(monitors, prepared)
         retrained = retraining_report(settings, warehouse)
         said = _report(warehouse, monitors, retrained, _dagster(port, no_ui, live), time.monotonic() - began)
@@ -74,12 +74,13 @@ def demo_monitors() -> list[Monitor]:
     return [load_monitor(data_dir("monitors") / f"{name}.yaml") for name in MONITORS]
 
 
-def _register(warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepared) -> None:
-    """The trained models as champions, with where they lie and their checksums."""
+def _register(settings: Settings, warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepared) -> None:
+    """The trained models as first champions, with where they lie and their checksums."""
     from monitoring_pipeline.demo import models
     from monitoring_pipeline.demo.preparation import FULL_END
+    from monitoring_pipeline.demo.registering import register
+    from monitoring_pipeline.retraining.context import RetrainContext
     from monitoring_pipeline.stages.declaring import declare
-    from monitoring_pipeline.warehouse import model_versions
     from monitoring_pipeline.warehouse.partitions import PARTITIONED, ensure_months
     from monitoring_pipeline.windows import Window
 
@@ -91,10 +92,9 @@ def _register(warehouse: Warehouse, monitors: Sequence[Monitor], prepared: Prepa
             ensure_months(conn, table, months)
         for monitor in monitors:
             declare(conn, monitor)
-            card = cards[monitor.name.removesuffix("_retrained")]
-            fields = model_versions.ModelVersion.__dataclass_fields__
-            known = {name: getattr(card, name) for name in fields if hasattr(card, name)} | {"n_rows": card.n_fitted}
-            model_versions.register_version(conn, monitor.name, model_versions.ModelVersion(**known), run_id="demo")
+    for monitor in monitors:
+        ctx = RetrainContext(monitor, warehouse, settings, run_id="demo")
+        register(ctx, cards[monitor.name.removesuffix("_retrained")])
 
 
 def _first_days(first: datetime, end: date) -> list[datetime]:

@@ -53,6 +53,7 @@ def show(
 ) -> None:
     """One version: data, parameters, metrics, cost, artifact (verified now), comparison and promotions."""
     from monitoring_pipeline.retraining import promotion
+    from monitoring_pipeline.stages import artifact_incidents
     from monitoring_pipeline.warehouse import attempt_store, model_versions
 
     with _context(name) as ctx:
@@ -64,6 +65,8 @@ def show(
             rows = [] if chosen.attempt_id is None else attempt_store.comparisons(conn, chosen.attempt_id)
             made = [p for p in attempt_store.promotions(conn, name) if p.model_version == chosen.model_version]
         artifact = promotion.artifact_state(chosen)
+        if chosen.role == "champion":
+            artifact_incidents.look(ctx)
     if wants_json(json):
         promotions = [asdict(p) for p in made]
         print_json(asdict(chosen) | {"artifact": artifact, "comparisons": rows, "promotions": promotions})
@@ -124,11 +127,14 @@ def _context(name: str) -> Iterator[RetrainContext]:
 
 
 def _crown(ctx: RetrainContext, version: str, kind: Literal["rollback", "manual"], reason: str) -> None:
-    from monitoring_pipeline.retraining import promotion
+    from monitoring_pipeline.retraining import mlflow_log, promotion
+    from monitoring_pipeline.stages import rotation
     from monitoring_pipeline.stages.retraining import publish
 
     promotion.crown(ctx, version, kind, by_whom=getpass.getuser(), reason=reason)
     pointer = publish(ctx)
+    rotation.close_incidents(ctx)
+    mlflow_log.name_champion(ctx, version)
     typer.echo(f"{version} is the champion of {ctx.monitor.name}; services see it in {pointer}" if pointer else (
         f"{version} is the champion of {ctx.monitor.name}. Its artifact is not kept here: the service must load it"
     ))  # fmt: skip

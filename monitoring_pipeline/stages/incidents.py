@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group, Replacement
 from monitoring_pipeline.alerting.incidents.grouping import GAP, closed_by, grouped, without_known_columns
-from monitoring_pipeline.alerting.incidents.kinds import change_of
+from monitoring_pipeline.alerting.incidents.kinds import ARTIFACT, change_of
 from monitoring_pipeline.alerting.incidents.ranking import rank_of, relative_loss
 from monitoring_pipeline.alerting.incidents.sentence import NAMED, Described, Harm, sentence, strongest
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
@@ -97,6 +97,11 @@ def incidents_of(
     return [_incident(told_by, group, spans[id(group)]) for group in groups]
 
 
+def of_alarms(known: Mapping[str, Incident]) -> dict[str, Incident]:
+    """Those that alarms make; an artifact's is not known from windows (see ``artifact_incidents``)."""
+    return {key: one for key, one in known.items() if one.change != ARTIFACT.name}
+
+
 def replacements(conn: Connection, monitor: Monitor) -> list[Replacement]:
     """Which model versions took the place of others, and from which window on, in the order they did."""
     length = LENGTH[monitor.window]
@@ -110,7 +115,7 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
     monitor = stages.monitor
     ledger.lock_verdicts(conn, monitor.name)
     incident_store.declare_importance(conn, monitor.name, monitor.alarms.importance)
-    was = incident_store.current(conn, monitor.name)
+    was = of_alarms(incident_store.current(conn, monitor.name))
     names = NewCategories(stages, was.values())
     allowed = monitor.parity.allowed if monitor.parity else None
     alarms = alarms_of(monitor, incident_store.alarm_rows(conn, monitor.name, allowed))

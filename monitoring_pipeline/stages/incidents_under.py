@@ -19,7 +19,7 @@ from monitoring_pipeline.stages import column_verdicts, window_verdicts
 from monitoring_pipeline.stages.alarm_rows import ALWAYS_ALARM, alarm_of_window, kind_of_metric
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.drift_batches import number_of
-from monitoring_pipeline.stages.incidents import incidents_of
+from monitoring_pipeline.stages.incidents import incidents_of, of_alarms
 from monitoring_pipeline.stages.judging import WINDOWS_A_READ, read, verdict_on
 from monitoring_pipeline.warehouse import incident_store
 from monitoring_pipeline.warehouse.column_verdict_store import ColumnRow
@@ -56,7 +56,7 @@ def compared(stages: StageContext, windows: Sequence[Window], policy: Monitor) -
     first, last = windows[0].start, windows[-1].start
 
     def stands(conn: Connection) -> list[Incident]:
-        found = incident_store.current(conn, stages.monitor.name).values()
+        found = of_alarms(incident_store.current(conn, stages.monitor.name)).values()
         return sorted(
             (o for o in found if o.state != "retracted" and o.first_window <= last and o.last_window >= first),
             key=lambda one: (one.first_window, one.incident_id),

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from monitoring_pipeline.alerting.incidents.kinds import ARTIFACT
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.monitors.retraining import Trigger
 from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.retraining.policy.triggers.schedule import last_due
+from monitoring_pipeline.stages import artifact_incidents
 from monitoring_pipeline.stages.retrain_decisions import evaluate, policy_version
-from monitoring_pipeline.warehouse import retrain_decisions
+from monitoring_pipeline.warehouse import incident_store, retrain_decisions
 from monitoring_pipeline.warehouse.retrain_decisions import LastLook, Work
 from monitoring_pipeline.windows import LENGTH
 
@@ -38,11 +40,14 @@ def look(fleet: Sequence[RetrainContext], now: datetime | None = None) -> Watche
     moment, names = now or datetime.now(UTC), [ctx.monitor.name for ctx in fleet]
     warehouse = fleet[0].warehouse
     looks = warehouse.run(lambda conn: retrain_decisions.last_looks(conn, names))
+    damaged = warehouse.run(lambda conn: incident_store.open_of_change(conn, names, ARTIFACT.name))
     found = Watched()
     for ctx in fleet:
         last = looks.get(ctx.monitor.name)
         if last is not None and is_due(ctx, last, moment):
             _evaluate(ctx, found)
+        elif ctx.monitor.name in damaged:
+            artifact_incidents.look(ctx)
     waiting = warehouse.run(lambda conn: retrain_decisions.work(conn, names, moment))
     found.work.update({name: one for name, one in waiting.items() if name not in found.errors})
     return found
@@ -76,6 +81,7 @@ def _schedules(trigger: Trigger) -> list[str]:
 def _evaluate(ctx: RetrainContext, found: Watched) -> None:
     name = ctx.monitor.name
     try:
+        artifact_incidents.look(ctx)
         row = evaluate(ctx)
     except WarehouseError:
         raise

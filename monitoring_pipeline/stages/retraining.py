@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from monitoring_pipeline.errors import UserError, WarehouseError
 from monitoring_pipeline.monitors import Monitor
-from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion
+from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, mlflow_log, promotion
 from monitoring_pipeline.retraining.attempts import AttemptLostError
 from monitoring_pipeline.retraining.comparison import Comparison, check_metric, compare
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
@@ -26,7 +26,7 @@ from monitoring_pipeline.retraining.policy.rows import shadow_first
 from monitoring_pipeline.retraining.promotion import InService
 from monitoring_pipeline.retraining.training import train as train_challenger
 from monitoring_pipeline.retraining.training_set import TrainingRows, training_rows
-from monitoring_pipeline.stages import rotation
+from monitoring_pipeline.stages import artifact_incidents, rotation
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.ledger import lock_monitor
 from monitoring_pipeline.warehouse.model_versions import ModelVersion
@@ -76,18 +76,28 @@ def steps(ctx: RetrainContext, now: datetime | None = None) -> Iterator[Done]:
         done = Done("training_set", attempt)
         for step in (_collect, _train, _evaluate, _compare, _promote):
             done = step(ctx, done, now or datetime.now(UTC))
+            _tell_mlflow(ctx, done)
             yield done
             if done.attempt.ended or (done.step == "comparison" and done.attempt.state == "shadowing"):
                 return
 
 
+def _tell_mlflow(ctx: RetrainContext, done: Done) -> None:
+    """Of an attempt that has ended with a trained challenger."""
+    if done.attempt.ended and (version := _version(ctx, done.attempt)) is not None:
+        mlflow_log.log_attempt(ctx, done.attempt, version)
+
+
 def heal(ctx: RetrainContext) -> None:
     """What a killed process may have left undone: the first champion, the pointer to it, artifacts without a version.
+
+    A champion whose artifact is damaged gets an incident, and retraining goes on: its successor is the remedy.
 
     Only for the owner of the monitor's retraining.
     """
     promotion.register_first(ctx)
     publish(ctx)
+    artifact_incidents.look(ctx)
     promotion.remove_orphans(ctx)
 
 

@@ -23,7 +23,7 @@ from monitoring_pipeline.retraining import artifacts
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.reference_rows import reference_table, unseen_rows
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.stages import incidents
+from monitoring_pipeline.stages import artifact_incidents, incidents
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.reference import profile_version
 from monitoring_pipeline.stages.versions import reference_version
@@ -73,8 +73,12 @@ def make_reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion)
 
 
 def close_incidents(ctx: RetrainContext) -> None:
-    """After a change of champion: what was open about the old version alone is closed, without waiting for a window."""
+    """After a change of champion: what was open about the old version alone is closed, without waiting for a window.
+
+    So is an incident of its artifact; one of the new champion's would open.
+    """
     incidents.fold(StageContext(ctx.monitor, ctx.warehouse, ctx.settings, ctx.run_id))
+    artifact_incidents.look(ctx)
 
 
 def has_reference(ctx: RetrainContext, version: str) -> bool:

@@ -51,6 +51,10 @@ select incident_id, kind, severity, state, opened_at, first_window, last_window,
        resolved_at, change, actions, n_windows, reason, rank
 from monitoring.incident where monitor = :monitor and superseded_at is null
 """)
+OPEN_OF_CHANGE = text("""
+select distinct monitor from monitoring.incident
+where monitor = any (cast(:monitors as text[])) and superseded_at is null and state = 'open' and change = :change
+""")
 NOW = text("select clock_timestamp()")
 SUPERSEDE = text("""
 update monitoring.incident set superseded_at = greatest(as_known_at, :now)
@@ -159,6 +163,11 @@ def current(conn: Connection, monitor: str) -> dict[str, Incident]:
         )
         for row in conn.execute(CURRENT, {"monitor": monitor})
     }  # fmt: skip
+
+
+def open_of_change(conn: Connection, monitors: Sequence[str], change: str) -> set[str]:
+    """Those of the monitors with an open incident of this kind of change."""
+    return set(conn.execute(OPEN_OF_CHANGE, {"monitors": list(monitors), "change": change}).scalars())
 
 
 def revise(

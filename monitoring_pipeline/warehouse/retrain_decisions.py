@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from monitoring_pipeline.warehouse.attempt_store import MOST_ATTEMPTS
 
+PAUSE = timedelta(hours=1)
+"""After the first failure of a decision; what it failed of may pass, and a person may mend the rest."""
 LOCK = text("select pg_advisory_xact_lock(hashtextextended(:monitor, 2))")
 COLUMNS = """revision_id as decision_id, monitor, decided_at, as_of, trigger, decision, reason, evidence, evidence_key,
   challenger_version, outcome, n_evaluations, last_evaluated_at"""
@@ -54,6 +56,8 @@ from monitoring.retrain_decision d
 left join lateral (
   select * from monitoring.retrain_attempt a where a.decision_id = d.revision_id
   order by a.attempt_id desc limit 1) a on true
+cross join lateral (
+  select count(*) as n from monitoring.retrain_attempt t where t.decision_id = d.revision_id and t.state = 'failed') f
 where d.monitor = any (cast(:monitors as text[])) and d.superseded_at is null and d.decision = 'retrain'
   and (d.outcome is null or d.outcome in ('training', 'shadowing'))
   and (a.state is distinct from 'shadowing' or a.shadow_until <= :now and exists (
@@ -63,8 +67,8 @@ where d.monitor = any (cast(:monitors as text[])) and d.superseded_at is null an
         select coalesce(sum(p.n_labelled), 0) from monitoring.profile p
         where p.monitor = w.monitor and p.window_start = w.window_start and p.segment = '*' and p.scope = 'window'
           and p.part = 'outcomes'))))
-  and (select count(*) from monitoring.retrain_attempt t where t.decision_id = d.revision_id and t.state = 'failed')
-    < :most
+  and f.n < :most
+  and (a.state is distinct from 'failed' or a.state_since + cast(:pause as interval) * 4 ^ (f.n - 1) <= :now)
 order by d.monitor, d.revision_id
 """)
 
@@ -156,8 +160,6 @@ def last_looks(conn: Connection, monitors: Sequence[str]) -> dict[str, LastLook]
 
 def work(conn: Connection, monitors: Sequence[str], now: datetime) -> dict[str, Work]:
     """By monitor: the retraining to begin or to go on with. An attempt that shadows waits until the windows
-    of its shadow are mature."""
-    return {
-        row.monitor: Work(row.decision_id, row.trigger, row.state)
-        for row in conn.execute(WORK, {"monitors": list(monitors), "now": now, "most": MOST_ATTEMPTS})
-    }
+    of its shadow are mature, one that failed for ``PAUSE``, then four times as long."""
+    wanted = {"monitors": list(monitors), "now": now, "most": MOST_ATTEMPTS, "pause": PAUSE}
+    return {row.monitor: Work(row.decision_id, row.trigger, row.state) for row in conn.execute(WORK, wanted)}

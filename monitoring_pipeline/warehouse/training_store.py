@@ -30,6 +30,10 @@ insert into monitoring.training_curve (monitor, model_version, split, metric, pe
 select :monitor, :model_version, c.split, c.metric, c.values
 from jsonb_to_recordset(cast(:rows as jsonb)) c (split text, metric text, values double precision[])
 """)
+CURVES_OF = text("""
+select split, metric, per_iteration from monitoring.training_curve
+where monitor = :monitor and model_version = :model_version order by split, metric
+""")
 SUPERSEDE_TRIALS = text("""
 update monitoring.tuning_trial set superseded_at = greatest(as_known_at, clock_timestamp())
 where monitor = :monitor and model_version = :model_version and superseded_at is null
@@ -73,6 +77,12 @@ def write_curves(conn: Connection, made: Made, rows: Sequence[Row]) -> None:
     """Metrics by iteration take the place of those it had: ``split``, ``metric``, ``values`` in their order."""
     conn.execute(FORGET_CURVES, asdict(made))
     conn.execute(CURVES, asdict(made) | {"rows": json.dumps(list(rows))})
+
+
+def curves(conn: Connection, monitor: str, model_version: str) -> dict[tuple[str, str], list[float]]:
+    """Metrics by iteration, in their order, by (split, metric)."""
+    rows = conn.execute(CURVES_OF, {"monitor": monitor, "model_version": model_version})
+    return {(row.split, row.metric): list(row.per_iteration) for row in rows}
 
 
 def write_trials(conn: Connection, made: Made, rows: Sequence[Row]) -> None:

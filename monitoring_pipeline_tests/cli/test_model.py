@@ -13,12 +13,13 @@ from monitoring_pipeline.cli.app import app
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.retraining import promotion
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.stages import retraining
+from monitoring_pipeline.stages import incidents, retraining
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.reference import profile_reference
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline_tests.retraining.fakes import QuickTrainer, decide, quick
 from monitoring_pipeline_tests.retraining.shop import RETRAIN, Shop, at
+from monitoring_pipeline_tests.stages.story import run
 from monitoring_pipeline_tests.toy import Toy
 
 NEW = "2024-03-13-1"
@@ -90,3 +91,17 @@ def test_an_altered_artifact_is_said_and_not_brought_back(shop: Shop) -> None:
         with pytest.raises(UserError, match="was altered and is not loaded"):
             model(shop, *command)
     assert listed(shop)["v1"]["role"] == "champion"
+
+
+def test_incidents_of_a_damaged_champion_close_with_the_rollback(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(StageContext(shop.monitor, shop.warehouse, shop.settings, "run"), range(2))
+    (row,) = shop.query(f"select artifact_uri from monitoring.model_version_current where model_version = '{NEW}'")
+    Path(row.artifact_uri).unlink()
+    assert "cannot be read" in model(shop, "show", "toy")
+    opened = "select state, severity from monitoring.incident_current where change = 'damaged artifact'"
+    assert list(map(tuple, shop.query(opened))) == [("open", "critical")]
+    folded: list[str] = []
+    monkeypatch.setattr(incidents, "fold", lambda stages: folded.append(stages.monitor.name))
+    model(shop, "rollback", "toy", "v1")
+    assert list(map(tuple, shop.query(opened))) == [("resolved", "critical")]
+    assert folded == ["toy"], "and those of its windows"

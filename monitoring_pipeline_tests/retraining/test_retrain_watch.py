@@ -16,6 +16,11 @@ from monitoring_pipeline.warehouse import attempt_store, retrain_decisions
 from monitoring_pipeline_tests.retraining.flipped import with_policy
 from monitoring_pipeline_tests.stages.story import Story
 
+FAILED = text("""
+insert into monitoring.retrain_attempt (monitor, decision_id, challenger_version, state, as_of, state_since, error)
+values ('toy', :decision, :version, 'failed', :at, :at, 'test')
+""")
+
 
 def evaluations(ctx: RetrainContext) -> int:
     found = ctx.warehouse.run(lambda conn: retrain_decisions.decisions(conn, ctx.monitor.name))
@@ -88,3 +93,19 @@ def test_one_bad_monitor_does_not_stop_the_others(flipped: Story, monkeypatch: p
     with flipped.warehouse.transaction() as conn:
         conn.execute(text("delete from monitoring.judgement where monitor = 'bad'"))
         conn.execute(text("delete from monitoring.monitor where monitor = 'bad'"))
+
+
+def test_a_decision_whose_attempt_failed_is_tried_again_after_a_pause(flipped: Story) -> None:
+    ctx = with_policy(flipped, when={"performance": {}})
+    (work,) = look([ctx]).work.values()
+    now = datetime.now(UTC)
+    for pause in (timedelta(hours=1), timedelta(hours=4)):
+        with flipped.warehouse.transaction() as conn:
+            named = {"decision": work.decision_id, "version": f"tried-{pause}", "at": now}
+            conn.execute(text("insert into monitoring.known_version values ('toy', :version)"), named)
+            conn.execute(FAILED, named)
+        assert look([ctx], now + pause - timedelta(seconds=1)).work == {}
+        now += pause
+        assert look([ctx], now).work["toy"].state == "failed"
+    with flipped.warehouse.transaction() as conn:  # a person does not wait
+        assert attempt_store.waiting_decision(conn, "toy") is not None

@@ -61,7 +61,12 @@ LOSS = Change(
     "the model is worse than allowed, and no cause is known",
     ("look at the segments and columns of the same windows", "retrain if it lasts"),
 )
-CHANGES = (OUTAGE, DATA_FAULT, CONCEPT, LABEL, HARDER, PREDICTION, FEATURE, SKEW, LOSS)
+ARTIFACT = Change(
+    "damaged artifact",
+    "the file of the champion is missing, altered or cannot be read",
+    ("bring the file back from a copy", "or put another version in service"),
+)
+CHANGES = (OUTAGE, DATA_FAULT, CONCEPT, LABEL, HARDER, PREDICTION, FEATURE, SKEW, LOSS, ARTIFACT)
 BY_CAUSE = {
     "concept": CONCEPT, "concept and level": CONCEPT, "base rate or calibration": LABEL, "harder mix": HARDER,
 }  # fmt: skip

@@ -136,6 +136,6 @@ def _by_key(profiles: Iterable[LabelledProfile]) -> dict[Key, dict[datetime, Lab
 def _blocks(conn: Connection, monitor: str, version: str) -> dict[str, list[OutcomeProfile]]:
     """The outcomes of the reference's blocks by segment, in order of time."""
     found: dict[str, list[OutcomeProfile]] = {}
-    for _, labelled in profile_store.load_blocks(conn, monitor, version):
+    for labelled in profile_store.load_block_outcomes(conn, monitor, version):
         found.setdefault(labelled.segment, []).append(labelled.outcome)
     return found

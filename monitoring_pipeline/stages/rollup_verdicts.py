@@ -53,7 +53,7 @@ class Blocks:
     def of(cls, conn: Connection, monitor: str) -> Blocks:
         """As they are stored."""
         outcomes: dict[str, dict[str, list[tuple[datetime, OutcomeProfile]]]] = defaultdict(lambda: defaultdict(list))
-        for _, one in profile_store.load_blocks(conn, monitor):
+        for one in profile_store.load_block_outcomes(conn, monitor):
             outcomes[one.model_version][one.segment].append((one.window.start, one.outcome))
         return cls(column_verdict_store.block_counts(conn, monitor), outcomes)
 

@@ -165,6 +165,12 @@ def load_blocks(
     return [(_profile(conn, group), _labelled(conn, group)) for group in _grouped(rows)]
 
 
+def load_block_outcomes(conn: Connection, monitor: str, model_version: str | None = None) -> list[LabelledProfile]:
+    """The labelled halves of the same blocks with their outcomes alone, which verdicts on performance rest on."""
+    rows = _load(conn, monitor, EVER, ("outcomes",), None, model_version, "block")
+    return [_labelled(conn, group) for group in _grouped(rows)]
+
+
 # -- layouts -----------------------------------------------------------------------------------------------------------
 
 

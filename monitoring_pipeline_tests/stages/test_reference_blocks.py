@@ -43,8 +43,18 @@ def test_blocks_are_the_days_and_add_up_to_the_reference(door: FrontDoor, task: 
     with profile(door, toy) as warehouse, warehouse.transaction() as conn:
         blocks = profile_store.load_blocks(conn, toy.name, "v1")
         assert profile_store.load_blocks(conn, toy.name, "v2") == []
+        alone = profile_store.load_block_outcomes(conn, toy.name, "v1")
         reference = profile_store.references(conn, toy.name)["v1"]
         segments = reference_store.load_segments(conn, toy.name)
+    assert len(alone) == len(blocks) > 0
+    for (_, labelled), outcomes in zip(blocks, alone, strict=True):
+        assert (labelled.window, labelled.segment, labelled.batch) == (
+            outcomes.window,
+            outcomes.segment,
+            outcomes.batch,
+        )
+        one, other = (PARTS["outcomes"].flatten(half.outcome) for half in (labelled, outcomes))
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True)) and not outcomes.parts
     for segment in (EVERYTHING, "region=north", "region=south"):
         mine = rows if segment == EVERYTHING else rows[rows["region"] == segment.partition("=")[2]]
         these = [(p, q) for p, q in blocks if p.segment == segment]

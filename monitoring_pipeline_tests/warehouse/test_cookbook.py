@@ -24,6 +24,7 @@ from monitoring_pipeline.warehouse import (
     ledger,
     measurement_store,
     profile_store,
+    rollup_store,
     verdict_store,
 )
 from monitoring_pipeline.warehouse.column_verdict_store import ColumnRow, JudgedWindow
@@ -83,6 +84,26 @@ def fill(conn: Connection) -> None:
     )
 
     compare_versions(conn)
+    roll_up(conn)
+
+
+def roll_up(conn: Connection) -> None:
+    """The three days as a whole week in which age alarms, and a month that is not over."""
+    measured = s.performance({"roc_auc": 0.72})
+    keys = metric_keys("column", ("age", "plan"), ("feature", "feature"), ("verdict", "verdict"))
+    p = np.array([0.0001, 0.4])
+    verdict = rollup_store.RollupVerdict(
+        "drift", "1", "*", keys, 0.05, ("alarm", "quiet"), ("location", None), p, p, np.array([0.9, 0.0]),
+        ("calibrated-short",) * 2, (None, None),
+    )  # fmt: skip
+    week, month = (
+        rollup_store.Rollup(
+            size, Window(DAYS[0].start, DAYS[2].end), 3, size == "month", 300, "i1",
+            [(measured, s.verdict(measured, 0.65, above=False, mature=True))], [verdict],
+        )
+        for size in ("week", "month")
+    )  # fmt: skip
+    rollup_store.replace(conn, s.NAME, [week, month], rollup_store.Made("c1", "p", "0.1.0", "run-1"))
 
 
 def compare_versions(conn: Connection) -> None:
@@ -173,6 +194,10 @@ def test_some_answers_are_the_right_ones(answers: dict[str, list[Any]]) -> None:
     ]
     (compared,) = answers["25_champion_against_challenger.sql"]
     assert (compared["gain"], compared["verdict"], compared["outcome"]) == (-0.01, "undecided", "kept")
+    (week,) = answers["27_which_months_drifted.sql"]
+    assert (week["window_size"], week["drifted_columns"], week["largest_change"], week["metric"], week["value"]) == (
+        "week", 1, "age: location", "roc_auc", 0.72,
+    )  # fmt: skip
     assert [r["rows"] for r in answers["10_rejected_rows.sql"]] == [9]
     week = {r["column_name"]: r for r in answers["14_mean_and_missing_over_time.sql"]}["age"]
     profiles = [s.profile(day, seed=i).column("age") for i, day in enumerate(DAYS)]

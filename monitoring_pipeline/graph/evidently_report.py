@@ -1,6 +1,7 @@
 """Evidently's HTML report: the magnifying glass. Of one window when asked for, of each declared period by itself."""
 
 import warnings
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -37,13 +38,13 @@ def evidently_asset(monitor: Monitor) -> dg.AssetsDefinition:
         )
         def report(context: dg.AssetExecutionContext, monitoring: MonitoringResource) -> dg.MaterializeResult:
             windows = [Window.from_key(k, monitor.window) for k in context.partition_keys]
-            alone = context.run.asset_selection == {key} and len(windows) == 1
+            alone = declared is None or (context.run.asset_selection == {key} and len(windows) == 1)
             made = _made(monitoring.stage_context(monitor, context.run.run_id), windows, alone=alone)
             failed = [f"{window}: {why}" for window, why in made.items() if isinstance(why, str)]
             if failed:
                 raise dg.Failure(description="\n".join(failed[:10]), allow_retries=False)
             drawn = [one for one in made.values() if isinstance(one, stage.Report)]
-            return dg.MaterializeResult(metadata={"reports": len(drawn)} | (_metadata(drawn[-1]) if drawn else {}))
+            return dg.MaterializeResult(metadata=_metadata(drawn))
 
     return report
 
@@ -57,16 +58,19 @@ def _made(stages: StageContext, windows: list[Window], *, alone: bool) -> dict[W
         raise dg.Failure(description=str(error), allow_retries=False) from error
 
 
-def _metadata(made: stage.Report) -> dict[str, object]:
-    """Of the newest report of the run."""
-    facts: dict[str, object] = {
-        "report": dg.MetadataValue.path(str(made.path)),
-        "open": dg.MetadataValue.url(made.path.as_uri()),
-        "rows_of_window": made.n_current,
-        "rows_of_reference": made.n_reference,
-        "rows_with_outcome": made.n_labelled,
-        "sampled": made.sampled,
-    }
-    if made.performance:
-        facts["performance"] = dg.MetadataValue.path(str(made.performance))
+def _metadata(drawn: Sequence[stage.Report]) -> dict[str, dg.MetadataValue]:
+    """How many were written; where the newest lies and what it shows."""
+    facts: dict[str, dg.MetadataValue] = {"reports": dg.MetadataValue.int(len(drawn))}
+    if drawn:
+        made = drawn[-1]
+        facts |= {
+            "report": dg.MetadataValue.path(str(made.path)),
+            "open": dg.MetadataValue.url(made.path.as_uri()),
+            "rows_of_window": dg.MetadataValue.int(made.n_current),
+            "rows_of_reference": dg.MetadataValue.int(made.n_reference),
+            "rows_with_outcome": dg.MetadataValue.int(made.n_labelled),
+            "sampled": dg.MetadataValue.bool(made.sampled),
+        }
+        if made.performance:
+            facts["performance"] = dg.MetadataValue.path(str(made.performance))
     return facts

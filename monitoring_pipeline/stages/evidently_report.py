@@ -199,14 +199,14 @@ def _write_performance(monitor: Monitor, current: pd.DataFrame, reference: pd.Da
 
     schema = monitor.schema_
     outputs = [c for c in (OUTCOME, schema.prediction, schema.score) if c and c in current and c in reference]
-    sides = [frame[outputs].dropna() for frame in (current, reference)]
+    now, before = current[outputs].dropna(), reference[outputs].dropna()
     numerical = [c for c in outputs if c in _numerical(monitor)]
     task = _task(monitor, outputs)
     definition = DataDefinition(
         numerical_columns=numerical, categorical_columns=[c for c in outputs if c not in numerical], **task
     )
     preset = RegressionPreset() if monitor.task == "regression" else ClassificationPreset()
-    _save(Report([DataDriftPreset(columns=outputs), preset]), definition, *sides, path)
+    _save(Report([DataDriftPreset(columns=outputs), preset]), definition, now, before, path)
 
 
 def _task(monitor: Monitor, outputs: Sequence[str]) -> dict[str, list[Any]]:

@@ -83,15 +83,15 @@ def wide_schema() -> dict[str, Any]:
 
 
 def add_parity_and_reports(warehouse: Warehouse, monitor: str) -> None:
-    """A comparison of the first two windows, in which one column differs, and the report of a week."""
+    """A comparison of the first two windows, in which one column differs, and the report of a month."""
     made = MadeFrom(1e-6, "1", "0", "run of parity")
-    week = Window(window_of(-4).start, window_of(3).start)
-    report = ReportRow("v1", "/reports/w.html", "/reports/w-performance.html", 500, 500, 400, sampled=True)
+    month = Window(window_of(0).start, window_of(31).start)
+    report = ReportRow("v1", "/reports/m.html", "/reports/m-performance.html", 500, 500, 400, sampled=True)
     with warehouse.transaction() as conn:
         for n in range(2):
             rows = [ParityRow("*", 100, 7, 3, ""), ParityRow("x", 100, 7, 3, "id-1: 1.0, again 2.0")]
             parity_store.replace(conn, monitor, window_of(n), rows, made)
-        evidently_store.replace(conn, monitor, week, report, "0", "run of reports")
+        evidently_store.replace(conn, monitor, month, report, "0", "run of reports")
 
 
 RETRAINING = Path(__file__).with_name("retraining.sql")

@@ -13,6 +13,7 @@ from grafana.kit.panels import bars, number, over_time, rows, states
 from grafana.kit.queries import Queries
 from grafana.kit.tables import MINUTE, column, hidden, sentence, shown, value, when, word
 from grafana.kit.variables import choice
+from grafana.pages.reports import reports
 
 SQL = Queries("incident")
 NONE = "No incident is chosen: this monitor has none in this time range."
@@ -225,5 +226,9 @@ def build() -> Any:
     page.row(8, (24, moved()))
     page.row(9, (14, distribution()), (10, segments()))
     page.row(9, (24, revisions()))
+    no_reports = (
+        "No report of a period that the incident touches. Declare `evidently: {every: week}` to have them written."
+    )
+    page.row(6, (24, reports(SQL["reports"], no_reports)))
     page.events("Incident", BAD, SQL["region"], main)
     return page.build()

@@ -14,6 +14,7 @@ from grafana.kit.panels import bars, grid, number, over_time, rows, states
 from grafana.kit.queries import Queries
 from grafana.kit.tables import column, count, hidden, sentence, shown, value, when, word
 from grafana.kit.targets import Sql
+from grafana.pages.reports import reports
 
 SQL = Queries("model")
 NOT_JUDGED = (
@@ -194,7 +195,7 @@ def numbers() -> list[tuple[int, Any]]:
 
 def build() -> Any:
     page = Page("mm-model", "One model: performance, drift, labels, incidents.")
-    page.variables(*chain("monitor", "version", "segment", "metric", "baseline", "method"), shade())
+    page.variables(*chain("monitor", "version", "segment", "metric", "baseline", "method"), shade()).dagster()
     page.links_to("mm-fleet", "mm-column", "mm-segments", "mm-quality", "mm-retraining", "mm-service")
     page.row(3, *numbers())
     main = page.row(10, (24, performance()))
@@ -204,6 +205,11 @@ def build() -> Any:
     page.row(6, (24, labels()))
     page.row(10, (24, incidents()))
     page.row(17, (24, method_heat()))
+    no_reports = (
+        "No report in this time range. Declare `evidently: {every: week}`, or materialize the asset evidently_report "
+        "of a window in Dagster."
+    )
+    page.row(6, (24, reports(SQL["reports"], no_reports)))
     page.events("Critical incidents", BAD, SHARED["critical_incidents"], main)
     page.events("Warnings", WARNING, SHARED["warnings"], main)
     page.events("Versions", ESTIMATED, SHARED["version_changes"], main)

@@ -166,6 +166,43 @@ def intake() -> Any:
     )
 
 
+NO_PARITY = (
+    "Nothing to compare: this monitor does not declare how its features are computed again (`parity`), or no window of "
+    "this time range was compared."
+)
+
+
+def parity() -> Any:
+    panel = over_time(
+        "Served and recomputed features",
+        "Share of the sampled predictions whose feature differs when it is computed again: any feature, then the 7 "
+        "columns that differ most.",
+        SQL["parity"],
+        unit="percentunit",
+        empty=NO_PARITY,
+    )
+    return ranked(panel).min(0)
+
+
+def parity_now() -> Any:
+    panel = rows(
+        "Newest comparison",
+        "The newest window that was compared, the columns that differ most first. Unmatched: sampled predictions that "
+        "were not computed again.",
+        SQL["parity_now"],
+        empty=NO_PARITY,
+    )
+    return shown(
+        panel,
+        column("column_name", "Column", 100, grows=True),
+        value("n_compared", "Compared", 76, "none", 0),
+        count("n_differing", "Differ", 58),
+        count("n_unmatched", "Unmatched", 78),
+        sentence("example", "First that differs", 150),
+        *hidden("differing_share", "window_start"),
+    )
+
+
 def build() -> Any:
     page = Page("mm-quality", "Did the rows and labels arrive, and can they be used?")
     page.variables(*chain("monitor", "version")).dagster()
@@ -199,6 +236,7 @@ def build() -> Any:
         axis=True,
     )
     page.row(9, (24, ranked(missing).min(0)))
+    page.row(8, (14, parity()), (10, parity_now()))
     page.row(10, (24, intake()))
     page.events("Critical incidents", BAD, SHARED["critical_incidents"], main)
     page.events("Warnings", WARNING, SHARED["warnings"], main)

@@ -16,6 +16,7 @@ NO_SERVICE = "No series: no instrumented service runs for this monitor and versi
 NO_RULES = (
     "No series: no traffic, no reference published by the service, or Prometheus does not evaluate prometheus/rules."
 )
+NO_GPU = "No series: no GPU, or nvidia-ml-py is not installed where the service runs."
 NO_LOG = "No series: the service keeps no prediction log, or is not scraped."
 
 
@@ -154,6 +155,33 @@ def golden(page: Page) -> None:
                 "Resident, by replica.",
                 (f"max by (instance) (model_process_memory_bytes{{{OF}}})", "{{instance}}"),
                 unit="bytes",
+            ),
+        ),
+    )
+    page.row(
+        8,
+        (
+            12,
+            chart(
+                "GPU",
+                "Share of the time in which each GPU ran anything, of whichever process, by replica.",
+                (f"max by (instance, gpu) (model_gpu_busy_share{{{OF}}})", "{{instance}}, {{gpu}}"),
+                unit="percentunit",
+                empty=NO_GPU,
+            ),
+        ),
+        (
+            12,
+            chart(
+                "GPU memory",
+                "Share of each GPU's memory in use, by whichever process, by replica.",
+                (
+                    f"max by (instance, gpu) (model_gpu_memory_used_bytes{{{OF}}}"
+                    f" / model_gpu_memory_total_bytes{{{OF}}})",
+                    "{{instance}}, {{gpu}}",
+                ),
+                unit="percentunit",
+                empty=NO_GPU,
             ),
         ),
     )

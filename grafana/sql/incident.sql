@@ -115,3 +115,8 @@ from bins left join seen using (n) where reference > 0 or before > 0 or during >
 select as_known_at, state, severity, last_window, n_windows, cardinality(columns) as n_columns, reason,
        split_part(summary, ' To do: ', 1) as summary, run_id
 from monitoring.incident_history where {{this_monitor}} and incident_id = {{incident}} order by as_known_at desc
+
+-- name: reports
+select {{report_columns}}
+join ({{one}}) i on r.window_end > i.first_window and r.window_start <= i.last_window
+where r.monitor = '$monitor' order by 1 limit 100

@@ -118,3 +118,8 @@ from bins left join recent using (n) where reference > 0 or rows > 0 {{bin_order
 select s.window_start as time, s.coverage as labelled, m.label_coverage as wanted
 from monitoring.window_summary_current s join monitoring.monitor_current m using (monitor)
 where s.monitor = '$monitor' and s.model_version = {{version}} and m.has_ground_truth and {{in_range}} order by 1
+
+-- name: reports
+select {{report_columns}}
+where {{this_monitor}} and window_end > $__timeFrom()::timestamptz and window_start < $__timeTo()::timestamptz
+order by window_start desc limit 100

@@ -79,3 +79,21 @@ group by 1 order by 1
 -- name: intake
 select window_start, n_received, n_rows, n_duplicates, n_quarantined, quarantine, model_versions, ingested_at, run_id
 from monitoring.ingestion_current where {{this_monitor}} and {{in_range}} order by window_start desc limit 400
+
+-- name: parity
+with of_column as (
+  select window_start, column_name, differing_share from monitoring.parity_current
+  where {{this_monitor}} and {{in_range}} and differing_share is not null
+), most as (
+  select column_name, chr(9311 + row_number() over (order by column_name <> '*', max(differing_share) desc, column_name)::integer) as rank
+  from of_column group by 1 order by column_name <> '*', max(differing_share) desc, 1 limit 8)
+select window_start as time, rank || ' ' || case column_name when '*' then 'any feature' else column_name end as metric,
+       differing_share as value
+from of_column join most using (column_name) order by 1, 2
+
+-- name: parity_now
+with newest as (select max(window_start) as at from monitoring.parity_current where {{this_monitor}} and {{in_range}} and n_compared > 0)
+select case column_name when '*' then '▸ any feature' else column_name end as column_name, n_compared, n_differing, differing_share,
+       n_unmatched, example, window_start
+from monitoring.parity_current join newest on window_start = at where {{this_monitor}}
+order by column_name <> '*', 4 desc nulls last, 1

@@ -39,6 +39,12 @@ cross join lateral (select s.edges[least(b.n, cardinality(s.edges))] as edge) e
 -- name: bin_order
 order by case when kind = 'categorical' then -greatest(reference / nullif(sum(reference) over (), 0), 0) else n end, n limit 40
 
+-- Evidently's reports; a period ends at midnight, and its last day is shown.
+-- name: report_columns
+r.window_start, r.window_end - interval '1 second' as last_at, r.n_current, case when r.n_labelled > 0 then r.n_labelled end as n_labelled,
+       r.path, r.performance_path, r.run_id
+from monitoring.evidently_report_current r
+
 -- Variables ----------------------------------------------------------------------------------------------------------
 
 -- name: monitors

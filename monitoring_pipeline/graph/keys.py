@@ -16,6 +16,8 @@ AFTER_LABELS = assets_from("ground_truth")
 """What a newer label batch makes stale."""
 
 EVIDENTLY = "evidently_report"
+REPORTED_AGAIN = (STAGES[0].name, "ground_truth")
+"""Stages that change what a report shows."""
 PARITY = "parity"
 
 RETRAINING = ("training_set", "candidate", "evaluation", "comparison", "promotion")
@@ -28,9 +30,12 @@ def asset_key(monitor: Monitor, name: str) -> dg.AssetKey:
 
 
 def assets_of(monitor: Monitor, stage: str = STAGES[0].name) -> tuple[str, ...]:
-    """The assets of its windows from this stage on; parity, where declared, with those that read the log again."""
+    """The assets of its windows from this stage on. Where declared: parity with those that read the log again, and
+    Evidently's report with them and with those that read labels again.
+    """
     compared = (PARITY,) if monitor.parity is not None and stage == STAGES[0].name else ()
-    return (*assets_from(stage), *compared)
+    drawn = (EVIDENTLY,) if monitor.evidently is not None and stage in REPORTED_AGAIN else ()
+    return (*assets_from(stage), *compared, *drawn)
 
 
 def partitions_of(monitor: Monitor) -> dg.TimeWindowPartitionsDefinition:

@@ -11,8 +11,8 @@ from monitoring_pipeline.monitors import Monitor
 
 
 def range_selection(monitor: Monitor) -> dg.AssetSelection:
-    """Everything of the monitor but Evidently's report, which is asked for by name, and retraining."""
-    apart = [EVIDENTLY, *(RETRAINING if is_retrained(monitor) else ())]
+    """Everything of the monitor but retraining, and Evidently's report where the monitor does not declare how often."""
+    apart = [*(RETRAINING if is_retrained(monitor) else ()), *(() if monitor.evidently else (EVIDENTLY,))]
     others = dg.AssetSelection.assets(*(asset_key(monitor, name) for name in apart))
     return dg.AssetSelection.groups(monitor.name) - others
 

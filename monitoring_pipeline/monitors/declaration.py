@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from monitoring_pipeline.monitors.alarms import Alarms
 from monitoring_pipeline.monitors.durations import Duration, as_text
+from monitoring_pipeline.monitors.evidently import EvidentlyReport
 from monitoring_pipeline.monitors.parity import Parity
 from monitoring_pipeline.monitors.retraining import RetrainPolicy
 from monitoring_pipeline.windows import LENGTH, WINDOWS_A_DAY, WindowSize
@@ -423,6 +424,9 @@ class Monitor(Declared):
     retrain: RetrainPolicy = Field(default=RetrainPolicy(), description="when a challenger is trained and promoted")
     parity: Parity | None = Field(
         default=None, description="how served features are computed again, to compare the two; default: not compared"
+    )
+    evidently: EvidentlyReport | None = Field(
+        default=None, description="how often Evidently's report is written by itself; default: only when asked for"
     )
     retention: Retention = Field(default=Retention(), description="how long things are kept")
     base_dir: Path = Field(default=Path(), exclude=True, description="directory of the file; set by the loader")

@@ -47,6 +47,7 @@ from monitoring_pipeline.monitors.declaration import (
     Thresholds,
 )
 from monitoring_pipeline.monitors.durations import Duration
+from monitoring_pipeline.monitors.evidently import EvidentlyReport
 from monitoring_pipeline.monitors.parity import Parity
 from monitoring_pipeline.monitors.retraining import (
     ConceptTrigger,
@@ -101,6 +102,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("retrain.training.search", Search),
     ("retrain.promote", Promotion),
     ("parity", Parity),
+    ("evidently", EvidentlyReport),
     ("retention", Retention),
     ("owner", Owner),
 )

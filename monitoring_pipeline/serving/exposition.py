@@ -16,11 +16,17 @@ from monitoring_pipeline.serving.counters import GAUGE, Cells, Key
 from monitoring_pipeline.serving.durations import DURATION_EDGES, HTTP_EDGES
 from monitoring_pipeline.serving.recorder import DURATIONS, PREDICTIONS, Recorder
 from monitoring_pipeline.serving.reference_series import LABELS, reference_families
+from monitoring_pipeline.serving.saturation import GPU
 from monitoring_pipeline.serving.tally import COLUMNS
 
 if TYPE_CHECKING:
     from monitoring_pipeline.profiles.document import Reference
 
+GPU_SERIES = (
+    ("model_gpu_busy_share", "Share of the time in which the GPU ran anything, of whichever process."),
+    ("model_gpu_memory_used_bytes", "Memory of the GPU in use, by whichever process."),
+    ("model_gpu_memory_total_bytes", "Memory of the GPU."),
+)
 Totals = dict[Key, Cells]
 UNSEEN = "__unseen__"
 
@@ -213,6 +219,17 @@ class LiveCollector(Collector):
         yield self._gauge(
             "model_process_memory_bytes", "Resident memory of the service's processes.", gauge("memory_bytes")
         )
+        yield from self._gpus(totals)
+
+    def _gpus(self, totals: Totals) -> Iterator[Metric]:
+        """Nothing where no GPU is read. Each worker reads the whole machine's: the mean of what they read."""
+        cells = {key[1].removeprefix(GPU): c for key, c in totals.items() if key[0] == GAUGE and key[1].startswith(GPU)}
+        read = {gpu: c[:3] / c[3] for gpu, c in sorted(cells.items()) if c[3] > 0}
+        for at, (name, text) in enumerate(GPU_SERIES) if read else ():
+            family = GaugeMetricFamily(name, text, labels=(*LABELS[:2], "gpu"))
+            for gpu, values in read.items():
+                family.add_metric((*self._model, gpu), float(values[at]))
+            yield family
 
     def _log(self, totals: Totals) -> Iterator[Metric]:
         def total(what: str) -> float:

@@ -9,10 +9,14 @@ import weakref
 from pathlib import Path
 
 from monitoring_pipeline.serving.counters import GAUGE
+from monitoring_pipeline.serving.gpus import Gpus
 from monitoring_pipeline.serving.recorder import Recorder
 
 INTERVAL = 1.0  # seconds
 GAUGES = ("cpu_share", "memory_bytes", "in_flight", "http_in_flight", "spool_bytes", "oldest_seconds", "sink_down")
+GPU = "gpu "
+"""Before a GPU's number in the key of its cells: busy share, bytes used, bytes in all, and how many workers read it.
+All of them read the same, and cells are added up over workers: the exposition divides."""
 
 
 class Saturation:
@@ -24,6 +28,7 @@ class Saturation:
         self._stop = threading.Event()
         self._cpu, self._wall = time.process_time(), time.monotonic()
         self._lock = threading.Lock()
+        self._gpus: Gpus | None = None
         threading.Thread(target=self._run, name="monitoring-saturation", daemon=True).start()
 
     def stop(self) -> None:
@@ -58,8 +63,20 @@ class Saturation:
                 cells["spool_bytes"][0] = recorder.log.spool_bytes
                 cells["oldest_seconds"][0] = recorder.log.oldest_seconds
                 cells["sink_down"][0] = 0.0 if recorder.log.sink_up else 1.0
+            gpus = self._sample_gpus(recorder)
             with recorder.counters.lock:
-                recorder.counters.publish(*((GAUGE, name) for name in GAUGES))
+                recorder.counters.publish(*((GAUGE, name) for name in (*GAUGES, *gpus)))
+
+    def _sample_gpus(self, recorder: Recorder) -> list[str]:
+        """Keys of the GPUs; one that was read before and is not now counts no worker."""
+        if self._gpus is None:
+            self._gpus = Gpus()
+        read = {one.gpu: one for one in self._gpus.read()}
+        for gpu in self._gpus.known:
+            one = read.get(gpu)
+            values = (one.busy_share, one.memory_used_bytes, one.memory_total_bytes, 1.0) if one else (0.0,) * 4
+            recorder.counters.block((GAUGE, GPU + gpu), 4)[:] = values
+        return [GPU + gpu for gpu in self._gpus.known]
 
 
 def resident_bytes() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,23 @@ from monitoring_pipeline.stages.reference import profile_reference
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
 from monitoring_pipeline_tests.conftest import fresh_database
-from monitoring_pipeline_tests.grafana.world import ODD_COLUMNS, add_retraining, awkward
+from monitoring_pipeline_tests.grafana.world import (
+    ODD_COLUMNS,
+    add_parity_and_reports,
+    add_retraining,
+    awkward,
+    wide,
+    wide_schema,
+)
 from monitoring_pipeline_tests.stages.story import run
-from monitoring_pipeline_tests.toy import Toy
+from monitoring_pipeline_tests.toy import START, Toy
 
 DAYS = 12
 
 
 @pytest.fixture(scope="module")
 def world(embedded_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a database with the monitors ``toy``, ``unlabelled`` and ``bare``; see ``world``."""
+    """URL of a database with the monitors ``toy``, ``unlabelled``, ``bare`` and ``retired``; see ``world``."""
     base = tmp_path_factory.mktemp("dashboards")
     for url in fresh_database(embedded_server.url("postgres")):
         settings = Settings(home=base / "home", monitors_dir=base / "monitors", database_url=url)
@@ -55,4 +63,24 @@ def _fill(base: Path, warehouse: Warehouse, settings: Settings) -> None:
     bare = Toy(base / "bare", name="bare", declared=ODD_COLUMNS)
     with warehouse.transaction() as conn:
         declare(conn, bare.declare())
+
+    gone = awkward(Toy(base / "gone", name="retired", declared=ODD_COLUMNS), 2)
+    stages = StageContext(gone.declare(end=START + timedelta(days=2)), warehouse, settings, "run of retired")
+    profile_reference(stages)
+    run(stages, range(2))
     add_retraining(warehouse, "toy", ("v1", "v'2 $x(1)"))
+    add_parity_and_reports(warehouse, "toy")
+
+
+@pytest.fixture(scope="module")
+def wide_world(embedded_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a database with the monitor ``wide`` of ``N_COLUMNS`` columns."""
+    base = tmp_path_factory.mktemp("wide")
+    for url in fresh_database(embedded_server.url("postgres")):
+        settings = Settings(home=base / "home", monitors_dir=base / "monitors", database_url=url)
+        with Warehouse.open(settings, patience=5) as warehouse:
+            toy = wide(Toy(base, name="wide"), 3)
+            stages = StageContext(toy.declare(schema=wide_schema(), segments=[]), warehouse, settings, "run of wide")
+            profile_reference(stages)
+            run(stages, range(3))
+        yield url

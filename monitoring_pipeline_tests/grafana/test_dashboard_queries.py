@@ -20,7 +20,7 @@ from grafana.expansion import (
     of_postgres,
     targets,
 )
-from monitoring_pipeline_tests.grafana.world import RENAMED, SEGMENT, VERSION
+from monitoring_pipeline_tests.grafana.world import N_COLUMNS, RENAMED, SEGMENT, VERSION
 from monitoring_pipeline_tests.toy import START
 
 PAGES = dashboards()
@@ -153,7 +153,7 @@ def test_awkward_names_are_offered_and_find_their_rows(reader: Reader) -> None:
         assert {title for _, title, _ in empty} <= {"Mean and spread", "Importance"}
 
 
-@pytest.mark.parametrize("monitor", ["unlabelled", "bare", "toy"])
+@pytest.mark.parametrize("monitor", ["unlabelled", "bare", "retired", "toy"])
 def test_nothing_fails_where_data_is_missing(monitor: str, reader: Reader) -> None:
     later = Range(SPAN.end + timedelta(days=300), SPAN.end + timedelta(days=330))
     for name in PAGES:
@@ -169,13 +169,30 @@ def test_nothing_fails_on_an_empty_database(nothing: str) -> None:
     reader.close()
 
 
+def test_a_monitor_of_400_columns_is_shown_up_to_the_limits_that_panels_name(wide_world: str) -> None:
+    reader = Reader(wide_world)
+    for name in PAGES:
+        check_panels(reader, name, chosen(reader, PAGES[name], {"monitor": "wide"}))
+    page = PAGES["model"]
+    values = chosen(reader, page, {"monitor": "wide"})
+    heat = next(panel for panel in page["panels"] if panel["title"].startswith("Verdicts by column"))
+    columns, rows = reader.ask(expanded(heat["targets"][0]["rawSql"], values, SPAN))
+    at = [name for name, _ in columns].index("metric")
+    assert 0 < len({row[at] for row in rows}) <= 50
+    of_column = next(v for v in PAGES["column"]["templating"]["list"] if v["name"] == "column")
+    offers = offered(reader, of_column, chosen(reader, PAGES["column"], {"monitor": "wide"}))
+    assert {f"f{n:03d}" for n in range(N_COLUMNS)} <= set(offers), "every column can be chosen"
+    reader.close()
+
+
 def test_fleet_says_how_each_monitor_stands(reader: Reader) -> None:
     table = next(
         panel for panel in PAGES["fleet"]["panels"] if panel["title"] == "Monitors" and panel["type"] == "table"
     )
     columns, rows = reader.ask(expanded(table["targets"][0]["rawSql"], {}, SPAN))
     found = {row[1]: dict(zip([name for name, _ in columns], row, strict=True)) for row in rows}
-    assert set(found) == {"toy", "unlabelled", "bare"}
+    assert set(found) == {"toy", "unlabelled", "bare", "retired"}
+    assert found["retired"]["lag"] == 0, "no window is missing of a monitor that has ended"
     (newest,) = reader.ask(
         "select value, coverage from monitoring.window_summary_current"
         " where monitor = 'toy' and mature and value is not null order by window_start desc, n_predictions desc limit 1"

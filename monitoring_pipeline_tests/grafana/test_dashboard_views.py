@@ -74,7 +74,7 @@ left join monitoring.performance_current p
 def test_window_summary_is_what_the_other_views_say(world: str) -> None:
     rows = query(world, COUNTED)
     windows = query(world, "select count(*) as n from monitoring.ingestion_current")["n"].item()
-    assert windows == 13 and len(rows) == 13 + 9, "two versions at once are two rows"
+    assert windows == 15 and len(rows) == 15 + 9, "two versions at once are two rows"
     for name in ("value", "threshold", "low", "reference"):
         seen = {"low": "ci_low", "reference": "reference_value"}.get(name, name)
         np.testing.assert_array_equal(rows[seen].astype(float), rows[f"expected_{name}"].astype(float))

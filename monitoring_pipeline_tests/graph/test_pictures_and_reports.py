@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,9 +11,11 @@ import pytest
 
 from monitoring_pipeline.graph import pictures
 from monitoring_pipeline.graph.factory import build_monitor_graph
-from monitoring_pipeline.graph.keys import EVIDENTLY, asset_key
+from monitoring_pipeline.graph.keys import EVIDENTLY, asset_key, assets_of
+from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.stages.evidently_report import due
 from monitoring_pipeline_tests.front_door import QUIET, FrontDoor
-from monitoring_pipeline_tests.toy import ready
+from monitoring_pipeline_tests.toy import Task, Toy, day, ready
 
 drawn = pictures.of_stage  # the fixture puts an empty one in its place
 
@@ -82,3 +85,48 @@ def test_evidently_draws_a_window_when_asked_and_not_otherwise(door: FrontDoor) 
     empty = job.execute_in_process(partition_key="2024-03-02", raise_on_error=False, **asked)  # type: ignore[arg-type]
     (failure,) = [e.step_failure_data for e in empty.all_events if e.is_step_failure]
     assert failure.user_failure_data is not None and "has no rows" in str(failure.user_failure_data.description)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "shown"),
+    [("binary", "ROC AUC"), ("multiclass", "Accuracy"), ("regression", "Mean Absolute Percentage Error")],
+)
+def test_a_declared_report_is_written_with_the_last_window_of_its_period(
+    door: FrontDoor, task: Task, shown: str
+) -> None:
+    """2024-03-01 is a Friday: the week ends with the window of Sunday the 3rd."""
+    it = Toy(door.base, task=task, declared={"evidently": {"every": "week", "rows": 500}})
+    it.write_reference()
+    it.write_days([1, 2])
+    monitor = it.declare()
+    asked = "select * from monitoring.evidently_report_current"
+    assert door.run(monitor, 1) is None
+    assert door.query(asked).empty, "the week has not ended"
+    assert door.run(monitor, 2) is None
+    (row,) = door.query(asked).to_dict("records")
+    assert (f"{row['window_start']:%m-%d}", f"{row['window_end']:%m-%d}") == ("02-26", "03-04")
+    assert (row["n_current"], row["n_labelled"], row["sampled"], row["model_version"]) == (500, 500, True, "v1")
+    for path in (row["path"], row["performance_path"]):
+        assert Path(path).read_text().lstrip().lower().startswith(("<!doctype html", "<html"))
+    said = Path(row["performance_path"]).read_text()
+    assert shown in said and "__outcome" in said
+
+
+def test_reports_are_due_where_a_period_ends() -> None:
+    one = Toy(Path("/nowhere")).declaration() | {"evidently": {"every": "month"}}
+    monthly = Monitor.model_validate(one)
+    march = [day(n) for n in range(-2, 33)]
+    assert [f"{w.start:%m-%d}/{w.end:%m-%d}" for w in due(monthly, march)] == ["02-01/03-01", "03-01/04-01"]
+    daily = Monitor.model_validate(one | {"window": "hour", "evidently": {"every": "day"}})
+    hours = [Window(day(0).start + timedelta(hours=h), day(0).start + timedelta(hours=h + 1)) for h in range(30)]
+    assert due(daily, hours) == [day(0)]
+    assert due(Monitor.model_validate(one | {"evidently": None}), march) == []
+
+
+def test_sensors_ask_for_a_declared_report_with_new_rows_and_with_labels() -> None:
+    declared = Monitor.model_validate(Toy(Path("/nowhere")).declaration() | {"evidently": {"every": "week"}})
+    plain = declared.model_copy(update={"evidently": None})
+    for stage, wanted in (("ingestion", True), ("ground_truth", True), ("verdicts", False)):
+        assert (EVIDENTLY in assets_of(declared, stage)) is wanted
+        assert EVIDENTLY not in assets_of(plain, stage)

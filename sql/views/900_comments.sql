@@ -102,7 +102,7 @@ begin
         ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
         ('tuning_trial_current', 'tuning_trial'), ('retrain_attempt_current', 'retrain_attempt'),
         ('model_comparison_current', 'model_comparison'), ('promotion_current', 'promotion'),
-        ('training_curve_current', 'training_curve'), ('parity_current', 'parity'), ('window_status', 'prediction_window'),
+        ('training_curve_current', 'training_curve'), ('parity_current', 'parity'), ('evidently_report_current', 'evidently_report'), ('window_status', 'prediction_window'),
         ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('stage_input', 'window_stage'), ('label_batch_current', 'label_batch'),
         ('column_profile_current', 'layout_column'), ('monitor_current', 'monitor'),
         ('ingestion_current', 'prediction_window'), ('window_headline_current', 'window_headline'), ('reference_profile_current', 'layout_column')

@@ -23,6 +23,7 @@ from monitoring_pipeline.retraining.policy.facts import (
     PastRetraining,
     PerformanceWindow,
 )
+from monitoring_pipeline.retraining.policy.rows import shadow_first
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse import ledger
 from monitoring_pipeline.warehouse import retrain_facts as rows
@@ -60,7 +61,7 @@ def _facts(
 ) -> Facts:  # fmt: skip
     """``most`` judged windows, performance of windows from ``first`` on."""
     name = monitor.name
-    champion = _champion(conn, name)
+    champion = _champion(conn, monitor)
     version = champion.model_version if champion else None
     windows = [Window(*row) for row in rows.newest_judged(conn, name, at.until, most)]
     labels = labelled_windows(conn, monitor, settings, at)
@@ -153,11 +154,15 @@ def _beyond(metric: str, row: Any) -> float | None:
     return None if better is None else (row.threshold - row.value if better else row.value - row.threshold)
 
 
-def _champion(conn: Connection, monitor: str) -> ChampionFact | None:
-    row = rows.champion(conn, monitor)
+def _champion(conn: Connection, monitor: Monitor) -> ChampionFact | None:
+    row = rows.champion(conn, monitor.name)
     if row is None:
         return None
-    return ChampionFact(row.model_version, row.cut, row.n_rows or row.n_reference, row.continues_at)
+    policy, counts_from = monitor.retrain, row.cut
+    if row.cut and row.labels_known_at is None and not shadow_first(policy, "new_labels"):
+        # Registered by hand: what follows its rows would only be compared on, and not be learnt from.
+        counts_from = row.cut + policy.promote.compare_on
+    return ChampionFact(row.model_version, row.cut, row.n_rows or row.n_reference, row.continues_at, counts_from)
 
 
 def _attempt(done: Sequence[Any]) -> OpenAttempt | None:

@@ -52,7 +52,7 @@ from monitoring.prediction_window w
 where w.monitor = :monitor and w.window_end <= :until order by w.window_start
 """)
 CHAMPION = text("""
-select v.model_version, coalesce(v.labels_known_at, v.train_end) as cut, v.n_rows,
+select v.model_version, coalesce(v.labels_known_at, v.train_end) as cut, v.labels_known_at, v.n_rows,
        case when v.artifact_format is not null then v.train_end end as continues_at,
        (select r.n_rows from monitoring.reference_profile r
         where r.monitor = v.monitor and r.model_version = v.model_version) as n_reference

@@ -63,12 +63,14 @@ class ChampionFact:
     """The version in service. ``cut``: nothing later was used to train it. ``n_rows``: rows it was trained on.
 
     ``continues_at``: event time from which a stateful training would go on; None for one that cannot be continued.
+    ``counts_from``: labels of windows from here on are new to it; None: from ``cut`` on.
     """
 
     model_version: str
     cut: datetime | None = None
     n_rows: int | None = None
     continues_at: datetime | None = None
+    counts_from: datetime | None = None
 
 
 @dataclass(frozen=True)

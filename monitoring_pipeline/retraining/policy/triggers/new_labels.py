@@ -40,6 +40,5 @@ def new_windows(facts: Facts) -> list[LabelledWindow]:
 def _learnt_until(facts: Facts) -> datetime | None:
     """The champion's cut, or that of a later challenger that was trained in vain."""
     cuts = [one.as_of for one in facts.retrainings if one.outcome in FRUITLESS]
-    if facts.champion and facts.champion.cut:
-        cuts.append(facts.champion.cut)
-    return max(cuts, default=None)
+    cut = facts.champion and (facts.champion.counts_from or facts.champion.cut)
+    return max([*cuts, cut] if cut else cuts, default=None)

@@ -102,6 +102,9 @@ def test_new_labels_are_counted_since_the_champion_s_cut() -> None:
         "2,000 new labelled rows of 4,000 needed"
         in decide(policy(when={"new_labels": {"rows": 4000}}), facts(13, champion=champion), at(13)).reason
     )
+    by_hand = ChampionFact("v2", at(10), 10_000, counts_from=at(11))
+    assert decide(declared, facts(14, champion=by_hand), at(14)).answer == "wait"
+    assert decide(declared, facts(15, champion=by_hand), at(15)).answer == "retrain"
 
 
 def test_a_challenger_that_was_kept_out_has_used_up_its_labels() -> None:

@@ -1,4 +1,4 @@
-"""The year of 2013 with retraining on: replayed week by week, each week answered by the champion of its time.
+"""The year of 2013 with retraining on: replayed two weeks at a time, each answered by the champion of its time.
 
 ``python -m monitoring_pipeline.cli.demo_retraining FIRST END`` is run by ``demo`` beside the other monitors.
 """

@@ -132,7 +132,7 @@ def _read(directory: Path, columns: list[str]) -> pd.DataFrame:
     return pa.concat_tables([pq.read_table(path, columns=columns, partitioning=None) for path in files]).to_pandas()
 
 
-def evaluation_days(start: date, end: date, every: timedelta = timedelta(days=7)) -> list[date]:
+def evaluation_days(start: date, end: date, every: timedelta = timedelta(days=14)) -> list[date]:
     """The days at whose beginning the policy is asked: ``every`` so often after ``start``, and at ``end``."""
     days = [start + every * n for n in range(1, (end - start) // every + 1)]
     return days if days and days[-1] == end else [*days, end]

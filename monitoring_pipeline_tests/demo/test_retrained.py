@@ -86,9 +86,9 @@ def test_the_trainer_starts_from_the_first_quarter(demo: Demo, monkeypatch: pyte
     assert made.threshold is not None and 0 < made.threshold < 1
 
 
-def test_weeks_and_the_last_day() -> None:
-    assert evaluation_days(START, date(2013, 4, 16)) == [date(2013, 4, 8), date(2013, 4, 15), date(2013, 4, 16)]
-    assert evaluation_days(START, date(2013, 4, 8)) == [date(2013, 4, 8)]
+def test_every_two_weeks_and_the_last_day() -> None:
+    assert evaluation_days(START, date(2013, 4, 30)) == [date(2013, 4, 15), date(2013, 4, 29), date(2013, 4, 30)]
+    assert evaluation_days(START, date(2013, 4, 15)) == [date(2013, 4, 15)]
     assert evaluation_days(START, date(2013, 4, 3)) == [date(2013, 4, 3)]
 
 

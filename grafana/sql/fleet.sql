@@ -18,7 +18,7 @@ select case when i.critical > 0 then 6 when perf.degraded then 5 when i.warning 
        f.monitor, i.critical, i.warning, found.n_drifted as drifted, perf.metric, perf.value,
        (perf.value - perf.expected) / nullif(abs(perf.expected), 0) * case when f.higher_is_better then 1 else -1 end as margin,
        label.coverage, greatest(extract(epoch from f.due - f.seen_until), 0) as lag, f.champion_version as champion,
-       extract(epoch from {{now}} - v.trained_at) as age, i.opened, f.alarm_budget as budget
+       extract(epoch from {{now}} - coalesce(v.labels_known_at, v.trained_at)) as age, i.opened, f.alarm_budget as budget
 from fleet f
 left join lateral (
   select s.metric, s.value, s.degraded, coalesce(s.threshold, s.reference_value) as expected

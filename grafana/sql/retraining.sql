@@ -14,7 +14,7 @@ as_of >= $__timeFrom()::timestamptz and as_of <= $__timeTo()::timestamptz
 select champion_version from monitoring.monitor_current where {{this_monitor}}
 
 -- name: champion_age
-select extract(epoch from {{now}} - v.trained_at) from monitoring.monitor_current m
+select extract(epoch from {{now}} - coalesce(v.labels_known_at, v.trained_at)) from monitoring.monitor_current m
 join monitoring.model_version_current v on v.monitor = m.monitor and v.model_version = m.champion_version where m.monitor = '$monitor'
 
 -- name: newest_decision

@@ -236,7 +236,7 @@ def trials() -> Any:
         "Tuning trials of the challenger",
         "Of the chosen attempt's search, the best first.",
         SQL["trials"],
-        empty="No search for this version: none is declared under `retrain.training.search`, or it was not trained here.",
+        empty="No search: none is declared under `retrain.training.search`, or it was not trained here.",
     )
     return shown(
         panel,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,9 +36,11 @@ DAYS = 2
 
 @pytest.fixture(scope="module")
 def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    before = signal.getsignal(signal.SIGINT)  # Spark's own handler fails once its session has ended
     with cluster(tmp_path_factory.mktemp("spark")) as url:
         yield url
         _stop_session()
+    signal.signal(signal.SIGINT, before)
 
 
 def _stop_session() -> None:

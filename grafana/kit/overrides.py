@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from grafana.kit.colors import BAD, CALM, CALM_AREA, QUIET, WARNING
+from grafana.kit.colors import BAD, CALM, CALM_AREA, QUIET, REALIZED, WARNING
 from grafana.kit.sdk import dashboard, model
 
 Property = model.DynamicConfigValue
@@ -63,6 +63,18 @@ def line(series: str, name: str, color: str, **custom: Any) -> tuple[str, list[P
         fixed(color),
         *(prop(f"custom.{key}", value) for key, value in custom.items()),
     ]
+
+
+def dashed(series: str, name: str, color: str) -> tuple[str, list[Property]]:
+    """Override: a series to compare with, as a dashed line."""
+    return line(series, name, color, lineWidth=1, lineStyle=DASH, showPoints="never")
+
+
+def band(opacity: int = 10) -> tuple[tuple[str, list[Property]], ...]:
+    """Overrides: the series ``low`` and ``high`` as a faint band outside of the legend; ``opacity`` in percent."""
+    filled = {"fillOpacity": opacity, "fillBelowTo": "low"}
+    high = line("high", "high", REALIZED, lineWidth=0, **filled, hideFrom=SILENT, showPoints="never")
+    return high, line("low", "low", REALIZED, lineWidth=0, hideFrom=SILENT, showPoints="never")
 
 
 SEVERITIES = {"critical": ("✖ critical", BAD), "warning": ("▲ warning", WARNING), "info": ("ℹ info", CALM)}

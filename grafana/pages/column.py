@@ -8,7 +8,7 @@ from grafana.kit.chain import SQL as SHARED
 from grafana.kit.chain import chain
 from grafana.kit.colors import BAD, CALM, QUIET, REALIZED, REFERENCE, WARNING
 from grafana.kit.links import link
-from grafana.kit.overrides import DASH, DOTS, SILENT, VERDICTS, fixed, line, prop, words
+from grafana.kit.overrides import DOTS, VERDICTS, band, dashed, fixed, line, prop, words
 from grafana.kit.page import Page
 from grafana.kit.panels import bars, named, number, over_time, ranked, rows
 from grafana.kit.queries import Queries
@@ -123,18 +123,8 @@ def moments() -> Any:
     )
     for name, properties in (
         line("mean", "Mean", REALIZED, showPoints="never"),
-        line(
-            "high",
-            "high",
-            REALIZED,
-            lineWidth=0,
-            fillOpacity=20,
-            fillBelowTo="low",
-            hideFrom=SILENT,
-            showPoints="never",
-        ),
-        line("low", "low", REALIZED, lineWidth=0, hideFrom=SILENT, showPoints="never"),
-        line("reference", "Reference", REFERENCE, lineWidth=1, lineStyle=DASH, showPoints="never"),
+        *band(20),
+        dashed("reference", "Reference", REFERENCE),
     ):
         panel.override_by_name(name, properties)
     return panel

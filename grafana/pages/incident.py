@@ -7,7 +7,7 @@ from typing import Any
 from grafana.kit.chain import chain
 from grafana.kit.colors import BAD, QUIET, REALIZED, REFERENCE, WARNING
 from grafana.kit.links import link, run_link
-from grafana.kit.overrides import DASH, DOTS, SEVERITIES, SILENT, STATES, VERDICTS, fixed, line, prop, words
+from grafana.kit.overrides import DOTS, SEVERITIES, STATES, VERDICTS, band, dashed, fixed, line, prop, words
 from grafana.kit.page import Page
 from grafana.kit.panels import bars, number, over_time, rows, states
 from grafana.kit.queries import Queries
@@ -97,19 +97,9 @@ def headline() -> Any:
         line("value", "Realized", REALIZED, lineWidth=1, pointSize=4),
         line("degraded", "Degraded", BAD, pointSize=7, **DOTS),
         line("provisional", "Labels still missing", QUIET, pointSize=6, **DOTS),
-        line(
-            "high",
-            "high",
-            REALIZED,
-            lineWidth=0,
-            fillOpacity=10,
-            fillBelowTo="low",
-            hideFrom=SILENT,
-            showPoints="never",
-        ),
-        line("low", "low", REALIZED, lineWidth=0, hideFrom=SILENT, showPoints="never"),
-        line("threshold", "Threshold", BAD, lineWidth=1, lineStyle=DASH, showPoints="never"),
-        line("reference", "Reference", REFERENCE, lineWidth=1, lineStyle=DASH, showPoints="never"),
+        *band(),
+        dashed("threshold", "Threshold", BAD),
+        dashed("reference", "Reference", REFERENCE),
     ):
         panel.override_by_name(name, properties)
     return panel.decimals(3)

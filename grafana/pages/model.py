@@ -8,7 +8,7 @@ from grafana.kit.chain import SQL as SHARED
 from grafana.kit.chain import chain, shade
 from grafana.kit.colors import BAD, CALM, ESTIMATED, QUIET, REALIZED, REFERENCE, WARNING
 from grafana.kit.links import link
-from grafana.kit.overrides import DASH, DOTS, SEVERITIES, SILENT, STATES, VERDICTS, fixed, line, pattern, prop
+from grafana.kit.overrides import DOTS, SEVERITIES, STATES, VERDICTS, band, dashed, fixed, line, pattern, prop
 from grafana.kit.page import Page
 from grafana.kit.panels import bars, grid, number, over_time, rows, states
 from grafana.kit.queries import Queries
@@ -42,20 +42,10 @@ def performance() -> Any:
         line("fine", "Realized", REALIZED, pointSize=4, **DOTS),
         line("degraded", "Degraded", BAD, pointSize=6, **DOTS),
         line("provisional", "Labels still missing", QUIET, pointSize=6, **DOTS),
-        line(
-            "high",
-            "high",
-            REALIZED,
-            lineWidth=0,
-            fillOpacity=10,
-            fillBelowTo="low",
-            hideFrom=SILENT,
-            showPoints="never",
-        ),
-        line("low", "low", REALIZED, lineWidth=0, hideFrom=SILENT, showPoints="never"),
-        line("threshold", "Threshold", BAD, lineWidth=1, lineStyle=DASH, showPoints="never"),
-        line("reference", "Reference", REFERENCE, lineWidth=1, lineStyle=DASH, showPoints="never"),
-        line("estimated", "Estimated", ESTIMATED, lineWidth=1, lineStyle=DASH, showPoints="never"),
+        *band(),
+        dashed("threshold", "Threshold", BAD),
+        dashed("reference", "Reference", REFERENCE),
+        dashed("estimated", "Estimated", ESTIMATED),
     ):
         panel.override_by_name(name, properties)
     return panel
@@ -86,7 +76,7 @@ def labels() -> Any:
     )
     panel.axis_soft_min(0.8).max(1)
     panel.override_by_name(*line("labelled", "Labelled", REALIZED, showPoints="never"))
-    return panel.override_by_name(*line("wanted", "Wanted", REFERENCE, lineWidth=1, lineStyle=DASH, showPoints="never"))
+    return panel.override_by_name(*dashed("wanted", "Wanted", REFERENCE))
 
 
 def columns() -> Any:

@@ -8,7 +8,7 @@ from grafana.kit.chain import SQL as SHARED
 from grafana.kit.chain import chain
 from grafana.kit.colors import BAD, CALM, REALIZED, REFERENCE, WARNING
 from grafana.kit.links import link, run_link
-from grafana.kit.overrides import DASH, DOTS, line
+from grafana.kit.overrides import DOTS, dashed, line
 from grafana.kit.page import Page
 from grafana.kit.panels import grid, number, over_time, ranked, rows
 from grafana.kit.queries import Queries
@@ -96,7 +96,7 @@ def volume() -> Any:
         axis=True,
     )
     panel.override_by_name(*line("rows", "Rows", REALIZED, showPoints="never"))
-    panel.override_by_name(*line("expected", "Expected", REFERENCE, lineWidth=1, lineStyle=DASH, showPoints="never"))
+    panel.override_by_name(*dashed("expected", "Expected", REFERENCE))
     return panel.override_by_name(*line("alarm", "Alarm", BAD, pointSize=7, **DOTS)).min(0)
 
 
@@ -124,7 +124,7 @@ def coverage() -> Any:
         axis=True,
     )
     panel.override_by_name(*line("labelled", "Labelled", REALIZED, showPoints="never"))
-    panel.override_by_name(*line("expected", "Expected", REFERENCE, lineWidth=1, lineStyle=DASH, showPoints="never"))
+    panel.override_by_name(*dashed("expected", "Expected", REFERENCE))
     return panel.override_by_name(*line("alarm", "Alarm", BAD, pointSize=7, **DOTS)).axis_soft_min(0.8).max(1)
 
 

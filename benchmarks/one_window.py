@@ -25,7 +25,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 
-from benchmarks.tiny_window import _done, _materialize_reference, _own_cpu, _postgres_cpu
+from benchmarks.graph_run import done, materialize_reference, own_cpu, postgres_cpu
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.warehouse.database import Warehouse
@@ -47,14 +47,14 @@ def measure(windows: int = 8, profile: Path | None = None) -> Spent:
         os.environ.pop("DATABASE_URL", None)
         monitor = _written(home, BEFORE + windows + 1)
         warehouse = stack.enter_context(dagster_environment(Settings()))
-        _materialize_reference(monitor)
-        _done(run_range(monitor, _day(0), _day(BEFORE - 1)))
-        _done(run_range(monitor, _day(BEFORE), _day(BEFORE)))  # first uses are not counted
+        materialize_reference(monitor)
+        done(run_range(monitor, _day(0), _day(BEFORE - 1)))
+        done(run_range(monitor, _day(BEFORE), _day(BEFORE)))  # first uses are not counted
         spent: Spent = defaultdict(list)
         profiler = cProfile.Profile() if profile else None
         _watch(stack, warehouse, spent, profiler)
         for day in range(BEFORE + 1, BEFORE + 1 + windows):
-            _done(run_range(monitor, _day(day), _day(day)))
+            done(run_range(monitor, _day(day), _day(day)))
         if profiler and profile:
             profiler.dump_stats(profile)
     return spent
@@ -73,9 +73,9 @@ def _clocked(
     stage: Callable[..., Any], warehouse: Warehouse, into: list[tuple[float, float]], profiler: cProfile.Profile | None
 ) -> Callable[..., Any]:
     def measured(*given: Any) -> Any:
-        own, server = _own_cpu(), _postgres_cpu(warehouse)
+        own, server = own_cpu(), postgres_cpu(warehouse)
         found = profiler.runcall(stage, *given) if profiler else stage(*given)
-        into.append((_own_cpu() - own, _postgres_cpu(warehouse) - server))
+        into.append((own_cpu() - own, postgres_cpu(warehouse) - server))
         return found
 
     return measured

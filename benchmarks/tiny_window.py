@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import cProfile
 import os
-import resource
 import tempfile
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
@@ -21,11 +20,10 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
-import psutil
 
+from benchmarks.graph_run import done, materialize_reference, own_cpu, postgres_cpu
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.settings import Settings
-from monitoring_pipeline.warehouse.database import Warehouse
 
 ROWS, NUMERICAL, CATEGORICAL = 50, 20, 5
 WARM = 24  # windows before those that are counted
@@ -52,16 +50,16 @@ def measure(windows: int = 500, profile: Path | None = None) -> Tiny:
         os.environ.pop("DATABASE_URL", None)
         monitor = _written(home, WARM + windows)
         warehouse = stack.enter_context(dagster_environment(Settings()))
-        _materialize_reference(monitor)
-        _done(run_range(monitor, _hour(0), _hour(WARM - 1)))
+        materialize_reference(monitor)
+        done(run_range(monitor, _hour(0), _hour(WARM - 1)))
         spent = cProfile.Profile() if profile else None
-        python, postgres = _own_cpu(), _postgres_cpu(warehouse)
+        python, postgres = own_cpu(), postgres_cpu(warehouse)
         with spent or nullcontext():
-            _done(run_range(monitor, _hour(WARM), _hour(WARM + windows - 1)))
+            done(run_range(monitor, _hour(WARM), _hour(WARM + windows - 1)))
         if spent and profile:
             spent.dump_stats(profile)
         each = 1000 / windows
-        return Tiny(windows, (_own_cpu() - python) * each, (_postgres_cpu(warehouse) - postgres) * each)
+        return Tiny(windows, (own_cpu() - python) * each, (postgres_cpu(warehouse) - postgres) * each)
 
 
 def table(found: Tiny) -> str:
@@ -116,36 +114,6 @@ def _rows(rng: np.random.Generator, first: int, n: int) -> pd.DataFrame:
     columns |= {f"number_{i}": rng.normal(10, 3, n) for i in range(NUMERICAL)}
     columns |= {f"category_{i}": rng.choice(list("abcde"), n) for i in range(CATEGORICAL)}
     return pd.DataFrame(columns | {"outcome": (rng.random(n) < score).astype(int)})
-
-
-def _materialize_reference(monitor: Monitor) -> None:
-    import dagster as dg
-
-    from monitoring_pipeline.graph.factory import build_monitor_graph
-
-    job = build_monitor_graph(monitor).resolve_job_def(f"{monitor.name}_windows_job")
-    with dg.DagsterInstance.get() as instance:
-        key = dg.AssetKey([monitor.name, "reference"])
-        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        assert job.execute_in_process(instance=instance, asset_selection=[key], run_config=quiet).success
-
-
-def _done(failed: str | None) -> None:
-    if failed:
-        raise RuntimeError(failed)
-
-
-def _own_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _postgres_cpu(warehouse: Warehouse) -> float:
-    """Seconds of the server and its processes, those that have ended included."""
-    assert warehouse.server is not None and warehouse.server.status.pid is not None
-    server = psutil.Process(warehouse.server.status.pid)
-    ended, running = server.cpu_times(), [one.cpu_times() for one in server.children(recursive=True)]
-    return sum(one.user + one.system for one in (ended, *running)) + ended.children_user + ended.children_system
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
-from monitoring_pipeline.resources import data_dir
 from monitoring_pipeline.stages.catalogue import STAGES
 from monitoring_pipeline.warehouse import ledger, migrations
 from monitoring_pipeline_tests.conftest import fresh_database
+from monitoring_pipeline_tests.warehouse.former_schema import migrate_to
 
 LAST = "0008"
 LEDGER = """
@@ -116,15 +115,7 @@ def former(any_server: str, tmp_path: Path) -> Iterator[Engine]:
     """A database of the former schema with rows of two monitors, on each kind of server in turn."""
     for url in fresh_database(any_server):
         engine = create_engine(url, poolclass=NullPool)
-        copy = tmp_path / "former"
-        (copy / "views").mkdir(parents=True)
-        (copy / "migrations").mkdir()
-        for path in (data_dir("sql") / "migrations").glob("*.sql"):
-            if path.stem[:4] <= LAST:
-                shutil.copy(path, copy / "migrations")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(migrations, "data_dir", {"sql": copy}.__getitem__)
-            assert migrations.migrate(engine)
+        migrate_to(engine, LAST, tmp_path)
         with engine.begin() as conn:
             conn.exec_driver_sql(LEDGER + METRICS)
             for row in PERFORMANCE:

@@ -26,7 +26,7 @@ from monitoring_pipeline.records import IngestedWindow
 from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.retraining.contract import TrainingSet
 from monitoring_pipeline.retraining.held_out import held_out_days
-from monitoring_pipeline.retraining.policy.rows import shadow_first
+from monitoring_pipeline.retraining.policy.rows import training_window
 from monitoring_pipeline.retraining.rows import as_training_set, frame_of, together
 from monitoring_pipeline.warehouse import ledger, training_store
 
@@ -99,14 +99,8 @@ def training_range(
     policy: RetrainPolicy, attempt: Attempt, windows: Sequence[IngestedWindow], ctx: RetrainContext
 ) -> tuple[datetime | None, datetime]:
     """[start, end) of event times; start None: from the first row there is. ``windows``: the mature ones, in order."""
-    training, newest = policy.training, windows[-1].window.end
-    end = newest if shadow_first(policy, attempt.trigger) else newest - policy.promote.compare_on
-    if training.window == "chosen":
-        assert training.from_ is not None and training.to is not None
-        return _midnight(training.from_), min(_midnight(training.to), newest)
-    if training.window == "since_change":
-        return _start_of_change(ctx, attempt), newest
-    return (end - policy.train_on if training.window == "sliding" else None), end
+    since = _start_of_change(ctx, attempt) if policy.training.window == "since_change" else None
+    return training_window(policy, attempt.trigger, windows[-1].window.end, since)
 
 
 def _start_of_change(ctx: RetrainContext, attempt: Attempt) -> datetime:

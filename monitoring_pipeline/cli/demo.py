@@ -17,7 +17,6 @@ from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from monitoring_pipeline.demo.preparation import Prepared
-    from monitoring_pipeline.demo.retraining_report import RetrainingReport
     from monitoring_pipeline.monitors import Monitor
     from monitoring_pipeline.warehouse.database import Warehouse
 
@@ -36,7 +35,7 @@ def demo(
     """Real flights of 2013: build the reference, replay the year, fill every table, print the results, serve
     Dagster.
     """
-    from monitoring_pipeline.cli.demo_retraining import retrained_monitor, retraining_report
+    from monitoring_pipeline.cli.demo_retraining import retrained_monitor
     from monitoring_pipeline.demo.preparation import prepare
 
     began = time.monotonic()
@@ -53,8 +52,7 @@ def demo(
         monitors = demo_monitors()
         _register(settings, warehouse, [*monitors, retrained_monitor()], prepared)
         _run_all(monitors, prepared)
-        retrained = retraining_report(settings, warehouse)
-        said = _report(warehouse, monitors, retrained, _dagster(port, no_ui, live), time.monotonic() - began)
+        said = _report(settings, warehouse, monitors, _dagster(port, no_ui, live), began)
         typer.echo(f"\n{said}\n")
     if live:
         from monitoring_pipeline.cli.live import live as run_live
@@ -123,15 +121,16 @@ def _dagster(port: int, no_ui: bool, live: bool) -> str:
     return f"{address}, once the live part is over" if live else address
 
 
-def _report(
-    warehouse: Warehouse, monitors: Sequence[Monitor], retrained: RetrainingReport, dagster: str, seconds: float
-) -> str:
+def _report(settings: Settings, warehouse: Warehouse, monitors: Sequence[Monitor], dagster: str, began: float) -> str:
+    """What the replay found; ``began`` is the command's start on the monotonic clock."""
+    from monitoring_pipeline.cli.demo_retraining import retraining_report
     from monitoring_pipeline.demo.report import Place, render
     from monitoring_pipeline.demo.retraining_report import render as render_retraining
     from monitoring_pipeline.demo.summary import monitor_report
 
     with warehouse.transaction() as conn:
         reports = [monitor_report(conn, monitor) for monitor in monitors]
+    retrained = render_retraining(retraining_report(settings, warehouse))
     command = "monitoring-pipeline"
     places = [
         Place("Dagster", dagster),
@@ -142,4 +141,4 @@ def _report(
         Place("example queries", "sql/cookbook/*.sql"),
         Place("the monitor files", "monitors/late15.yaml"),
     ]
-    return render(reports, places, seconds, [render_retraining(retrained)])
+    return render(reports, places, time.monotonic() - began, [retrained])

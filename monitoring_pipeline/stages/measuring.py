@@ -1,4 +1,7 @@
-"""The skeleton of the stages that measure: read windows ahead, measure each, replace its family, record its inputs."""
+"""The skeleton of the stages that measure: read windows ahead, measure each, replace its family, record its inputs.
+
+What was measured from all that it would be measured from now is left as it stands.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from sqlalchemy import Connection
 
 from monitoring_pipeline.measurements import Family, Measurement
 from monitoring_pipeline.monitors import Window
+from monitoring_pipeline.stages.catalogue import BY_NAME
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome
 from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window, read_ahead
 from monitoring_pipeline.stages.inputs import Inputs
-from monitoring_pipeline.warehouse import measurement_store
+from monitoring_pipeline.warehouse import ledger, measurement_store
 from monitoring_pipeline.warehouse.measurement_store import Arriving, Written
 
 
@@ -40,12 +44,13 @@ def measure_windows(
     prepare: Prepare,
     label_batches: Mapping[datetime, int] | None = None,
 ) -> list[WindowOutcome]:
-    """Measures these windows; equal values change nothing.
+    """Measures those of these windows that are not current; equal values change nothing.
 
     ``prepare`` reads in few statements what some windows need, and returns what measures one of them; that raises
     UserError for a window that cannot be measured, which then fails alone.
     """
-    measure_of = read_ahead(windows, prepare)
+    due = _due(stages, stage, windows)
+    measure_of = read_ahead(due, prepare)
 
     def compute(window: Window) -> Computed[Measured]:
         measured = measure_of(window)(window)
@@ -56,7 +61,16 @@ def measure_windows(
         written = measurement_store.replace_families(conn, stages.monitor.name, stage, family, arriving)
         return [_wrote(one.value, w) for (_, one), w in zip(some, written, strict=True)]
 
-    return each_window(stages, stage, windows, compute, write, label_batches)
+    outcomes = {one.window: one for one in each_window(stages, stage, due, compute, write, label_batches)}
+    stages.advance(stage, len(windows), len(windows))
+    return [outcomes.get(window) or WindowOutcome(window, stage, facts={"unchanged": "yes"}) for window in windows]
+
+
+def _due(stages: StageContext, stage: str, windows: Sequence[Window]) -> list[Window]:
+    """Windows that the stage has not measured from what there is now, by this version of the code."""
+    name, config = stages.monitor.name, BY_NAME[stage].config(stages.monitor)
+    current = stages.warehouse.run(lambda conn: ledger.current_windows(conn, name, stage, config, windows))
+    return [window for window in windows if window.start not in current]
 
 
 def _wrote(measured: Measured, written: Written) -> Wrote:

@@ -35,6 +35,7 @@ from monitoring_pipeline.warehouse.ledger.stages import (
     Completed,
     complete_stage,
     complete_stages,
+    current_windows,
     fail_stage,
     stage_states,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Completed",
     "complete_stage",
     "complete_stages",
+    "current_windows",
     "declarations",
     "declare_monitor",
     "fail_stage",

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from monitoring_pipeline import __version__
 from monitoring_pipeline.records import Stage, StageState
 from monitoring_pipeline.windows import Window, starts_of
 
@@ -46,6 +47,17 @@ on conflict (monitor, window_start, stage) do update set
                   then s.attempts + 1 else 1 end,
   failed_source_revision = excluded.failed_source_revision, failed_label_batch = excluded.failed_label_batch,
   failed_config_version = excluded.failed_config_version
+""")
+# The declaration is compared by what the caller reads of it: the database knows the one of the last intake.
+CURRENT_WINDOWS = text("""
+select s.window_start from monitoring.window_stage s
+where s.monitor = :monitor and s.stage = :stage and s.window_start = any (cast(:starts as timestamptz[]))
+  and s.completed_at is not null and s.last_error is null
+  and s.code_version = :code_version and s.inputs ->> 'config' = :config
+  and not exists (
+    select from monitoring.stage_input i
+    where i.monitor = s.monitor and i.window_start = s.window_start and i.stage = s.stage
+      and i.input <> 'config' and i.recorded is distinct from i.now)
 """)
 STAGE_STATES = text("""
 select window_start, stage, data_version, label_batch, config_version, code_version, run_id, completed_at, attempts,
@@ -112,6 +124,17 @@ def stage_states(conn: Connection, monitor: str, windows: Iterable[Window]) -> d
         (row["window_start"], row["stage"]): StageState(**{k: v for k, v in row.items() if k != "window_start"})
         for row in rows
     }
+
+
+def current_windows(
+    conn: Connection, monitor: str, stage: Stage, config: str, windows: Iterable[Window]
+) -> set[datetime]:
+    """Starts of those windows that the stage was done for with all that it would read now, by this version of the code.
+
+    ``config``: digest of what it reads of the declaration.
+    """
+    what = {"monitor": monitor, "stage": stage, "config": config, "code_version": __version__}
+    return set(conn.execute(CURRENT_WINDOWS, what | {"starts": starts_of(windows)}).scalars())
 
 
 def _stage_key(monitor: str, window: Window, stage: Stage) -> dict[str, Any]:

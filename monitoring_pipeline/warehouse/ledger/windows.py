@@ -34,6 +34,12 @@ set source_revision = greatest(p.source_revision, n.source_revision), pruned_at 
 from unnest(cast(:window_start as timestamptz[]), cast(:source_revision as bigint[])) n (window_start, source_revision)
 where p.monitor = :monitor and p.window_start = n.window_start
 """)
+# What was computed of them before is gone.
+FORGET_STAGES_OF_PRUNED = text("""
+delete from monitoring.window_stage s using monitoring.prediction_window p
+where p.monitor = :monitor and p.window_start = any (cast(:window_start as timestamptz[])) and p.pruned_at is not null
+  and s.monitor = p.monitor and s.window_start = p.window_start and s.stage <> 'ingestion'
+""")
 RECORD_INGESTED = text("""
 insert into monitoring.prediction_window (monitor, window_start, window_end, n_rows, n_duplicates, n_quarantined,
   last_event_at, data_version, source_revision, ingestion_revision, lake_files, versions, contract, run_id, rows_since)
@@ -88,15 +94,19 @@ def lock_window(conn: Connection, monitor: str, window: Window) -> None:
 def record_windows(
     conn: Connection, monitor: str, taken: Sequence[tuple[IngestedWindow, int]], run_id: str | None
 ) -> list[bool]:
-    """These windows lie in the lake, each read from sources of a revision. True where that differs from before."""
+    """These windows lie in the lake, each read from sources of a revision. True where that differs from before.
+
+    Retention that has been at one is over for it: all of its stages are to be done again.
+    """
+    starts = [one.window.start for one, _ in taken]
+    conn.execute(FORGET_STAGES_OF_PRUNED, {"monitor": monitor, "window_start": starts})
     before = ingested(conn, monitor, [one.window for one, _ in taken])
     differs = [before.get(one.window.start) != one for one, _ in taken]
     same = [pair for pair, new in zip(taken, differs, strict=True) if not new]
     changed = [pair for pair, new in zip(taken, differs, strict=True) if new]
     if same:
-        starts = [one.window.start for one, _ in same]
-        revisions = [revision for _, revision in same]
-        conn.execute(CONSIDER_SOURCES, {"monitor": monitor, "window_start": starts, "source_revision": revisions})
+        revised = {"window_start": [one.window.start for one, _ in same], "source_revision": [r for _, r in same]}
+        conn.execute(CONSIDER_SOURCES, {"monitor": monitor} | revised)
     if changed:
         _record(conn, monitor, changed, run_id)
     return differs

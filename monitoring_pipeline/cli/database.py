@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +21,7 @@ from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from monitoring_pipeline.monitors import Monitor
+    from monitoring_pipeline.warehouse.database import Warehouse
 
 PASSWORD_VARIABLE = "GRAFANA_READER_PASSWORD"
 
@@ -29,12 +32,31 @@ app = typer.Typer(help="The database: embedded, or the one DATABASE_URL names.",
 def url(
     dagster: Annotated[bool, typer.Option(help="Dagster's database instead of the metrics database.")] = False,
 ) -> None:
-    """Start the server if needed, leave it running, and print its URL with the password, for psql and Grafana."""
-    from monitoring_pipeline.warehouse.database import Warehouse
+    """Print the database's URL with the password, for psql and Grafana.
 
-    with Warehouse.open(Settings(), leave_running=True) as warehouse:
+    The embedded server is started if needed, and runs from then on until `db stop`, whatever else begins or ends.
+    """
+    with _kept_warehouse() as warehouse:
         chosen = warehouse.dagster_url if dagster else warehouse.url
     typer.echo(chosen.replace("postgresql+psycopg2://", "postgresql://"))
+
+
+@app.command()
+def start() -> None:
+    """Start the embedded server, and let it run until `db stop`. Without it a server stops with the last command."""
+    if Settings().database_url:
+        raise UserError("DATABASE_URL is set; its server is not started by this command")
+    with _kept_warehouse() as warehouse:
+        typer.echo(f"{warehouse.safe_url} runs until `monitoring-pipeline db stop`")
+
+
+@contextmanager
+def _kept_warehouse() -> Iterator[Warehouse]:
+    """The database; an embedded server outlives this command and all that come after it."""
+    with open_warehouse() as warehouse:
+        if warehouse.server is not None:
+            warehouse.server.keep_running()
+        yield warehouse
 
 
 @app.command()

@@ -52,12 +52,11 @@ class Warehouse:
         self._patience = patience
 
     @classmethod
-    def open(cls, settings: Settings, patience: float | None = None, leave_running: bool = False) -> Warehouse:
+    def open(cls, settings: Settings, patience: float | None = None) -> Warehouse:
         """The database of ``settings``: DATABASE_URL, or the embedded server of the home; its schema made current.
 
         Waits up to ``patience`` seconds (those of ``settings`` when None) for a database that is away, then raises
-        WarehouseError, which never shows a password. ``leave_running``: the embedded server outlives this process
-        (until ``EmbeddedPostgres.stop``).
+        WarehouseError, which never shows a password.
         """
         server = None if settings.database_url else EmbeddedPostgres(settings.home).start()
         try:
@@ -68,15 +67,12 @@ class Warehouse:
                 dagster = url.set(database=f"{url.database}_dagster")
             waits = settings.database_patience if patience is None else patience
             warehouse = cls(_engine(url), dagster.render_as_string(hide_password=False), server, waits)
-            warehouse._leave_running = leave_running
             warehouse._prepare(url, dagster)
         except BaseException:
             if server:
                 server.release()
             raise
         return warehouse
-
-    _leave_running = False
 
     @property
     def url(self) -> str:
@@ -139,10 +135,10 @@ class Warehouse:
             ) from error
 
     def close(self) -> None:
-        """Closes the connections and lets go of the server, which stops with its last user unless left running."""
+        """Closes the connections and lets go of the server, which stops with its last user unless it is kept."""
         self.engine.dispose()
         if self.server:
-            self.server.release(leave_running=self._leave_running)
+            self.server.release()
 
     def __enter__(self) -> Warehouse:
         return self

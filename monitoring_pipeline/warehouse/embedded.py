@@ -3,6 +3,7 @@
 Several processes share one server. Each holds a shared ``flock`` while it uses it; the kernel drops that lock even on
 ``kill -9``, so the last one out knows that it is the last and stops the server. A server whose users were all killed
 goes on until somebody opens and closes it, or ``stop`` is called. A killed server comes back with the next ``start``.
+Once it was asked to stay (``keep_running``), nobody is the last one out until ``stop``: a mark beside its files says so.
 
 Postgres refuses to run as root; root therefore runs it under an unprivileged account. Where that account cannot reach
 the home (a home under ``/root``), the server's files lie in a place of ours under ``/var/tmp`` and the home keeps a
@@ -42,6 +43,7 @@ STOP_LIMIT = 30.0
 READY_LINE = 7  # of postmaster.pid, counted from 0
 PORT_LINE = 3
 FAR_PLACES = Path("/var/tmp")
+KEPT = "keep-running"
 # Safe against kill -9 and power loss alike: fsync and full_page_writes stay on. JIT costs more than it saves here.
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
@@ -110,15 +112,18 @@ class EmbeddedPostgres:
                 raise
         return self
 
-    def release(self, leave_running: bool = False) -> None:
-        """This process needs the server no more; the last user stops it, unless it is to be left running."""
+    def keep_running(self) -> None:
+        """Programs of others may be using it from now on, whom nobody can count: it runs until ``stop``."""
+        with self._exclusive() as place:
+            (place / KEPT).touch(0o600)
+
+    def release(self) -> None:
+        """This process needs the server no more; the last user stops it, unless it was asked to stay."""
         if self._in_use is None:
             return
         with self._exclusive() as place:
-            if leave_running or not self._is_last_user():
-                self._forget_use()
-                return
-            self._stop_server(place)
+            if not (place / KEPT).exists() and self._is_last_user():
+                self._stop_server(place)
             self._forget_use()
 
     def stop(self) -> bool:
@@ -126,6 +131,7 @@ class EmbeddedPostgres:
         if not self.home.exists():
             return False
         with self._exclusive() as place:
+            (place / KEPT).unlink(missing_ok=True)
             was_running = _live_postmaster(place / "data") is not None
             self._stop_server(place)
             self._forget_use()

@@ -125,7 +125,10 @@ def test_the_embedded_server_goes_with_the_run_and_psql_reaches_it(tmp_path: Pat
     address = shell("db", "url")
     assert address.returncode == 0 and server.status.running
     url = make_url(address.stdout.strip()).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
-    assert query(url, "select count(*) as n from monitoring.drift_current").iat[0, 0] > 0
+    drifts = "select count(*) as n from monitoring.drift_current"
+    assert query(url, drifts).iat[0, 0] > 0
+    assert shell("run", "toy").returncode == 0
+    assert query(url, drifts).iat[0, 0] > 0, "whoever has the URL is not cut off by a run"
     assert shell("db", "stop").stdout.strip() == "stopped"
     assert not server.status.running
     assert shell("db", "stop").stdout.strip() == "was not running"

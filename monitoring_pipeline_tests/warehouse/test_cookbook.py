@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,11 @@ def fill(conn: Connection) -> None:
         write(conn, day, drift, s.verdict(drift, 0.2), s.provenance())
         quality = s.quality({("age", "missing_share"): 0.5 if last else 0.0})
         write(conn, day, quality, s.verdict(quality, 0.05), s.provenance())
-        performance = s.performance({"roc_auc": 0.7})
+        performance = s.performance({"roc_auc": 0.7, "accuracy": 0.9})
         judged = s.verdict(performance, 0.65, above=False, mature=False)
         write(conn, day, performance, judged, s.provenance(label_batch=1))
     ledger.record_batch(conn, s.NAME, s.batch(1, DAYS, n_unknown=5), [], None)
-    bad = s.performance({"roc_auc": 0.5}, n_labelled=99)
+    bad = s.performance({"roc_auc": 0.5, "accuracy": 0.7}, n_labelled=99)
     write(conn, DAYS[2], bad, s.verdict(bad, 0.65, above=False, mature=True), s.provenance(label_batch=2))
     ledger.fail_stage(conn, s.NAME, DAYS[2], "quality", "boom", label_batch=None, run_id=None)
     conn.execute(text("update monitoring.measurement set as_known_at = as_known_at - interval '3 days'"))
@@ -173,6 +174,14 @@ def test_there_are_at_least_a_dozen() -> None:
     assert len(QUESTIONS) >= 12
 
 
+@pytest.mark.parametrize("path", QUESTIONS, ids=lambda path: path.stem)
+def test_no_question_sums_or_averages_what_does_not_add_up(path: Path) -> None:
+    """A mean of AUCs or F1s of days is not that of their month: .39 where the pooled one was .54."""
+    for part in re.split(r"\bunion all\b|\n\)", path.read_text()):
+        if re.search(r"(avg|sum)\((\w+\.)?(value|ci_low|ci_high)\b", part):
+            assert not re.search(r"'(roc_auc|f1|pr_auc|average_precision|precision|recall)\w*'", part), part
+
+
 def test_some_answers_are_the_right_ones(answers: dict[str, list[Any]]) -> None:
     worst = answers["01_drifted_columns.sql"][0]
     assert (worst["column_name"], worst["worst_psi"], worst["first_drifted"], worst["drifted_windows"]) == (
@@ -183,12 +192,13 @@ def test_some_answers_are_the_right_ones(answers: dict[str, list[Any]]) -> None:
     )
     (degraded,) = answers["04_degraded_windows.sql"]
     assert (degraded["window_start"], degraded["value"]) == (DAYS[2].start, 0.5)
-    (moved,) = answers["05_what_late_labels_changed.sql"]
+    moved = {m["metric"]: m for m in answers["05_what_late_labels_changed.sql"]}["roc_auc"]
     assert (moved["first_value"], moved["last_value"], moved["revisions"]) == (0.7, 0.5, 2)
     (why_not,) = answers["26_why_not_retrained.sql"]
     assert (why_not["guard"], why_not["free_at"]) == ("cooldown", DAYS[2].end)
-    month = answers["03_performance_by_month.sql"]
-    assert [m["value"] for m in month] == [pytest.approx((0.7 * 60 + 0.7 * 60 + 0.5 * 99) / 219)]
+    month = [(m["metric"], m["value"]) for m in answers["03_performance_by_month.sql"]]
+    pooled = (0.9 * 60 + 0.9 * 60 + 0.7 * 99) / 219
+    assert month == [("accuracy", pytest.approx(pooled)), ("roc_auc", 0.72)], "an AUC is that of the merged profiles"
     assert [(a["drifted_columns"], a["metric"]) for a in answers["12_drift_before_degradation.sql"]] == [
         ("age", "roc_auc")
     ]

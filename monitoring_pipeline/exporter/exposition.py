@@ -48,7 +48,7 @@ GAUGES = (
     Gauge(
         "monitoring_performance_degraded",
         "performance",
-        "1 if the metric is worse than its threshold, else 0.",
+        "1 if the metric is worse than its threshold, else 0; absent while labels are missing.",
         "flags",
     ),
     Gauge(

@@ -3,7 +3,7 @@
 Several processes share one server. Each holds a shared ``flock`` while it uses it; the kernel drops that lock even on
 ``kill -9``, so the last one out knows that it is the last and stops the server. A server whose users were all killed
 goes on until somebody opens and closes it, or ``stop`` is called. A killed server comes back with the next ``start``.
-Once it was asked to stay (``keep_running``), nobody is the last one out until ``stop``: a mark beside its files says so.
+Once it was asked to stay (``keep_running``), nobody is the last one out until ``stop``: a file beside it says so.
 
 Postgres refuses to run as root; root therefore runs it under an unprivileged account. Where that account cannot reach
 the home (a home under ``/root``), the server's files lie in a place of ours under ``/var/tmp`` and the home keeps a

@@ -110,11 +110,12 @@ class Ledger:
         self._measured(self._place("quality", back, version, {}), Figure(column, "", metric, value, violated))
 
     def performance(self, back: int, version: str, metric: str, value: float | None, **other: Any) -> None:
-        """One metric; ``other``: kind, segment, degraded, coverage."""
+        """One metric; ``other``: kind, segment, degraded, coverage, mature."""
         family, degraded = other.pop("kind", "realized"), other.pop("degraded", None)
         labelled = {"n_predictions": 10, "n_labelled": round(10 * other.pop("coverage", 0.8))}
+        shares = {"mature": other.pop("mature", True)}
         place = self._place(family, back, version, other)
-        self._measured(place, Figure("*", "", metric, value, degraded), labelled=labelled)
+        self._measured(place, Figure("*", "", metric, value, degraded), shares, labelled)
 
     def _place(self, family: str, back: int, version: str, other: dict[str, Any]) -> tuple[Any, ...]:
         other = {"baseline": "", "segment": "*", "superseded_at": None} | other
@@ -166,7 +167,8 @@ class Ledger:
         )  # fmt: skip
         self.insert(
             "verdict", measurement_id=number, window_start=span["window_start"], judgement_id=judgement,
-            threshold_set_id=thresholds, flags="".join(BITS[f.flagged] for f in figures), mature=True, **shared,
+            threshold_set_id=thresholds, flags="".join(BITS[f.flagged] for f in figures),
+            **({"mature": True} | shared),
         )  # fmt: skip
 
     def _numbered(self, table: str, **values: Any) -> int:

@@ -133,6 +133,17 @@ def test_quality_and_performance(warehouse: Warehouse) -> None:
     ] == (ledger.end(5).timestamp())
 
 
+def test_performance_is_degraded_when_its_labels_are_complete_and_not_before(warehouse: Warehouse) -> None:
+    """Half of the labels say nothing of the other half: no incident stands on them, and no gauge."""
+    ledger = Ledger(warehouse, "m")
+    ledger.version("1")
+    ledger.window(1, "1")
+    ledger.performance(1, "1", "roc_auc", 0.5, degraded=True, coverage=0.5, mature=False)
+    samples = scraped(warehouse)
+    assert len(named(samples, "monitoring_performance_value")) == 1
+    assert not named(samples, "monitoring_performance_degraded")
+
+
 @pytest.mark.parametrize("size", ["hour", "day"])
 def test_figures_vanish_when_the_monitor_stands_still(warehouse: Warehouse, size: str) -> None:
     ledger = Ledger(warehouse, "m", size, delay=timedelta(0))

@@ -297,7 +297,7 @@ def as_account(account: pwd.struct_passwd, place: Path, work: Callable[[], str])
             os.setuid(account.pw_uid)
             embedded._wheel = lambda: wheel
             said = work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent says it
             said = f"{type(error).__name__}: {error}"
         os.write(write, said.encode())
         os._exit(0)

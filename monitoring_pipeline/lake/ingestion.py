@@ -32,7 +32,7 @@ _KEEP_ROWS = 300_000
 # So many small windows are cut from one pass: planning a statement costs as much as a thousand rows.
 _AT_ONCE = 64
 # Grows when cleaning changes its mind about the same bytes, so that windows are written anew.
-_CLEANING = 1
+_CLEANING = 2
 
 _QUARANTINE = ("reason", "source_file", "source_row", "text")  # what its files say of each row
 

@@ -98,9 +98,14 @@ def class_label(column: str, kind: str) -> Value:
 
 
 def key(column: str, kind: str) -> str:
-    """An id as VARCHAR, null when absent; a whole number in a floating column is written as one."""
+    """An id as VARCHAR, null when absent; a whole number is written as one, in a floating column and in text alike.
+
+    A column of numbers with one gap is written as 1000001.0 by pandas, and as 1000001 the next day without a gap.
+    """
     if is_text(kind):
-        return f"nullif(CAST({column} AS VARCHAR), '')"
+        text = f"CAST({column} AS VARCHAR)"
+        whole = f"regexp_replace({text}, '^([0-9]+)[.]0$', '\\1')"
+        return f"CASE WHEN {text} LIKE '%.0' THEN {whole} ELSE nullif({text}, '') END"
     return _number_text(column, kind) if is_number(kind) else f"CAST({column} AS VARCHAR)"
 
 

@@ -79,7 +79,20 @@ def _next_batch(stages: StageContext, conn: Connection) -> LabelBatch | None:
     if batch.n_quarantined:
         why = ", ".join(f"{n} × {reason}" for reason, n in batch.quarantine.items())
         log.warning("%d of %d labels of %s are skipped: %s", batch.n_quarantined, batch.n_rows, name, why)
+    _say_when_few_match(name, batch)
     return batch
+
+
+def _say_when_few_match(name: str, batch: LabelBatch) -> None:
+    """Labels that nothing waits for look like labels that are late: both leave the coverage low."""
+    ids = batch.n_rows - batch.n_quarantined - batch.n_duplicates
+    known = batch.n_matched + batch.n_unchanged
+    if 2 * known < ids:
+        log.warning(
+            "only %d of %d labels of %s have a prediction among the windows taken in; the others wait for theirs. Where"
+            " those windows were taken in, `ground_truth.prediction_id` and `schema.prediction_id` hold other ids",
+            known, ids, name,
+        )  # fmt: skip
 
 
 def _leave_out(stages: StageContext, conn: Connection, files: Sequence[str], unusable: Mapping[str, str]) -> list[str]:

@@ -25,6 +25,15 @@ def test_words_for_no_value_are_missing_and_other_words_do_not_fit(convert):
     assert kept(value, unfit) == [(None, True)] * len(unfit)
 
 
+def test_an_id_is_the_same_however_a_writer_types_it():
+    texts = ["1000001.0", "1000001", "7.50", "a.0", "", "v1.0", "3.00"]
+    found = duckdb.execute(f"SELECT {values.key('v', 'VARCHAR')} FROM (SELECT unnest(?) AS v)", [texts]).fetchall()
+    assert [row[0] for row in found] == ["1000001", "1000001", "7.50", "a.0", None, "v1.0", "3.00"]
+    for number, kind in (("1000001", "BIGINT"), ("1000001.0", "DOUBLE"), ("NULL", "DOUBLE")):
+        found = duckdb.sql(f"SELECT {values.key('v', kind)} FROM (SELECT CAST({number} AS {kind}) AS v)").fetchall()
+        assert found == [(None if number == "NULL" else "1000001",)]
+
+
 def test_words_for_true_and_false():
     value = values.boolean("__v", "VARCHAR")
     for flag, words in FLAGS.items():

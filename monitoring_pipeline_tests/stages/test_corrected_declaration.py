@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 
+import pandas as pd
 import pytest
 
 from monitoring_pipeline_tests.front_door import FrontDoor, assert_same, fresh_door
-from monitoring_pipeline_tests.toy import ready
+from monitoring_pipeline_tests.toy import N_ROWS, Toy, ready
 
 FIGURES = ("drift_current", "quality_current", "performance_current")
 
@@ -57,3 +58,30 @@ def test_rows_that_are_left_out_are_told(door: FrontDoor, caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING):
         assert door.run(monitor, 0) is None
     assert "skipped" not in caplog.text
+
+
+def test_ids_that_one_file_writes_as_numbers_with_a_point_are_joined(
+    door: FrontDoor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As pandas writes a column of whole numbers with one gap."""
+    it = Toy(door.base)
+    it.write_reference()
+    rows = it.rows(0).assign(id=range(1_000_000, 1_000_000 + N_ROWS))
+    it.write_log(rows, "log")
+    labels = pd.DataFrame({"id": rows["id"].astype(float), "y": rows["y"], "known": rows["at"]})
+    labels.loc[len(labels)] = [None, 1, None]
+    (door.base / "truth").mkdir()
+    labels.to_csv(door.base / "truth" / "labels.csv", index=False)
+    truth = it.declaration()["ground_truth"] | {"path": "../truth/*.csv"}
+    monitor = it.declare(ground_truth=truth)
+    with caplog.at_level(logging.WARNING):
+        assert door.run(monitor, 0) is None
+    assert door.query("select coverage from monitoring.window_status")["coverage"].tolist() == [1.0]
+    assert "have a prediction" not in caplog.text
+
+    caplog.clear()
+    others = labels.dropna().assign(id=lambda frame: "x" + frame["id"].astype(str))
+    pd.concat([others, labels.head(100)]).to_csv(door.base / "truth" / "others.csv", index=False)
+    with caplog.at_level(logging.WARNING):
+        assert door.run(monitor, 0) is None
+    assert "only 100 of 400 labels of toy have a prediction among the windows taken in" in caplog.text

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from monitoring_pipeline.serving.output import Output, OutputForm
+from monitoring_pipeline.serving.output import FORMS, Output, OutputForm
 from monitoring_pipeline.serving.recorder import Recorder
 
 Predict = Callable[..., Any]
@@ -89,8 +89,8 @@ def _output_of(recorder: Recorder, predict: Predict, output: OutputForm, classes
     """How the answers are read, by the name of a model's method and the model's classes."""
     name = getattr(predict, "__name__", "")
     of_model = getattr(getattr(predict, "__self__", None), "classes_", None)
-    if output == "auto" and of_model is not None and name == "predict":
-        output = "prediction"
+    if output == "auto" and of_model is not None:
+        output = FORMS.get(name, output)
     threshold = 0.0 if name == "decision_function" else 0.5
     layout = recorder.reference.layout
     return Output(layout, recorder.schema, output, of_model if classes is None else classes, threshold)

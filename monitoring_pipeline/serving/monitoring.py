@@ -64,18 +64,23 @@ class Monitoring(Recorder):
         return self.counters.totals()
 
     def wrap(
-        self, predict: Callable[..., Any], output: OutputForm = "auto", classes: Sequence[Any] | None = None
+        self,
+        predict: Callable[..., Any],
+        output: OutputForm = "auto",
+        classes: Sequence[Any] | None = None,
+        features: Callable[..., Any] | None = None,
     ) -> Callable[..., Any]:
         """``predict`` with the same arguments and answers, counted and logged. ``async`` callables stay so.
 
-        The first argument (after ``self``), by position or by name, holds the features: one row or a batch (see
-        ``serving.capture``). They are logged as they were before the call. Two keyword arguments are
-        taken out: ``prediction_id`` (text, or one a row) and ``event_time`` (datetime, seconds since 1970 UTC, or one
-        a row; now when absent). ``output`` and ``classes`` say how answers are read (see ``serving.output.Output``); by
-        default the classes come from the model the callable is a method of. Raises what ``predict`` raises, and
-        PredictionLogError when the log's policy is ``block`` and the spool is full.
+        The first argument (after that of a method or a classmethod), by position or by name, holds the features: one
+        row or a batch (see ``serving.capture``); else ``features``, called with the arguments, gives them. They are
+        logged as they were before the call. Two keyword arguments are taken out, unless ``predict`` declares them, and
+        then it is given them too: ``prediction_id`` (text, or one a row) and ``event_time`` (datetime, date, seconds
+        since 1970 UTC, or one a row; now when absent). ``output`` and ``classes`` say how answers are read (see
+        ``serving.output.Output``); by default the classes come from the model the callable is a method of. Raises what
+        ``predict`` raises, and PredictionLogError when the log's policy is ``block`` and the spool is full.
         """
-        return wrapped(self, predict, output, classes)
+        return wrapped(self, predict, output, classes, features)
 
     def wrap_pipeline(self, pipeline: Any, output: OutputForm = "auto") -> Any:
         """A scikit-learn pipeline whose ``predict``, ``predict_proba`` and ``decision_function`` are wrapped; imputed

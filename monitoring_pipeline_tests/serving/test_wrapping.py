@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +165,12 @@ def test_a_call_that_was_cancelled_is_no_error(make: Make) -> None:
     with pytest.raises(KeyError):
         m.wrap(lambda row: {}["no such"])(good_row())
     assert value(m, "model_prediction_errors_total", error="KeyError") == 1
+
+
+def test_a_date_is_its_midnight_in_utc(make: Make, lake: Path) -> None:
+    m = make()
+    m.wrap(lambda row: 0.5)(good_row(), event_time=date(2024, 3, 1))
+    m.wrap(lambda rows: [0.5] * 2)([good_row()] * 2, event_time=[date(2024, 3, 1)] * 2)
+    assert errors(m) == {}
+    m.close()
+    assert [r["event_time"] for r in logged(lake)] == [datetime(2024, 3, 1, tzinfo=UTC)] * 3

@@ -174,3 +174,12 @@ def test_a_date_is_its_midnight_in_utc(make: Make, lake: Path) -> None:
     assert errors(m) == {}
     m.close()
     assert [r["event_time"] for r in logged(lake)] == [datetime(2024, 3, 1, tzinfo=UTC)] * 3
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_feature_under_another_name_is_absent_and_extra(make: Make, batch: bool) -> None:
+    m = make(ignore=("trace",))
+    row: dict[str, Any] = good_row() | {"trace": "t"}
+    row["X1"] = row.pop("x1")
+    m.wrap(lambda rows: [0.5, 0.5] if batch else 0.5)([row, good_row()] if batch else row)
+    assert errors(m) == {("x1", "absent"): 1, ("__extra__", "extra"): 1}

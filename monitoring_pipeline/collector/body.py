@@ -137,6 +137,8 @@ def _document(text: str) -> list[Any]:
         return list(found["records"])
     if isinstance(found, list):
         return found
+    if isinstance(found, dict) and "prediction_id" in found:
+        raise Refusal(400, 'the body is a single record outside of a list; send {"records": [RECORD]}')
     raise Refusal(400, f'the body is {shown(found)}; send {{"records": [...]}} or a list of records')
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Monitoring(Recorder):
         self.expose(registry)
         _instances.add(self)
         atexit.register(_close_if_alive, weakref.ref(self))
+        _close_in_child(self)
 
     def expose(self, registry: CollectorRegistry | None) -> None:
         """Publishes on ``registry``, or on one of its own for ``metrics()``."""
@@ -116,8 +118,20 @@ _instances: weakref.WeakSet[Monitoring] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
+    util = sys.modules.get("multiprocessing.util")
     for monitoring in list(_instances):
         monitoring.after_fork()
+        if util is not None:  # a Process forgets what is to be done at its end when it starts, and then calls this
+            util.register_after_fork(monitoring, _close_in_child)
+
+
+def _close_in_child(monitoring: Monitoring) -> None:
+    """A ``multiprocessing.Process`` that returns ends without what is registered with ``atexit``."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _close_if_alive, (weakref.ref(monitoring),), exitpriority=0)
 
 
 os.register_at_fork(after_in_child=_after_fork)

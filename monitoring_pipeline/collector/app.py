@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from monitoring_pipeline import __version__
 from monitoring_pipeline.collector import body, document, telemetry
 from monitoring_pipeline.collector.catalog import Catalog
+from monitoring_pipeline.collector.connection import Connection
 from monitoring_pipeline.collector.keys import KeyStore
 from monitoring_pipeline.collector.landing import LANDING, SPOOL, Batch, PredictionLogError, RecordLog
 from monitoring_pipeline.collector.limits import Limits
@@ -133,10 +134,14 @@ class Collector:
 
     async def _authorized(self, request: Request, name: str, secret: str | None) -> Monitor:
         try:
-            return self.authorize(name, secret)
+            monitor = self.authorize(name, secret)
         except Refusal:
             await body.drain(request, self.limits)
             raise
+        connection = getattr(request.state, "connection", None)
+        if isinstance(connection, Connection) and not connection.admit():
+            raise Refusal(503, "too many connections are open; send the batch again", headers={"Retry-After": "5"})
+        return monitor
 
     def authorize(self, name: str, secret: str | None) -> Monitor:
         """The monitor, if the key is for it. Only a monitor's own key learns whether it exists."""
@@ -269,4 +274,5 @@ async def _answer(request: Request, refusal: Exception) -> JSONResponse:
         "n_errors": refusal.n_errors,
         "errors": [asdict(e) for e in refusal.errors],
     }
-    return JSONResponse(content, refusal.status, refusal.headers)
+    headers = refusal.headers | (body.CLOSE if refusal.status in body.UNREAD else {})
+    return JSONResponse(content, refusal.status, headers)

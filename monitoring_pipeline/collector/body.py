@@ -21,6 +21,7 @@ LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl", "app
 
 T = TypeVar("T")
 CLOSE = {"Connection": "close"}  # else the server goes on reading what it throws away
+UNREAD = (401, 403, 404, 405, 408, 413, 415)  # answers to requests whose body was not read to its end
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,20 @@ async def read_body(request: Request, limits: Limits) -> Body:
                 chunks.append(chunk)
     except TimeoutError:
         message = f"the body did not arrive within {limits.body_seconds:g} s; send it again"
-        raise Refusal(408, message, headers=CLOSE) from None
+        raise Refusal(408, message) from None
     except ClientDisconnect:
         raise Refusal(400, "the client disconnected before the end of the body") from None
     return Body(b"".join(chunks), media, encoding != "identity")
 
 
 async def drain(request: Request, limits: Limits) -> None:
-    """Reads and forgets a body that is refused unread: a client that is still sending would not see the answer."""
+    """Reads and forgets a body that is refused unread: a client that is still sending would not see the answer.
+
+    For a moment: who has no key is not waited for.
+    """
     size = 0
     try:
-        async with asyncio.timeout(limits.body_seconds):
+        async with asyncio.timeout(limits.refused_seconds):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limits.body_bytes:
@@ -73,7 +77,7 @@ async def drain(request: Request, limits: Limits) -> None:
 
 
 def _too_large(limits: Limits) -> Refusal:
-    return Refusal(413, f"the body is larger than {limits.body_bytes:,} bytes; send smaller batches", headers=CLOSE)
+    return Refusal(413, f"the body is larger than {limits.body_bytes:,} bytes; send smaller batches")
 
 
 def _content_type(request: Request) -> str:
@@ -133,6 +137,8 @@ def _document(text: str) -> list[Any]:
         return list(found["records"])
     if isinstance(found, list):
         return found
+    if isinstance(found, dict) and "prediction_id" in found:
+        raise Refusal(400, 'the body is a single record outside of a list; send {"records": [RECORD]}')
     raise Refusal(400, f'the body is {shown(found)}; send {{"records": [...]}} or a list of records')
 
 

@@ -158,7 +158,7 @@ class RecordLog:
             count(f"dropped:{reason}", n)
             logger.error("%s: %d records were accepted and are lost (%s)", directory, n, reason)
 
-        self._spool = Spool(directory, FORMAT, self.policy, dropped)
+        self._spool = Spool(directory, FORMAT, self.policy, dropped, at_once=True)
         self._shipper = Shipper(directory, self._spool, LandingSink(root), decode_batches, max_age, count)
 
     def append(self, batch: Batch) -> None:
@@ -167,8 +167,8 @@ class RecordLog:
 
     @property
     def spool_bytes(self) -> int:
-        """Bytes in the spool."""
-        return self._spool.bytes_on_disk
+        """Bytes of records in the spool."""
+        return self._spool.waiting_bytes
 
     @property
     def oldest_seconds(self) -> float:

@@ -99,16 +99,16 @@ def check(records: Sequence[Any], fields: Sequence[Field], limits: Limits, now: 
     columns = tuple((f.column, f.type) for f in fields)
     reading = _Reading(fields, limits.errors_told)
     rows: list[list[Any]] = []
-    first_of: dict[str, int] = {}
+    first_of: dict[str, tuple[int, list[Any]]] = {}
     labels = any(f.name == "outcome" for f in fields)
     for index, record in enumerate(records):
         row = reading.row(index, record)
         if row is None:
             continue
-        known = first_of.setdefault(row[0], index)
+        known, first = first_of.setdefault(row[0], (index, row))
         if known == index:
             rows.append(row)
-        elif not _same(record, records[known]):
+        elif not _same(row, first):
             remedy = "send a correction later" if labels else "give each prediction its own id"
             reading.refuse(
                 index, "prediction_id", f"{shown(row[0])} is also in record {known} with other values; {remedy}"
@@ -120,9 +120,9 @@ def check(records: Sequence[Any], fields: Sequence[Field], limits: Limits, now: 
     return Checked(columns, rows, n_repeated, reading.errors, reading.n_errors, reading.n_wrong)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """As JSON: NaN is equal to itself there."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+def _same(one: list[Any], other: list[Any]) -> bool:
+    """Of what would be kept, however it was written: 1 or "1". As JSON: NaN is equal to itself there."""
+    return json.dumps(one) == json.dumps(other)
 
 
 def _stamp(rows: list[list[Any]], fields: Sequence[Field], now: datetime) -> None:

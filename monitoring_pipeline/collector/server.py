@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 logger = logging.getLogger(__name__)
-CONNECTIONS = 256  # beyond it requests are answered 503 at once, so that memory stays bounded
 
 
 def serve(
@@ -69,7 +68,6 @@ def _configured(app: FastAPI, host: str, port: int, tls_cert: Path | None, tls_k
         server_header=False,
         http=Connection,
         ws="none",
-        limit_concurrency=CONNECTIONS,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         ssl_certfile=tls_cert,

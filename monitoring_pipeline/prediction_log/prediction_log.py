@@ -76,8 +76,8 @@ class PredictionLog:
 
     @property
     def spool_bytes(self) -> int:
-        """Bytes this process holds in the spool."""
-        return self._spool.bytes_on_disk if self._spool else 0
+        """Bytes of rows of this process in the spool."""
+        return self._spool.waiting_bytes if self._spool else 0
 
     @property
     def oldest_seconds(self) -> float:

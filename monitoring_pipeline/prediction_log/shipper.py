@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 — see below
 import contextlib
 import logging
 import os
@@ -18,10 +19,38 @@ from monitoring_pipeline.prediction_log.segment import SegmentContent, schema_of
 from monitoring_pipeline.prediction_log.sinks import Sink
 from monitoring_pipeline.prediction_log.spool import Spool, adopt, as_refused, bury, set_aside
 
+# ``concurrent.futures.thread`` asks to be called at the end of the interpreter, and cannot once the end has begun. What
+# a sink imports (pandas, by way of pyarrow) imports it: of a short script as late as that.
+
 logger = logging.getLogger(__name__)
 ADOPTION_SECONDS = 5.0
 HANGS_SECONDS = 60.0  # a sink that takes longer for one segment is taken to be away
+LONGEST_IMPORT = 30.0  # seconds
 Outcome = Literal["shipped", "waits", "refused", "gone"]
+
+
+class _Forks:
+    """A process that forks waits for imports that a shipper has begun: the child could never finish them, nor begin
+    them anew, and would ship nothing. A server that loads its application and then forks its workers does just that.
+    """
+
+    def __init__(self) -> None:
+        self.excluded = threading.Lock()
+        self._waited = False
+        os.register_at_fork(before=self._before, after_in_parent=self._in_parent, after_in_child=self._in_child)
+
+    def _before(self) -> None:
+        self._waited = self.excluded.acquire(timeout=LONGEST_IMPORT)
+
+    def _in_parent(self) -> None:
+        if self._waited:
+            self.excluded.release()
+
+    def _in_child(self) -> None:
+        self.excluded = threading.Lock()
+
+
+_forks = _Forks()
 
 
 @dataclass
@@ -74,7 +103,7 @@ class Shipper(Generic[R]):
     def _run(self) -> None:
         tick = min(0.25, self._max_age / 4)
         next_adoption = 0.0
-        self._guard("prepare", self._sink.prepare)
+        self._guard("prepare", self._prepare)
         while not self._stop.is_set():
             self._guard("spool", self._keep_house)
             busy = self._guard("ship", self._ship_next)
@@ -83,6 +112,10 @@ class Shipper(Generic[R]):
                 self._guard("adopt", self.ship_orphans)
             if not busy:
                 self._stop.wait(tick)
+
+    def _prepare(self) -> None:
+        with _forks.excluded:
+            self._sink.prepare()
 
     def _keep_house(self) -> None:
         self._spool.notice_deletion()

@@ -54,9 +54,16 @@ class Spool:
     """
 
     def __init__(
-        self, directory: Path, schema: bytes, policy: SpoolPolicy, dropped: Callable[[str, int], None]
+        self,
+        directory: Path,
+        schema: bytes,
+        policy: SpoolPolicy,
+        dropped: Callable[[str, int], None],
+        at_once: bool = False,
     ) -> None:
-        """``dropped(reason, rows)`` hears of rows given up. Raises PredictionLogError if nothing can be written."""
+        """``dropped(reason, rows)`` hears of rows given up. Files are allocated with the first append, since a service
+        may have many processes that never predict; ``at_once``: now, so that it is known whether they can be. Raises
+        PredictionLogError if nothing can be written."""
         self._directory, self._policy, self._dropped = directory, policy, dropped
         self.schema = schema
         self.worker = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -71,7 +78,7 @@ class Spool:
         self.sealed: dict[Path, Waiting] = {}
         self._refused: dict[Path, Waiting] = {}
         self._in_sink: dict[Path, Waiting] = {}  # and not deleted yet
-        self.bytes_on_disk = 0
+        self.bytes_on_disk = 0  # allocated: what the budget is for
         self._sizes = threading.Lock()
         self._lock_fd = -1
         try:
@@ -80,10 +87,11 @@ class Spool:
             raise PredictionLogError(
                 f"{directory}: the spool cannot be opened ({error}); give a writable directory on a local disk"
             ) from error
-        try:
-            self._active: Segment | None = self._allocate()
-        except OSError:
-            self._active = None  # the first append meets the policy
+        self._active: Segment | None = None
+        self._in_use = at_once
+        if at_once:
+            with contextlib.suppress(OSError):  # the first append meets the policy
+                self._active = self._allocate()
         self._sync = GroupCommit(self._unsynced) if policy.durability == "power" else None
 
     def _hold_lock(self) -> None:
@@ -125,6 +133,7 @@ class Spool:
     def _rotate(self, body: bytes, n_rows: int) -> Segment | None:
         """A segment with room for ``body``, or None when the rows are to be dropped. Holds the lock."""
         deadline = time.monotonic() + self._policy.block_timeout
+        self._in_use = True
         while self._active is None or not self._active.fits(body):
             self._retire()  # what stands in a full segment can be shipped, which makes room
             try:
@@ -214,7 +223,7 @@ class Spool:
 
     def prepare_spare(self) -> None:
         """Allocates the next segment ahead of need, so that no request pays for it. A full disk is not its business."""
-        if self._spare is None and self._lock.acquire(timeout=0.01):
+        if self._in_use and self._spare is None and self._lock.acquire(timeout=0.01):
             try:
                 with contextlib.suppress(OSError):
                     self._spare = self._allocate()
@@ -315,6 +324,13 @@ class Spool:
         first = [w.first_at for w in list(self.sealed.values())] + [s.first_at for s in list(self._retired)]
         first.append(active.first_at if active is not None else None)
         return max((0.0, *(now - at for at in first if at is not None)))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that were written and are not deleted yet: of files that are allocated, what is in use."""
+        waiting = [*list(self.sealed.values()), *list(self._in_sink.values())]
+        segments = [*list(self._retired), self._active]
+        return sum(w.size for w in waiting) + sum(s.used for s in segments if s is not None and s.n_rows)
 
     @property
     def refusing(self) -> str | None:

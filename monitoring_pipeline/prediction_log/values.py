@@ -7,7 +7,7 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -145,13 +145,16 @@ LATEST = (datetime(9999, 1, 1, tzinfo=UTC) - EPOCH) // MICROSECOND
 
 
 def as_microseconds(moment: Any) -> int | None:
-    """Since 1970 in UTC, from a datetime (Python's, pandas', NumPy's; naive: UTC), seconds since 1970 or ISO 8601.
+    """Since 1970 in UTC, from a datetime (Python's, pandas', NumPy's; naive: UTC), a date (its midnight in UTC),
+    seconds since 1970 or ISO 8601.
 
     None when it is no moment.
     """
     try:
         if isinstance(moment, str):
             moment = datetime.fromisoformat(moment)
+        elif isinstance(moment, date) and not isinstance(moment, datetime):
+            moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
         if isinstance(moment, datetime):
             microseconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
         elif getattr(getattr(moment, "dtype", None), "kind", None) == "M":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from monitoring_pipeline.serving import durations
 from monitoring_pipeline.serving.durations import HTTP_EDGES
 from monitoring_pipeline.serving.recorder import Recorder
+from monitoring_pipeline.serving.wrapping import was_cancelled
 
 if TYPE_CHECKING:
     from monitoring_pipeline.serving.champion import ChampionFollower
@@ -21,6 +22,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED, OTHER = "__unmatched__", "__other__"
 MAX_ROUTES = 300
+GAVE_UP = 499  # the code of a request whose client did not wait for the answer, as nginx has it
 
 
 class MonitoringMiddleware:
@@ -60,7 +62,10 @@ class MonitoringMiddleware:
         try:
             await self._app(scope, receive, noting)
         except BaseException as raised:
-            error = type(raised).__name__
+            if was_cancelled(raised):
+                status = status or GAVE_UP
+            else:
+                error = type(raised).__name__
             raise
         finally:
             active.pop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Monitoring(Recorder):
         self.expose(registry)
         _instances.add(self)
         atexit.register(_close_if_alive, weakref.ref(self))
+        _close_in_child(self)
 
     def expose(self, registry: CollectorRegistry | None) -> None:
         """Publishes on ``registry``, or on one of its own for ``metrics()``."""
@@ -64,18 +66,23 @@ class Monitoring(Recorder):
         return self.counters.totals()
 
     def wrap(
-        self, predict: Callable[..., Any], output: OutputForm = "auto", classes: Sequence[Any] | None = None
+        self,
+        predict: Callable[..., Any],
+        output: OutputForm = "auto",
+        classes: Sequence[Any] | None = None,
+        features: Callable[..., Any] | None = None,
     ) -> Callable[..., Any]:
         """``predict`` with the same arguments and answers, counted and logged. ``async`` callables stay so.
 
-        The first argument (after ``self``), by position or by name, holds the features: one row or a batch (see
-        ``serving.capture``). They are logged as they were before the call. Two keyword arguments are
-        taken out: ``prediction_id`` (text, or one a row) and ``event_time`` (datetime, seconds since 1970 UTC, or one
-        a row; now when absent). ``output`` and ``classes`` say how answers are read (see ``serving.output.Output``); by
-        default the classes come from the model the callable is a method of. Raises what ``predict`` raises, and
-        PredictionLogError when the log's policy is ``block`` and the spool is full.
+        The first argument (after that of a method or a classmethod), by position or by name, holds the features: one
+        row or a batch (see ``serving.capture``); else ``features``, called with the arguments, gives them. They are
+        logged as they were before the call. Two keyword arguments are taken out, unless ``predict`` declares them, and
+        then it is given them too: ``prediction_id`` (text, or one a row) and ``event_time`` (datetime, date, seconds
+        since 1970 UTC, or one a row; now when absent). ``output`` and ``classes`` say how answers are read (see
+        ``serving.output.Output``); by default the classes come from the model the callable is a method of. Raises what
+        ``predict`` raises, and PredictionLogError when the log's policy is ``block`` and the spool is full.
         """
-        return wrapped(self, predict, output, classes)
+        return wrapped(self, predict, output, classes, features)
 
     def wrap_pipeline(self, pipeline: Any, output: OutputForm = "auto") -> Any:
         """A scikit-learn pipeline whose ``predict``, ``predict_proba`` and ``decision_function`` are wrapped; imputed
@@ -111,8 +118,20 @@ _instances: weakref.WeakSet[Monitoring] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
+    util = sys.modules.get("multiprocessing.util")
     for monitoring in list(_instances):
         monitoring.after_fork()
+        if util is not None:  # a Process forgets what is to be done at its end when it starts, and then calls this
+            util.register_after_fork(monitoring, _close_in_child)
+
+
+def _close_in_child(monitoring: Monitoring) -> None:
+    """A ``multiprocessing.Process`` that returns ends without what is registered with ``atexit``."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _close_if_alive, (weakref.ref(monitoring),), exitpriority=0)
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 from monitoring_pipeline.prediction_log.rows import MISSING, MISSING_CODE, RowSchema
 from monitoring_pipeline.prediction_log.values import as_category, as_code, as_number, category_codes, truncated
 from monitoring_pipeline.profiles.layout import ColumnLayout, Layout
+from monitoring_pipeline.serving.named_answers import FieldNames, Roles, columns_of, fields_of
 
 logger = logging.getLogger(__name__)
+_PLAIN = (str, int, float, list, type(None))
 OutputForm = Literal["auto", "prediction", "score", "scores"]
+FORMS: dict[str, OutputForm] = {"predict": "prediction", "predict_proba": "scores", "decision_function": "scores"}
+"""What the methods of a classifier answer."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,12 @@ class Answers:
 class Output:
     """Reads answers.
 
-    ``auto``: regression — the number is the prediction. Classification — as many numbers as classes are the scores in
+    What has names — a mapping, a named tuple, an object with fields, a frame — is read by them
+    (``serving.named_answers``), of a batch each field as many as rows. Else by ``form``; ``auto`` is: regression — the
+    number is the prediction. Classification — as many floats as classes, which add up to one, are the scores in
     the order of ``classes`` (the model's ``classes_``; else the reference's); a float is the positive class's score;
-    anything else is the predicted class. ``{"prediction": …, "score": …}`` is taken as it stands, of a batch each as
-    many as rows. A class that is not given follows from the scores: the greatest, of one score at ``threshold``.
+    any other single value is the predicted class. What is neither is ambiguous: logged without an answer, and an
+    error. A class that is not given follows from the scores: the greatest, of one score at ``threshold``.
     """
 
     def __init__(
@@ -71,26 +77,56 @@ class Output:
         self._outputs = [c for c in schema.numerical if c.role != "feature"]
         self._n_scores = sum(c.role == "score" for c in self._outputs)
         self._has_class = bool(self._prediction and self._prediction.kind == "categorical")
+        of_scores = [c.name for c in self._outputs if c.role == "score"]
+        self._names = FieldNames(
+            self._prediction.name if self._prediction else None,
+            dict(zip(of_scores, self._scored, strict=False)),
+            self._order,
+        )
 
     def one(self, answer: Any) -> Answer:
-        """Never raises: an answer that cannot be read is logged as missing with what it was."""
-        if isinstance(answer, Mapping):
-            return self.given(answer.get("prediction"), answer.get("score"))
+        """Of one row. An answer that cannot be read is logged as missing with what it was."""
         if type(answer) is not float and type(answer) is not str:
+            if (named := self._named(answer)) is not None:
+                return named
             answer = _unwrapped(answer)
-        form = self._form
-        if form == "auto":
-            form = self._guess(answer)
+            if not isinstance(answer, _PLAIN) and (named := self._named(answer)) is not None:
+                return named
+        form = self._guess(answer) if self._form == "auto" else self._form
+        if form is None:
+            return self._ambiguous(answer)
         if form == "prediction":
             return self.given(answer, None)
         return self.given(None, answer)
 
-    def _guess(self, answer: Any) -> OutputForm:
+    def _guess(self, answer: Any) -> OutputForm | None:
         if self._regression:
             return "prediction"
         if isinstance(answer, list):
-            return "scores"
+            return "scores" if self._are_scores(answer) else None
         return "score" if isinstance(answer, float) else "prediction"
+
+    def _are_scores(self, values: list[Any]) -> bool:
+        """Whether they can be the classes' shares: a class and its score are no two scores. NaN is for the log."""
+        if not all(isinstance(v, float) for v in values):
+            return False
+        return self._threshold == 0.0 or not abs(sum(values) - 1.0) > _rounded(len(values))
+
+    def _named(self, answer: Any) -> Answer | None:
+        """By the names of its fields; None of what has none. Of one column alone the name need not tell anything."""
+        fields = fields_of(answer)
+        if fields is None:
+            return None
+        roles = self._names.roles(tuple(fields))
+        if roles is not None:
+            return self.given(_unwrapped(roles.prediction_of(fields)), roles.score_of(fields))
+        if len(fields) == 1 and hasattr(answer, "to_numpy"):
+            return None
+        return self._ambiguous(answer)
+
+    def _ambiguous(self, answer: Any) -> Answer:
+        nothing = self.given(None, None)
+        return Answer(nothing.numbers, nothing.codes, {"__row__": ["answer", truncated(answer)]})
 
     def given(self, prediction: Any, score: Any) -> Answer:
         """From a prediction, a score (binary) or scores (in the order of the classes, or by class), or both."""
@@ -124,7 +160,11 @@ class Output:
             score = self._in_order(score)
         elif not isinstance(score, list):
             score = _unwrapped(score)
-        values = [as_number(v)[0] for v in score] if isinstance(score, list) else [as_number(score)[0]]
+        read = [as_number(v) for v in score] if isinstance(score, list) else [as_number(score)]
+        if any(reason for _, reason in read):
+            odd["__row__"] = ["scores", truncated(score)]
+            return (MISSING,) * n, None
+        values = [number for number, _ in read]
         if len(values) == 1 and len(self._scored) == 1:
             return (values[0],)[:n], self._binary_position(values[0])
         if len(values) != self._n_classes:
@@ -152,8 +192,12 @@ class Output:
 
     def many(self, answers: Any, n: int) -> Answers | None:
         """Of a batch of ``n``; None when the answer is not one of ``n``. A batch of one may be answered as a row is."""
-        if isinstance(answers, Mapping):
-            return self._by_name(answers, n)
+        if (columns := self._columns(answers)) is not None:
+            roles = self._names.roles(tuple(columns))
+            if roles is not None:
+                return self._by_name(columns, roles, n)
+            if len(columns) != 1 or not hasattr(answers, "to_numpy"):
+                return None
         if hasattr(answers, "to_numpy"):
             answers = answers.to_numpy()
         if isinstance(answers, np.ndarray) and answers.dtype.kind == "f" and answers.ndim and len(answers) == n:
@@ -165,18 +209,36 @@ class Output:
             return self._gathered([self.one(answers)]) if n == 1 and _is_readable(answers) else None
         return self._gathered([self.one(a) for a in listed])
 
-    def _by_name(self, answers: Mapping[str, Any], n: int) -> Answers | None:
-        """``{"prediction": …, "score": …}`` of as many each as there are rows."""
-        columns = []
-        for name in ("prediction", "score"):
-            column = answers.get(name)
-            listed = [None] * n if column is None else _listed(column)
-            if listed is None or len(listed) != n:
-                listed = [column] if n == 1 else None
-            if listed is None:
+    def _columns(self, answers: Any) -> Mapping[Any, Any] | None:
+        """Of a batch whose parts have names; of objects and Series too, where the names are those of an answer."""
+        if isinstance(answers, np.ndarray | list) and getattr(getattr(answers, "dtype", None), "names", None) is None:
+            return None
+        columns = columns_of(answers)
+        if columns is not None or hasattr(answers, "columns") or not _is_readable(answers):
+            return columns
+        fields = fields_of(answers)
+        if fields is None or hasattr(answers, "_fields"):
+            return fields
+        roles = self._names.roles(tuple(fields))
+        if roles is None or (roles.by_class and hasattr(answers, "index")):  # the labels of a Series' rows
+            return None
+        return fields
+
+    def _by_name(self, columns: Mapping[Any, Any], roles: Roles, n: int) -> Answers | None:
+        """Fields of as many values each as there are rows."""
+        predictions = _column(roles.prediction_of(columns), n)
+        scores = roles.score_of(columns)
+        if roles.by_class:
+            by_class = {label: _column(column, n) for label, column in scores.items()}
+            if any(column is None for column in by_class.values()):
                 return None
-            columns.append(listed)
-        return self._gathered([self.given(p, s) for p, s in zip(*columns, strict=True)])
+            rows = zip(*by_class.values(), strict=True)
+            scores = [dict(zip(by_class, row, strict=True)) for row in rows]
+        else:
+            scores = _column(scores, n)
+        if predictions is None or scores is None:
+            return None
+        return self._gathered([self.given(p, s) for p, s in zip(predictions, scores, strict=True)])
 
     def _gathered(self, each: Sequence[Answer]) -> Answers:
         n = len(each)
@@ -197,6 +259,12 @@ class Output:
         if self._form == "prediction":
             return None
         if answers.ndim == 2 and answers.shape[1] == self._n_classes and len(self._picks) == len(self._scored):
+            if (
+                self._form == "auto"
+                and self._threshold
+                and (np.abs(answers.sum(axis=1) - 1.0) > _rounded(self._n_classes)).any()
+            ):
+                return None  # not shares: read one by one, which says of which rows
             scores = answers[:, self._picks][:, : self._n_scores]
             position = answers.argmax(axis=1)
         elif answers.size == n and len(self._scored) == 1 and self._picks:
@@ -227,6 +295,19 @@ def _order(given: Sequence[Any] | None, known: tuple[str, ...]) -> list[str]:
     return list(known)
 
 
+def _rounded(n: int) -> float:
+    """How far the sum of ``n`` shares that were written with two decimals may be from one."""
+    return 0.005 * n + 0.005
+
+
+def _column(column: Any, n: int) -> list[Any] | None:
+    """``n`` values; nothing of what is not there; None of another number of them."""
+    listed = [None] * n if column is None else _listed(column)
+    if listed is None or len(listed) != n:
+        return [column] if n == 1 else None
+    return listed
+
+
 def _is_readable(answers: Any) -> bool:
     """Whether it may be looked at more than once: what an iterator gives is the caller's."""
     return not hasattr(answers, "__next__")
@@ -245,6 +326,8 @@ def _listed(answers: Any) -> list[Any] | None:
 
 def _unwrapped(answer: Any) -> Any:
     """A scalar, text or flat list of scalars from whatever holds one row's answer."""
+    if hasattr(answer, "to_numpy"):
+        answer = answer.to_numpy()
     if hasattr(answer, "tolist"):
         answer = answer.tolist()
     if isinstance(answer, tuple):

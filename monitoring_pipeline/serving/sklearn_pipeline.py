@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring_pipeline.prediction_log.values import as_mapping
-from monitoring_pipeline.serving.output import OutputForm
+from monitoring_pipeline.serving.output import FORMS, OutputForm
 
 logger = logging.getLogger(__name__)
 NoteImputed = Callable[[str, str, int], None]  # feature, transformer, how often
@@ -41,12 +41,10 @@ class MonitoredPipeline:
         self._pipeline = served
         self._fitted_names = getattr(pipeline, "feature_names_in_", None)
         classes = _classes(pipeline)
-        for name in ("predict", "predict_proba", "decision_function"):
+        for name in FORMS:
             method = getattr(self._pipeline, name, None)
             if method is not None:
-                form: OutputForm = (
-                    "prediction" if (name, output) == ("predict", "auto") and classes is not None else output
-                )
+                form = FORMS[name] if output == "auto" and classes is not None else output
                 setattr(self, name, wrap(self._accepting_mappings(method, name), form, classes))
 
     def __getattr__(self, name: str) -> Any:

@@ -59,6 +59,25 @@ def test_a_replayed_batch_is_answered_alike(collector: Running) -> None:
     assert {r["id"] for r in collector.landed("predictions", 6)} == {"p-0", "p-1"}
 
 
+def test_one_record_written_in_two_ways_is_one(collector: Running) -> None:
+    """An id as number and as text, a class, a time, a feature that is null or not there."""
+    one = record(
+        prediction_id=1, prediction=1, event_time="2024-03-05T10:00:00+01:00", features={"x": 1, "amount": None}
+    )
+    other = record(prediction_id="1", prediction="1", event_time="2024-03-05T09:00:00Z", features={"x": 1.0})
+    assert collector.predictions([one, other]).json() == {"accepted": 1, "repeated": 1}
+    assert [r["id"] for r in collector.landed("predictions", 1)] == ["1"]
+    answer = collector.predictions([one, other | {"score": 0.1}])
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "prediction_id")
+    assert "'1' is also in record 0 with other values" in answer.json()["errors"][0]["message"]
+
+
+def test_a_bare_record_is_told_where_it_belongs(shared: Running) -> None:
+    answer = shared.post("/v1/toy/predictions", json=record())
+    assert answer.status_code == 400
+    assert answer.json()["error"] == 'the body is a single record outside of a list; send {"records": [RECORD]}'
+
+
 def test_what_a_model_may_see_is_kept(collector: Running) -> None:
     sent = ["NaN", "Infinity", "-Infinity", 1e400, 0, True]
     text = json.dumps([record(i, features={"x": v}) for i, v in enumerate(sent[:-1])])

@@ -354,6 +354,7 @@ def test_the_name_of_a_spool_file_is_on_the_device_before_a_row_is(
     synced: list[Path] = []
     monkeypatch.setattr("monitoring_pipeline.prediction_log.spool.sync_directory", synced.append)
     m = make(durability=durability)
+    put(m, 1)
     assert (m.log.directory in synced) is wanted  # type: ignore[union-attr]
 
 

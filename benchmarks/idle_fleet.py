@@ -213,12 +213,11 @@ def _cpu(up: subprocess.Popen[bytes], warehouse: Warehouse) -> dict[str, float]:
 def _kind(command: list[str]) -> str:
     words = " ".join(command)
     kinds = {
-        "dagster_webserver": "web server",
+        "dagster_web": "web server",
         "dagster._daemon": "daemon",
         "grpc": "code server",
         "code-server": "code server",
         "exporter --port": "exporter",
-        "dagster dev": "dagster dev",
         " up ": "up",
     }
     return next((kind for part, kind in kinds.items() if part in words), "other")

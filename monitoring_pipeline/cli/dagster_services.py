@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -22,6 +23,14 @@ load_from:
 """
 app = typer.Typer(help="Dagster's code server, web server and daemon, each a service of its own.", no_args_is_help=True)
 Host = Annotated[str, typer.Option(help="Address to bind to.")]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host", metavar="NAME",
+        help="Host name by which a proxy or a browser asks for Dagster's pages, such as dagster.example.org or"
+        " *.example.org; those of loopback are always allowed. Repeatable.",
+    ),
+]  # fmt: skip
 Code = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the code server is.")]
 
 
@@ -38,10 +47,11 @@ def web(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 3000,
     host: Host = "127.0.0.1",
     code: Code = "127.0.0.1:4000",
+    allow_host: AllowedHosts = None,
 ) -> None:
-    """Serve Dagster's pages."""
-    settings = Settings()
-    _become(settings, "dagster_webserver", "-w", _workspace(settings, code), "-h", host, "-p", str(port))
+    """Serve Dagster's pages, to our own pages and to programs only."""
+    settings, names = Settings(), checked_names(allow_host)
+    _become(settings, "monitoring_pipeline.cli.dagster_web", _workspace(settings, code), host, str(port), *names)
 
 
 @app.command()
@@ -54,6 +64,14 @@ def daemon(
     if check:
         _become(settings, "dagster._daemon", "liveness-check")
     _become(settings, "dagster._daemon", "run", "-w", _workspace(settings, code))
+
+
+def checked_names(names: list[str] | None) -> list[str]:
+    """Raises UserError for what is neither a host name nor ``*.`` before one."""
+    for name in names or []:
+        if name != "*" and not re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name):
+            raise UserError(f"--allow-host: {name!r} is no host name; write dagster.example.org or *.example.org")
+    return names or []
 
 
 def _workspace(settings: Settings, code: str) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from monitoring_pipeline.exporter import exposition
 from monitoring_pipeline.exporter.slow import SlowReading
+from monitoring_pipeline.warehouse import sessions
 from monitoring_pipeline.warehouse.database import Warehouse, normalized
 from monitoring_pipeline.warehouse.exposition import Group, Selection, StaleWindows, newest_figures
 
@@ -70,8 +71,8 @@ class Collector(RegistryCollector):
         Reads by a connection of its own, read-only and with time limits: a scrape fails rather than waits.
         """
         url = normalized(source.url if isinstance(source, Warehouse) else source)
-        options = (
-            f"-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout={STATEMENT_TIMEOUT}s -c jit=off"
+        options = sessions.options(
+            default_transaction_read_only="on", statement_timeout=f"{STATEMENT_TIMEOUT}s", jit="off"
         )
         name = "monitoring-pipeline exporter"
         arguments = {"connect_timeout": 3, "application_name": name, "options": options, **GIVE_UP}

@@ -19,7 +19,7 @@ HORIZONS = {"day": (1, 2, 7), "hour": (1, 3, 24)}
 class _Section(BaseModel):
     """Frozen, and a key that is not known is an error rather than silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Persistence(_Section):

@@ -81,7 +81,7 @@ SEASONS = 4  # weeks: how many of the same hours of the week make the seasonal b
 class Declared(BaseModel):
     """Frozen, and a key that is not known is an error rather than silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 class Source(Declared):
@@ -245,7 +245,10 @@ class Bound(Declared):
 
 
 class Thresholds(Declared):
-    """What counts as drift, as a violation, as degraded. All have defaults; a pinned figure is taken as it is."""
+    """What counts as drift, as a violation, as degraded. All have defaults; a pinned figure is taken as it is.
+
+    Each is a finite number; one that is never reached, such as 1e9, switches a threshold off.
+    """
 
     drift: DriftThresholds = Field(
         default_factory=dict, description="method -> threshold, for every column; a method not named has its default"

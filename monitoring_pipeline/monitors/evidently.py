@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class EvidentlyReport(BaseModel):
     """A report in HTML of each period, written by the run that takes in the period's last window."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     every: Literal["day", "week", "month"] = Field(
         description="period of a report: a UTC day, an ISO week or a month; it speaks of all windows of the period"

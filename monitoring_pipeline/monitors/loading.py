@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import math
 import reprlib
 import types
 import typing
@@ -18,10 +20,13 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from monitoring_pipeline.errors import DeclarationError, storable
+from monitoring_pipeline.monitors.bounded_yaml import MOST_BYTES, OutOfBoundsError, compose, construct
 from monitoring_pipeline.monitors.declaration import Monitor
 
 SUFFIXES = (".yaml", ".yml")
-MOST_BYTES = 1_000_000  # of a file; the YAML reader needs a second for as much
+FLOAT = "tag:yaml.org,2002:float"
+NOT_FINITE = "is no finite number"
+FINITE = "write a number that is never reached, such as 1e9, where nothing is to be too much"
 Location = tuple[str | int, ...]
 # What stands in for a required key that is wrong, so that checks across keys still run over the rest.
 _STAND_INS: dict[str, Any] = {
@@ -89,7 +94,7 @@ def line_of(path: str | Path, location: Sequence[str | int]) -> int:
     A text below a list is the item of that value: ``("schema", "numerical", "distance")``. What is not there has the
     line of the nearest key above it.
     """
-    node = YAML(typ="safe", pure=True).compose(Path(path))
+    node = compose(Path(path).read_text(encoding="utf-8"))
     return _Document(str(path), node).line(tuple(location)) if node is not None else 1
 
 
@@ -114,18 +119,18 @@ def _read(path: Path) -> tuple[Monitor | None, list[Finding]]:
     """The monitor, or what is wrong with it. Never raises: one bad file must not stop the monitors of the others."""
     try:
         text = _text_of(path)
-        node = YAML(typ="safe", pure=True).compose(text)
-        if unstorable := _unstorable(path, node):
-            return None, unstorable
+        node = compose(text)
+        if wrong := _unstorable(path, node):
+            return None, wrong
         raw = _constructed(text, node)
-        if isinstance(raw, dict):
+        if node is not None and isinstance(raw, dict):
             return _validate(path, raw, _Document(str(path), node))
     except _Unreadable as error:
         return None, [Finding(str(path), error.line, error.field, str(error))]
     except MarkedYAMLError as error:
         return None, [_syntax_finding(path, error)]
-    except RecursionError:
-        return None, [Finding(str(path), 1, "yaml", "is nested too deeply, or within itself; write at most 5 levels")]
+    except OutOfBoundsError as error:
+        return None, [Finding(str(path), error.line, "yaml", str(error))]
     except Exception as error:  # noqa: BLE001  readers of YAML and of values raise anything; it is about this file
         said = f"cannot be read as a declaration ({type(error).__name__}: {_first_line(error)}); correct or remove it"
         return None, [Finding(str(path), 1, "file", said)]
@@ -159,8 +164,8 @@ def _text_of(path: Path) -> str:
 def _constructed(text: str, node: Node | None) -> Any:
     """The values of a document. Raises _Unreadable with the line of a value that its tag or type cannot hold."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except (MarkedYAMLError, RecursionError):
+        return None if node is None else construct(node, text)
+    except MarkedYAMLError:
         raise
     except Exception as error:  # KeyError for `!!bool xyz`, IndexError for `!!int ''`, ValueError for 2024-13-45
         for scalar in _scalars(node):
@@ -191,16 +196,31 @@ def _scalars(node: Node | None) -> Iterable[ScalarNode]:
 
 
 def _unstorable(path: Path, node: Node | None) -> list[Finding]:
-    """Texts with NUL or half a surrogate pair: no file, column or row can be named so."""
+    """Texts with NUL or half a surrogate pair: no file, column or row can be named so. Numbers that no JSON holds."""
     return [
-        Finding(str(path), scalar.start_mark.line + 1, "yaml", f"{_shown(scalar.value)} {why}; remove it")
+        Finding(
+            str(path),
+            scalar.start_mark.line + 1,
+            "yaml",
+            f"{_shown(scalar.value)} {why}; {FINITE if why == NOT_FINITE else 'remove it'}",
+        )
         for scalar in _scalars(node)
-        for why in [_why_unstorable(scalar.value)]
+        for why in [_why_unstorable(scalar)]
         if why
     ]
 
 
-def _why_unstorable(text: str) -> str:
+def _not_finite(number: str) -> bool:
+    try:
+        return not math.isfinite(float(number.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")))
+    except ValueError:
+        return False  # whoever makes a value of it says so
+
+
+def _why_unstorable(scalar: ScalarNode) -> str:
+    text = scalar.value
+    if str(scalar.tag) == FLOAT and _not_finite(text):
+        return NOT_FINITE
     if "\0" in text:
         return "holds a NUL character"
     return "holds half a surrogate pair" if any("\ud800" <= c <= "\udfff" for c in text) else ""
@@ -266,9 +286,10 @@ class _Document:
         for item in items:
             for finding, location in self._findings_of(item):
                 found.setdefault(location, {})[finding.message] = finding
+        told_inside = {location[:-1] for location in found}
         for item in items:  # `path` may be text or a list: where it is a list, what is wrong inside it says enough
             location = self._written(item["loc"], keep_last=False)
-            if item["type"] == "string_type" and any(other[:-1] == location for other in found):
+            if item["type"] == "string_type" and location in told_inside:
                 found.pop(location, None)
         return [_joined(list(by_message.values())) for by_message in found.values()]
 
@@ -315,19 +336,27 @@ class _Document:
 
 def _child(node: Node | None, part: str | int) -> tuple[int, Node] | None:
     """Line and value of what ``part`` names below a node."""
+    if isinstance(node, SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
+        return node.value[part].start_mark.line + 1, node.value[part]
+    return None if node is None else _named(node).get(str(part) if isinstance(node, MappingNode) else part)
+
+
+@functools.lru_cache(maxsize=64)
+def _named(node: Node) -> dict[str | int, tuple[int, Node]]:
+    """What texts name below a node: a mapping's keys, a list's items, and those of lists in it; the first of each."""
+    found: dict[str | int, tuple[int, Node]] = {}
     if isinstance(node, MappingNode):
         for key, value in node.value:
-            if isinstance(key, ScalarNode) and key.value == str(part):
-                return key.start_mark.line + 1, value
+            if isinstance(key, ScalarNode):
+                found.setdefault(key.value, (key.start_mark.line + 1, value))
     elif isinstance(node, SequenceNode):
-        if isinstance(part, int) and 0 <= part < len(node.value):
-            return node.value[part].start_mark.line + 1, node.value[part]
         for item in node.value:
-            if isinstance(item, ScalarNode) and item.value == part:
-                return item.start_mark.line + 1, item
-            if isinstance(item, SequenceNode) and isinstance(part, str) and (found := _child(item, part)):
-                return found
-    return None
+            if isinstance(item, ScalarNode):
+                found.setdefault(item.value, (item.start_mark.line + 1, item))
+            elif isinstance(item, SequenceNode):
+                for name, place in _named(item).items():
+                    found.setdefault(name, place)
+    return found
 
 
 def _dotted(location: Location) -> str:
@@ -482,6 +511,7 @@ def _shown(value: Any) -> str:
 
 _MESSAGES = {
     "extra_forbidden": _unknown_key,
+    "finite_number": lambda item, location: f"{_shown(item['input'])} {NOT_FINITE}; {FINITE}",
     "missing": _missing,
     "literal_error": _choice,
     "string_type": _text,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Parity(BaseModel):
     """Features of a sample of predictions, recomputed by a function or read from a table; see docs/parity.md."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     function: str | None = Field(
         default=None,

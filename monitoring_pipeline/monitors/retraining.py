@@ -18,7 +18,7 @@ IncidentKind = Literal["drift", "quality", "performance", "volume", "coverage", 
 class _Section(BaseModel):
     """Frozen, and a key that is not known is an error rather than silence."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 def _cron(value: str) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from monitoring_pipeline.errors import WarehouseError, storable, storable_value
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.warehouse import sessions
 from monitoring_pipeline.warehouse.embedded import DAGSTER_DATABASE, DATABASE, EmbeddedPostgres
 from monitoring_pipeline.warehouse.migrations import migrate
 from monitoring_pipeline.warehouse.partitions import forget_months
@@ -26,7 +27,10 @@ from monitoring_pipeline.warehouse.partitions import forget_months
 APPLICATION = "monitoring-pipeline"
 OLDEST_SERVER = 14
 IDLE_SECONDS = 2.0
-NO_PARTITION = "no partition of relation"
+NO_PARTITION = "23514"
+"""The code of a violated check; that of a partition, unlike a column's or a table's, has no name. The words depend on
+the server's language.
+"""
 CONTENDED = ("40P01", "42P07")
 """Deadlock, and table exists: two processes make months of the same table. Repeated, the work finds them there."""
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
@@ -116,7 +120,7 @@ class Warehouse:
         try:
             return work(connection)
         except DBAPIError as error:
-            if NO_PARTITION in str(error.orig):
+            if _lacks_partition(error.orig):
                 forget_months(self.engine)
             elif getattr(error.orig, "pgcode", None) not in CONTENDED:
                 raise
@@ -160,6 +164,8 @@ class Warehouse:
                 f"Postgres {int(version) // 10_000} at {self.safe_url} is too old; use {OLDEST_SERVER} or newer"
             )
         if self.server is None:
+            with self.engine.connect() as connection:
+                sessions.check_encoding(connection, url.database, dagster.database)
             _create_if_missing(self.engine, url, dagster)
         migrate(self.engine)
 
@@ -247,7 +253,7 @@ def _engine(url: URL) -> Engine:
         url,
         pool_size=4,
         max_overflow=4,
-        connect_args={"connect_timeout": 5, "application_name": APPLICATION, "options": "-c timezone=UTC"},
+        connect_args={"connect_timeout": 5, "application_name": APPLICATION, "options": sessions.options()},
     )
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _ping)
@@ -270,24 +276,27 @@ def _ping(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
         raise InvalidatePoolError from error  # the others of that age died with it; a new one is made
 
 
+def _lacks_partition(error: Any) -> bool:
+    return getattr(error, "pgcode", None) == NO_PARTITION and error.diag.constraint_name is None
+
+
 def _create_if_missing(engine: Engine, url: URL, dagster: URL) -> None:
     """Dagster's database beside ours. Raises WarehouseError when we may not create it."""
     exists = text("select 1 from pg_database where datname = :name")
+    name = str(dagster.database)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if connection.execute(exists, {"name": dagster.database}).scalar():
-            return
-        quoted = engine.dialect.identifier_preparer.quote_identifier(str(dagster.database))
         try:
-            connection.exec_driver_sql(f"create database {quoted}")
+            if not connection.execute(exists, {"name": name}).scalar():
+                connection.exec_driver_sql(sessions.created(engine, name))
         except DBAPIError as error:
-            if isinstance(error.orig, psycopg2.errors.DuplicateDatabase | psycopg2.errors.UniqueViolation):
-                return  # another process was quicker
-            if error.connection_invalidated:
-                raise
-            raise WarehouseError(
-                f"Dagster's runs need a database {dagster.database!r} beside {url.database!r}, and this user may not"
-                f" create it; let an administrator run: create database {quoted} owner {url.username}"
-            ) from error
+            if not isinstance(error.orig, psycopg2.errors.DuplicateDatabase | psycopg2.errors.UniqueViolation):
+                if error.connection_invalidated:
+                    raise
+                raise WarehouseError(
+                    f"Dagster's runs need a database {name!r} beside {url.database!r}, and this user may not create"
+                    f" it; let an administrator run: {sessions.created(engine, name, owner=url.username)}"
+                ) from error  # else another process was quicker
+    sessions.pin_role(engine, name)
 
 
 def _is_hopeless(error: BaseException) -> bool:

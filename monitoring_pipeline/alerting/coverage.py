@@ -5,7 +5,8 @@ a logit, with the median of the last windows; dispersion is learnt from the resi
 binomial. Alarmed windows teach nothing. A share of zero stays alarmed until labels arrive again.
 
 Call order: for each age ``judge(labelled, rows, known, settings)``, all (S, T), in order without gaps; then
-``decide([tests of each age], level)``: ages and segments of a window are one family.
+``decide([tests of each age], level)``: ages and segments of a window are one family. ``tests.state`` is what a fold
+keeps of each window; given the states of the first ones, ``judge`` goes on from there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ FEW_ROWS = "too few rows"
 SHORT_HISTORY = "too few earlier windows"
 NO_LABELS = "no labels since they stopped"
 TEXT = "<U40"
+STATE = ("good", "residual", "p")  # what the fold keeps of a window
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,15 @@ class CoverageSettings:
 @dataclass(frozen=True)
 class CoverageTests:
     """(S, T) of one age: ``p`` (NaN where not judged, with the ``reason``), the ``share``, what is ``usual``, and
-    windows without any label (``empty``)."""
+    windows without any label (``empty``); ``state`` (S, T, K) by ``STATE``. Of windows whose state was given, what is
+    ``usual`` and the ``reason`` are not told."""
 
     p: Floats
     share: Floats
     usual: Floats
     empty: Flags
     reason: Texts
+    state: Floats
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,20 @@ class CoverageVerdicts:
     reason: Texts
 
 
-def judge(labelled: Floats, rows: Floats, known: Flags, settings: CoverageSettings) -> CoverageTests:
+def judge(
+    labelled: Floats, rows: Floats, known: Flags, settings: CoverageSettings, before: Floats | None = None
+) -> CoverageTests:
     """Tests of one age. ``labelled`` of ``rows``, both as counted when the window had that age; ``known``: it has had
-    that age. All (S, T)."""
+    that age. All (S, T). ``before`` (S, R, K): states of the first R windows, which are not judged again."""
     rows, labelled = np.asarray(rows, float), np.asarray(labelled, float)
     logits = np.log((labelled + 0.5) / (np.maximum(rows - labelled, 0) + 0.5))
     p, usual, residual = (np.full(rows.shape, np.nan) for _ in range(3))
     good, history = np.zeros(rows.shape, bool), np.zeros(rows.shape, np.intp)
-    for t in range(rows.shape[1]):
+    done = 0 if before is None else min(before.shape[1], rows.shape[1])
+    if before is not None:
+        good[:, :done] = before[:, :done, 0] > 0
+        residual[:, :done], p[:, :done] = before[:, :done, 1], before[:, :done, 2]
+    for t in range(done, rows.shape[1]):
         past = slice(max(0, t - settings.memory), t)
         middle, n = _usual(logits[:, past], good[:, past], settings)
         history[:, t], usual[:, t] = good[:, past].sum(1), expit(middle)
@@ -95,7 +105,8 @@ def judge(labelled: Floats, rows: Floats, known: Flags, settings: CoverageSettin
         good[:, t] = enough & ~(np.nan_to_num(p[:, t], nan=1.0) <= settings.accept_above)
     reason = np.where(known, np.where(rows < settings.least_rows, FEW_ROWS, SHORT_HISTORY), YOUNG).astype(TEXT)
     reason[~np.isnan(p)] = ""
-    return CoverageTests(p, labelled / np.maximum(rows, 1), usual, known & (rows > 0) & (labelled == 0), reason)
+    empty = known & (rows > 0) & (labelled == 0)
+    return CoverageTests(p, labelled / np.maximum(rows, 1), usual, empty, reason, np.stack((good, residual, p), -1))
 
 
 def decide(ages: Sequence[CoverageTests], level: float) -> list[CoverageVerdicts]:
@@ -108,7 +119,7 @@ def decide(ages: Sequence[CoverageTests], level: float) -> list[CoverageVerdicts
 
 def _held(tests: CoverageTests, q: Floats, level: float) -> CoverageVerdicts:
     status, reason = statuses(q, level), tests.reason.copy()
-    for t in range(1, q.shape[1]):
+    for t in (np.flatnonzero((tests.empty[:, 1:] & tests.empty[:, :-1]).any(0)) + 1).tolist():
         still = tests.empty[:, t] & tests.empty[:, t - 1] & (status[:, t - 1] == "alarm")
         status[still, t] = "alarm"
         reason[still, t] = NO_LABELS

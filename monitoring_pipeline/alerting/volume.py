@@ -8,7 +8,8 @@ rows return, so that an outage of 300 days is one incident of 300 days and its e
 
 Call order: ``tests = judge(counts, settings, holidays=…, origin=…)`` over the whole history in order without gaps, then
 ``decide(tests, level)``. Both are folds that look back only: windows judged one by one get
-the same verdicts.
+the same verdicts. ``tests.state`` is what a fold keeps of each window; given the states of the first ones, ``judge``
+goes on from there.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ UNKNOWN = "not taken in"
 STEADY = 0.75  # share of the judged windows of a changed level that must be beyond the usual one, to one side
 ACCEPT_WEEKS = 2
 TEXT = "<U40"
+STATE = ("good", "usual", "level", "residual", "p", "since", "side", "hits", "misses", "forgot")
+"""What the fold keeps of a window: whether it may teach and be merged, its level, residual and p; of the run of unusual
+windows as it stands after it, since when, to which side, how many are in it and how many not; and the position that
+its level is usual from (-1: it has not changed)."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ class VolumeSettings:
 class VolumeTests:
     """S series by T windows, all (S, T): ``p`` corrected for horizons, NaN where not judged, with the ``reason``;
     ``effect`` the log ratio of rows to the expected and ``horizon`` the windows merged of the smallest p; ``expected``
-    rows (NaN where not known) and the ``variance`` of their log ratio beside Poisson's; ``empty`` windows."""
+    rows (NaN where not known) and the ``variance`` of their log ratio beside Poisson's; ``empty`` windows; ``state``
+    (S, T, K) by ``STATE``. Of windows whose state was given, p, ``expected``, ``empty`` and the state are told."""
 
     p: Floats
     effect: Floats
@@ -109,6 +115,7 @@ class VolumeTests:
     variance: Floats
     empty: Flags
     reason: Texts
+    state: Floats
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,7 @@ def judge(
     origin: int = 0,
     known: Flags | None = None,
     accepted: Sequence[int] = (),
+    before: Floats | None = None,
 ) -> VolumeTests:
     """Tests of (S, T) row counts of every scheduled window in order, 0 where no row came.
 
@@ -135,12 +143,14 @@ def judge(
     ``origin``: number of the first window since a midnight; trends are drawn at midnights.
     ``known`` (S, T): windows that were taken in; of the others nothing is known, and they are not judged (all when
     None). ``accepted``: positions of windows from which on a changed level is declared to be as it should be.
+    ``before`` (S, R, K): states of the first R windows, which are not judged again (but for those of a day that has
+    begun, whose dispersion is that of its midnight).
     """
     fold = _Fold(np.asarray(counts, float), settings, holidays, origin)
     if known is not None:
         fold.known = np.asarray(known, bool)
     fold.accepted = frozenset(accepted)
-    for t in range(fold.windows):
+    for t in range(0 if before is None else fold.resume(before), fold.windows):
         fold.step(t)
     return fold.tests()
 
@@ -150,11 +160,16 @@ def decide(tests: VolumeTests, level: float) -> VolumeVerdicts:
     alarmed empty one is alarmed, whether or not anything is expected by then."""
     q = benjamini_hochberg(tests.p.T).T
     status, reason = statuses(q, level), tests.reason.copy()
-    for t in range(1, q.shape[1]):
+    for t in _after_empty(tests.empty):
         still = tests.empty[:, t] & tests.empty[:, t - 1] & (status[:, t - 1] == "alarm")
         status[still, t] = "alarm"
         reason[still, t] = OUTAGE
     return VolumeVerdicts(status, q, reason)
+
+
+def _after_empty(empty: Flags) -> list[int]:
+    """Positions of windows that are empty as the one before is, in some series."""
+    return (np.flatnonzero((empty[:, 1:] & empty[:, :-1]).any(0)) + 1).tolist()
 
 
 class _Fold:
@@ -179,6 +194,28 @@ class _Fold:
         self.weeks = np.zeros(counts.shape, np.intp)
         self.growth, self.usual_variance, self.tail = np.zeros((3, series))
         self.seen: dict[int, tuple[Floats, NDArray[np.integer]]] = {}
+        self.state = np.zeros((*counts.shape, len(STATE)))
+
+    def resume(self, before: Floats) -> int:
+        """Takes the states (S, R, K) of the first R windows up. Returns the position to go on from: of a midnight,
+        since trends and dispersions are learnt there."""
+        a_day = self.settings.windows_a_day
+        done = min(before.shape[1], self.windows)
+        if done < self.windows:
+            done = max(done - (done + self.origin) % a_day, 0)
+        self.state[:, :done] = before[:, :done]
+        kept = dict(zip(STATE, np.moveaxis(before[:, :done], -1, 0), strict=True))
+        self.usual[:, :done] = kept["usual"] > 0
+        self.level[:, :done], self.residual[:, :done], self.p[:, :done] = kept["level"], kept["residual"], kept["p"]
+        for t in range(done):
+            if t in self.accepted:
+                self._forget(np.arange(len(self.counts)), t, t)
+            self.good[:, t] = kept["good"][:, t] > 0
+            for series in np.flatnonzero(kept["forgot"][:, t] >= 0).tolist():
+                self._forget(np.array([series]), int(kept["forgot"][series, t]), t + 1)
+        if done:
+            self.changed.resume(*(kept[name][:, -1] for name in ("since", "side", "hits", "misses")))
+        return done
 
     def step(self, t: int) -> None:
         """Level, residual, p-values of window t, and whether it may teach later ones."""
@@ -198,11 +235,15 @@ class _Fold:
             self._merged(t, h, factor, judged)
         alarmed = np.nan_to_num(self.p[:, t], nan=1.0) <= s.accept_above
         far = np.abs(np.nan_to_num(self.residual[:, t])) > s.floor
-        self.good[:, t] = (self.counts[:, t] > 0) & ~(far & alarmed) & self.known[:, t]
+        good = self.good[:, t] = (self.counts[:, t] > 0) & ~(far & alarmed) & self.known[:, t]
+        forgot = np.full(len(good), -1.0)
         side = np.where(far & alarmed & (self.counts[:, t] > 0), np.sign(np.nan_to_num(self.residual[:, t])), 0.0)
         for series in self.changed.step(t, side, ~np.isnan(self.p[:, t]) & (self.counts[:, t] > 0), s.accepts):
+            forgot[series] = self.changed.since[series]
             self._forget(np.array([series]), int(self.changed.since[series]), t + 1)
             self.changed.end(series)
+        values = good, self.usual[:, t], self.level[:, t], self.residual[:, t], self.p[:, t], *self.changed.run, forgot
+        self.state[:, t] = np.stack(values, axis=-1)
 
     def _forget(self, series: NDArray[np.intp], since: int, now: int) -> None:
         """From window ``now`` on, the level of the windows since ``since`` is the usual one of these series, and what
@@ -231,7 +272,7 @@ class _Fold:
         reason[~np.isnan(self.p)] = ""
         reason[~self.known] = UNKNOWN
         empty = (self.counts == 0) & self.known
-        return VolumeTests(self.p, self.effect, self.horizon, expected, self.variance, empty, reason)
+        return VolumeTests(self.p, self.effect, self.horizon, expected, self.variance, empty, reason, self.state)
 
     def _compare(self, t: int) -> Floats:
         """Fills level and residual of window t; (S,) the variance factor of its comparison with a median."""
@@ -320,6 +361,16 @@ class _Changed:
     def __init__(self, series: int) -> None:
         self.since = np.full(series, -1)
         self._side, self._hits, self._misses = np.zeros((3, series))
+
+    @property
+    def run(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Since when, to which side, hits and misses, each (S,)."""
+        return self.since.astype(float), self._side, self._hits, self._misses
+
+    def resume(self, since: Floats, side: Floats, hits: Floats, misses: Floats) -> None:
+        """Goes on from ``run``."""
+        self.since = since.astype(np.intp)
+        self._side, self._hits, self._misses = side.copy(), hits.copy(), misses.copy()
 
     def step(self, t: int, side: Floats, judged: Flags, accepts: int) -> list[int]:
         """Takes window t: ``side`` (S,) -1, 0 (usual) or 1. The series whose level has changed for good."""

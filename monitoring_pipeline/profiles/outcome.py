@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from monitoring_pipeline.profiles.layout import OutcomeLayout
 
 REGRESSION_SUMS = ("e", "abs_e", "e2", "e4", "ape", "ape2", "d", "d2", "d3", "d4", "e2d", "e2d2")
 CLASSIFICATION_SUMS = ("squared", "squared2", "log_loss", "log_loss2")
+BINNED = ("score_counts", "score_sums", "labelled_counts", "positive_counts", "labelled_sums")
 
 
 @dataclass(frozen=True)
@@ -49,20 +51,27 @@ class OutcomeProfile:
     error_counts: NDArray[np.int64]
     sums: NDArray[np.float64]
 
+    @staticmethod
+    def shapes(layout: OutcomeLayout) -> dict[str, tuple[int, ...]]:
+        """Of the arrays, by name."""
+        regression = layout.task == "regression"
+        binned = (len(layout.scored), len(layout.score_edges) + 1 if layout.scored else 0)
+        k = 0 if regression else len(layout.classes) + 1
+        return {
+            **dict.fromkeys(BINNED, binned),
+            "confusion": (k, k + 1 if k else 0),
+            "error_counts": (len(layout.error_edges) + 1 if regression else 0,),
+            "sums": (len(REGRESSION_SUMS if regression else CLASSIFICATION_SUMS),),
+        }
+
     @classmethod
     def empty(cls, layout: OutcomeLayout) -> OutcomeProfile:
         """The profile of no rows: the neutral element of ``merge``."""
-        regression = layout.task == "regression"
-        shape = (len(layout.scored), len(layout.score_edges) + 1 if layout.scored else 0)
-        k = 0 if regression else len(layout.classes) + 1
-        return cls(
-            layout, 0, 0, 0, 0,
-            np.zeros(shape, np.int64), np.zeros(shape),
-            np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape),
-            np.zeros((k, k + 1 if k else 0), np.int64),
-            np.zeros(len(layout.error_edges) + 1 if regression else 0, np.int64),
-            np.zeros(len(REGRESSION_SUMS if regression else CLASSIFICATION_SUMS)),
-        )  # fmt: skip
+        arrays: dict[str, Any] = {
+            name: np.zeros(shape, np.float64 if name.endswith("sums") else np.int64)
+            for name, shape in cls.shapes(layout).items()
+        }
+        return cls(layout, 0, 0, 0, 0, **arrays)
 
     def merge(self, other: OutcomeProfile) -> OutcomeProfile:
         """The profile of both sets of rows. Layouts must be equal."""

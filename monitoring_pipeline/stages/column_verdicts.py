@@ -35,6 +35,7 @@ from monitoring_pipeline.warehouse import column_verdict_store as store
 from monitoring_pipeline.warehouse import ledger, profile_store
 from monitoring_pipeline.warehouse.column_verdict_store import (
     ColumnRow,
+    EarlierRow,
     JudgedWindow,
     ProfiledWindow,
     Standing,
@@ -116,21 +117,29 @@ def judge_windows(
     family of its own, left out where there is nothing to compare with."""
     start, stop = (number_of(some[i].window.start, monitor.window) for i in (0, -1))
     families = [False] if monitor.ground_truth is None else [False, True]
-    judged = (_judge_family(conn, monitor, start, stop, references, target) for target in families)
+    first = start - plan_of(monitor).history  # alike for both
+    earlier = store.earlier_p_values(
+        conn, monitor.name, start_of(first, monitor.window), start_of(start, monitor.window)
+    )
+    judged = (
+        _judge_family(conn, monitor, (first, start, stop), references, earlier, target) for target in families
+    )  # fmt: skip
     return [one for one in judged if one is not None]
 
 
 def _judge_family(
-    conn: Connection, monitor: Monitor, start: int, stop: int, references: dict[str, str], target: bool
-) -> Judged | None:
+    conn: Connection, monitor: Monitor, span: tuple[int, int, int], references: dict[str, str],
+    earlier: Sequence[EarlierRow], target: bool,
+) -> Judged | None:  # fmt: skip
+    """``span``: numbers of the first window that is read, of the first and of the last that is judged."""
     plan = plan_of(monitor, target)
-    first = start - plan.history
+    first, start, stop = span
     stored = _stored(conn, monitor, references, first, stop + 1, target)
     made = batches(stored, monitor.window, first, stop + 1, target_columns if target else profiled_columns)
     if not made:
         return None
     calibrated = calibrate(made, plan)
-    before = _earlier(conn, monitor, calibrated, first, start)
+    before = _earlier(earlier, monitor, calibrated, first, start)
     verdicts = judge_columns(made, calibrated, plan, start, before)
     if target:  # by the level of the others
         verdicts = replace(verdicts, q_value=np.minimum(verdicts.q_value * (1 - TARGET_PART) / TARGET_PART, 1.0))
@@ -243,24 +252,25 @@ def _ordered(judged: Judged, positions: Sequence[int]) -> list[int]:
     return sorted(positions, key=lambda i: (units[i].role, units[i].column))
 
 
-def _earlier(conn: Connection, monitor: Monitor, calibrated: Calibrated, first: int, start: int) -> Earlier | None:
+def _earlier(
+    rows: Sequence[EarlierRow], monitor: Monitor, calibrated: Calibrated, first: int, start: int
+) -> Earlier | None:
     """The stored p-values of the windows of numbers [first, start), in the order of the units."""
-    span = start_of(first, monitor.window), start_of(start, monitor.window)
-    rows = store.earlier_p_values(conn, monitor.name, *span)
     if not rows:
         return None
     position = {(*unit.pool, unit.role, unit.column): i for i, unit in enumerate(calibrated.units)}
     p_value = np.full((len(calibrated.units), start - first), np.nan)
     p_alarm = p_value.copy()
+    places: dict[tuple[str, str, int], tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
     for at, version, segment, keys, of_value, of_alarm in rows:
         t = number_of(at, monitor.window) - first
-        found = [
-            position.get((version, segment, role, name), -1)
-            for role, name in zip(keys.roles, keys.columns, strict=True)
-        ]
-        here = np.array(found, np.intp)
-        known = here >= 0
-        p_value[here[known], t], p_alarm[here[known], t] = of_value[known], of_alarm[known]
+        pool = version, segment, id(keys)  # as few as there are segments
+        if pool not in places:
+            named = zip(keys.roles, keys.columns, strict=True)
+            here = np.array([position.get((version, segment, role, name), -1) for role, name in named], np.intp)
+            places[pool] = here[here >= 0], np.flatnonzero(here >= 0)
+        into, of = places[pool]
+        p_value[into, t], p_alarm[into, t] = of_value[of], of_alarm[of]
     return Earlier(p_value, p_alarm)
 
 

@@ -70,7 +70,7 @@ def judge_again(conn: Connection, monitor: Monitor, judgement_id: Callable[[], i
     verdicts = [_kept(one, standing.get(one.window.start)) for one in found.verdicts if one.window.start >= first]
     if {one.window.start: one for one in verdicts} == standing:
         return found
-    starts = store.replace(conn, monitor.name, judgement_id(), first, verdicts, None)
+    starts = store.replace(conn, monitor.name, judgement_id(), {"freshness": first}, verdicts, None)
     changed = [Window(start, start + LENGTH[monitor.window]) for start in starts]
     return replace(found, verdicts=verdicts, changed=changed)
 

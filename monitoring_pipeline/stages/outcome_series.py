@@ -14,19 +14,17 @@ from monitoring_pipeline.alerting.performance import (
     Calibration,
     PerformanceSettings,
     Subject,
-    calibrate,
     evidence_of,
-    family_of,
     mature,
     rarer_of,
-    stacked,
     subjects,
 )
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.profile import LabelledProfile
+from monitoring_pipeline.stages.calibrations import Taught, taught_by
 from monitoring_pipeline.stages.versions import reference_version
-from monitoring_pipeline.warehouse import profile_store, reference_store
+from monitoring_pipeline.warehouse import profile_store
 from monitoring_pipeline.windows import Window
 
 Key = tuple[str, str]  # model version, segment
@@ -47,52 +45,52 @@ class Series:
 
 
 def series_of(
-    conn: Connection, monitor: Monitor, windows: Sequence[Window], settings: PerformanceSettings, now: datetime
-) -> list[Series]:
-    """Everything of these consecutive windows whose performance can be judged; none without labelled references."""
-    references = {key: one.labelled for key, one in reference_store.load_segments(conn, monitor.name).items()}
-    if not references or not windows:
-        return []
+    conn: Connection, monitor: Monitor, windows: Sequence[Window], settings: PerformanceSettings, now: datetime,
+    keep: bool,
+) -> list[Series]:  # fmt: skip
+    """Everything of these consecutive windows whose performance can be judged; none without labelled references.
+
+    ``keep``: what references teach is stored for the next time.
+    """
     known = profile_store.reference_versions(conn, monitor.name)
+    if not known or not windows:
+        return []
     span = Window(windows[0].start, windows[-1].end)
-    found = _by_key(profile_store.load_labelled(conn, monitor.name, span))
+    found = _by_key(profile_store.load_outcomes(conn, monitor.name, span))
     old = np.array([now >= window.end + monitor.labels.max_delay for window in windows])
     made = []
     for version in sorted({version for version, _ in found}):
-        reference = reference_version(monitor, version, known)
-        blocks = _blocks(conn, monitor.name, reference)
-        made += series_of_version(found, references, blocks, (version, reference), windows, old, settings)
+        compared = reference_version(monitor, version, known)
+        taught = taught_by(conn, monitor.name, (compared, known[compared]), settings, keep)
+        if taught is not None:
+            made += series_of_version(found, taught, version, windows, old, settings)
     return made
 
 
 def series_of_version(
-    found: Mapping[Key, Mapping[datetime, LabelledProfile]], references: Mapping[Key, LabelledProfile],
-    blocks: Mapping[str, Sequence[OutcomeProfile]], versions: tuple[str, str], windows: Sequence[Window],
+    found: Mapping[Key, Mapping[datetime, LabelledProfile]], taught: Taught, version: str, windows: Sequence[Window],
     old: NDArray[np.bool_], settings: PerformanceSettings,
 ) -> list[Series]:  # fmt: skip
     """The series of one model version, as far as its reference has outcomes.
 
-    ``versions``: that version and the one whose reference it is compared with. ``blocks``: outcomes of the reference's
-    blocks by segment, in order of time. ``old`` (T,): whether all labels of a window are due.
+    ``taught`` by the reference that it is compared with. ``old`` (T,): whether all labels of a window are due.
     """
-    version, compared = versions
-    segments = sorted(s for v, s in found if v == version and (compared, s) in references)
-    whole = {segment: references[compared, segment].outcome for segment in segments}
-    segments = [s for s in segments if whole[s].n_labelled]
-    if not segments:
+    at = [i for i, segment in enumerate(taught.segments) if (version, segment) in found]
+    if not at:
         return []
-    outcomes = [_aligned(found[version, s], references[compared, s], windows) for s in segments]
+    segments = tuple(taught.segments[i] for i in at)
+    outcomes = [_aligned(found[version, segment], taught, windows) for segment in segments]
     predictions, labelled = (
         np.array([[getattr(o, name) for o in row] for row in outcomes], float)
         for name in ("n_predictions", "n_labelled")
     )
     made = []
-    for subject in subjects(whole[segments[0]].layout):
+    for subject, calibration, usual in zip(subjects(taught.layout), taught.calibrations, taught.usual, strict=True):
         evidence = np.stack([evidence_of(subject, row) for row in outcomes])
-        usual = np.stack([_rarer_share(subject, whole[s]) for s in segments])[:, None]
-        grown = mature(predictions, labelled, rarer_of(subject, evidence), usual, old, settings)
-        calibration = stacked([_calibration(subject, whole[s], blocks.get(s, ()), settings) for s in segments])
-        made.append(Series(version, subject, tuple(segments), calibration, evidence, grown, labelled.astype(np.int64)))
+        grown = mature(predictions, labelled, rarer_of(subject, evidence), usual[at, None], old, settings)
+        made.append(
+            Series(version, subject, segments, calibration.of(at), evidence, grown, labelled.astype(np.int64))
+        )  # fmt: skip
     return _with_macro_maturity(made)
 
 
@@ -105,37 +103,17 @@ def _with_macro_maturity(made: list[Series]) -> list[Series]:
     ]
 
 
-def _calibration(
-    subject: Subject, reference: OutcomeProfile, blocks: Sequence[OutcomeProfile], settings: PerformanceSettings
-) -> Calibration:
-    family = family_of(subject, reference, settings)
-    width = evidence_of(subject, [reference]).shape[1]
-    return calibrate(family, evidence_of(subject, blocks) if blocks else np.zeros((0, width)), settings)
-
-
-def _rarer_share(subject: Subject, reference: OutcomeProfile) -> NDArray[np.float64]:
-    return rarer_of(subject, evidence_of(subject, [reference]))[0] / max(reference.n_labelled, 1)
-
-
 def _aligned(
-    found: Mapping[datetime, LabelledProfile], reference: LabelledProfile, windows: Sequence[Window]
+    found: Mapping[datetime, LabelledProfile], taught: Taught, windows: Sequence[Window]
 ) -> list[OutcomeProfile]:
     """An outcome profile for each window, empty where there is none counted by the reference's bins."""
-    empty = OutcomeProfile.empty(reference.outcome.layout)
+    empty = OutcomeProfile.empty(taught.layout)
     at = ((found.get(window.start)) for window in windows)
-    return [one.outcome if one is not None and one.layout_id == reference.layout_id else empty for one in at]
+    return [one.outcome if one is not None and one.layout_id == taught.layout_id else empty for one in at]
 
 
 def _by_key(profiles: Iterable[LabelledProfile]) -> dict[Key, dict[datetime, LabelledProfile]]:
     found: dict[Key, dict[datetime, LabelledProfile]] = {}
     for one in profiles:
         found.setdefault((one.model_version, one.segment), {})[one.window.start] = one
-    return found
-
-
-def _blocks(conn: Connection, monitor: str, version: str) -> dict[str, list[OutcomeProfile]]:
-    """The outcomes of the reference's blocks by segment, in order of time."""
-    found: dict[str, list[OutcomeProfile]] = {}
-    for labelled in profile_store.load_block_outcomes(conn, monitor, version):
-        found.setdefault(labelled.segment, []).append(labelled.outcome)
     return found

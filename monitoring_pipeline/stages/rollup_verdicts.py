@@ -25,6 +25,7 @@ from monitoring_pipeline.measurements import metric_keys
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.profiles.outcome import OutcomeProfile
 from monitoring_pipeline.profiles.parts import PARTS
+from monitoring_pipeline.stages.calibrations import teach
 from monitoring_pipeline.stages.drift_batches import Stored, batches, number_of, start_of
 from monitoring_pipeline.stages.outcome_series import Series, series_of_version
 from monitoring_pipeline.stages.rollup_shelf import Key, Merged, Shelf
@@ -208,7 +209,6 @@ def _subject(one: Series, verdicts: object, s: int) -> tuple:
 def _series(
     shelf: Shelf, blocks: Blocks, span: Span, merged: Merged, old: bool, settings: PerformanceSettings
 ) -> list[Series]:
-    references = {key: one.labelled for key, one in shelf.references.items()}
     known = shelf.reference_versions
     window = Window(span.window.start, span.window.start + LENGTH[shelf.monitor.window])
     found = {key: {window.start: one} for key, one in merged.labelled.items()}
@@ -220,9 +220,10 @@ def _series(
                       for _, at in _grouped([start for start, _ in some], len(span.windows), shelf.monitor)]
             for segment, some in blocks.outcomes.get(reference, {}).items()
         }  # fmt: skip
-        made += series_of_version(
-            found, references, of_length, (version, reference), [window], np.array([old]), settings
-        )
+        own = {segment: one.labelled for (name, segment), one in shelf.references.items() if name == reference}
+        taught = teach(own, of_length, settings)
+        if taught is not None:
+            made += series_of_version(found, taught, version, [window], np.array([old]), settings)
     return made
 
 

@@ -36,10 +36,11 @@ def calendar(
 
 
 def volume_tests(
-    monitor: Monitor, windows: Sequence[Window], rows: Sequence[int | None]
-) -> tuple[NDArray[np.int64], volume.VolumeTests]:
+    monitor: Monitor, windows: Sequence[Window], rows: Sequence[int | None],
+    before: NDArray[np.float64] | None = None,
+) -> tuple[NDArray[np.int64], volume.VolumeTests]:  # fmt: skip
     """(1, T) rows of these consecutive windows, and their tests. A window that was not taken in is not empty: nothing
-    is known of it."""
+    is known of it. ``before`` (1, R, K): states of the first R windows, which are not judged again."""
     alarms = monitor.alarms
     settings = volume.VolumeSettings.declared(alarms.volume, WINDOWS_A_DAY[monitor.window])
     days = [window.start.date() for window in windows]
@@ -47,6 +48,6 @@ def volume_tests(
     tests = volume.judge(
         counts, settings, holidays=np.array([int(day in alarms.holidays) for day in days]) if alarms.holidays else None,
         origin=number_of(windows[0].start, monitor.window), known=np.array([[n is not None for n in rows]]),
-        accepted=[days.index(day) for day in alarms.volume.accepted if day in days],
+        accepted=[days.index(day) for day in alarms.volume.accepted if day in days], before=before,
     )  # fmt: skip
     return counts, tests

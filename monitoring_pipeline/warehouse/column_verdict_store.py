@@ -17,13 +17,11 @@ from monitoring_pipeline.warehouse.copying import (
     copy_rows,
     like_first,
     parse_counts,
-    parse_sums,
     text_array_literal,
 )
 from monitoring_pipeline.warehouse.measurement_store import keys_by_id, keys_id
-from monitoring_pipeline.warehouse.packing import unpack
+from monitoring_pipeline.warehouse.packing import many_from_planes, unpack
 from monitoring_pipeline.warehouse.partitions import ensure_months
-from monitoring_pipeline.warehouse.profile_store import stored_counts
 from monitoring_pipeline.windows import Window
 
 # The model versions of a window are one text, with a separator that no name holds.
@@ -99,11 +97,14 @@ where r.monitor = :monitor and p.part = :part
 order by p.model_version, p.segment
 """)
 EARLIER = text("""
-select window_start, model_version, segment, metric_keys_id, array_replace(p_value, null, p_value[1])::text as p_value,
-       array_replace(p_alarm, null, p_alarm[1])::text as p_alarm
+select window_start, model_version, segment, metric_keys_id,
+       array_send(array_replace(p_value, null, p_value[1])) as p_value,
+       array_send(array_replace(p_alarm, null, p_alarm[1])) as p_alarm
 from monitoring.column_verdict
 where monitor = :monitor and window_start >= :first and window_start < :stop
 """)
+HEADER = 20  # bytes of an array of one dimension as Postgres sends it, before each element with its length
+ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
 STANDING = text("""
 select window_start, model_version, segment, metric_keys_id, array_replace(status, null, status[1])::text as status,
        sources, pinned
@@ -136,6 +137,8 @@ NULL_ROW = (
     *("monitor", "model_version", "segment", "valid_from", "column_names", "contrasts"), *NULL_ARRAYS, "sources",
 )  # fmt: skip
 
+EarlierRow = tuple[datetime, str, str, MetricKeys, NDArray[np.float64], NDArray[np.float64]]
+"""Window start, version, segment, keys, p_value and p_alarm."""
 SEPARATOR = "\x1f"
 VersionSet = tuple[str, ...]
 """Model versions of one window, sorted by their code points."""
@@ -265,17 +268,14 @@ def target_counts(
     return _counts(conn.execute(TARGETS, {"monitor": monitor, "scope": scope, "first": first, "stop": stop}))
 
 
-def earlier_p_values(
-    conn: Connection, monitor: str, first: datetime, stop: datetime
-) -> list[tuple[datetime, str, str, MetricKeys, NDArray[np.float64], NDArray[np.float64]]]:
-    """(window start, version, segment, keys, p_value, p_alarm) of the windows that start in [first, stop)."""
+def earlier_p_values(conn: Connection, monitor: str, first: datetime, stop: datetime) -> list[EarlierRow]:
+    """Of the windows that start in [first, stop)."""
     rows = conn.execute(EARLIER, {"monitor": monitor, "first": first, "stop": stop}).all()
     keys = keys_by_id(conn, {row.metric_keys_id for row in rows})
     return [
-        (r.window_start, r.model_version, r.segment, keys[r.metric_keys_id], parse_sums(r.p_value),
-         parse_sums(r.p_alarm))
-        for r in rows
-    ]  # fmt: skip
+        (start, version, segment, keys[number], _sent(p_value), _sent(p_alarm))
+        for start, version, segment, number, p_value, p_alarm in rows
+    ]
 
 
 def replace(
@@ -338,13 +338,34 @@ def pin(
     conn.execute(PIN, which | {"pinned": values})
 
 
-def _counts(rows: Iterable[Any]) -> list[StoredCounts]:
-    return [StoredCounts(r.window_start, r.model_version, r.segment, r.layout_id, _of_row(r)) for r in rows]
+def _sent(array: memoryview) -> NDArray[np.float64]:
+    """A ``real[]`` without nulls as ``array_send`` writes it."""
+    elements = np.frombuffer(array, ELEMENT, offset=HEADER) if len(array) > HEADER else np.zeros(0, ELEMENT)
+    return elements["value"].astype(np.float64)
 
 
-def _of_row(row: Any) -> NDArray[np.int64]:
+def _counts(found: Iterable[Any]) -> list[StoredCounts]:
+    rows = list(found)
+    counts = list(map(_packed, rows))
+    of_planes: dict[int, list[int]] = {}
+    for i, row in enumerate(rows):
+        if counts[i] is None:
+            of_planes.setdefault(len(row.low), []).append(i)
+    for at in of_planes.values():  # hundreds of windows with the same bins at once
+        for i, each in zip(at, many_from_planes([(rows[i].low, rows[i].high) for i in at]), strict=True):
+            counts[i] = each
+    return [
+        StoredCounts(row.window_start, row.model_version, row.segment, row.layout_id, each)
+        for row, each in zip(rows, counts, strict=True) if each is not None
+    ]  # fmt: skip
+
+
+def _packed(row: Any) -> NDArray[np.int64] | None:
+    """The counts of a row; None for those in planes."""
     packed = getattr(row, "packed", None)
-    return stored_counts(row._mapping) if packed is None else unpack(packed)[0]
+    if packed is not None:
+        return unpack(packed)[0]
+    return parse_counts(row.counts) if row.low is None else None
 
 
 def _row(conn: Connection, monitor: str, one: ColumnRow) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,18 @@ def from_planes(low: bytes | memoryview, high: bytes | memoryview | None) -> NDA
     """Inverse of ``planes``."""
     counts = np.frombuffer(low, np.uint8).astype(np.int64)
     return counts if high is None else counts + (np.frombuffer(high, np.uint8).astype(np.int64) << 8)
+
+
+def many_from_planes(
+    pairs: Sequence[tuple[bytes | memoryview, bytes | memoryview | None]],
+) -> NDArray[np.int64]:
+    """The same of n rows with as many counts each: (n, m)."""
+    counts = np.frombuffer(b"".join([low for low, _ in pairs]), np.uint8).astype(np.int64).reshape(len(pairs), -1)
+    higher = [i for i, (_, high) in enumerate(pairs) if high is not None]
+    if higher:
+        high = np.frombuffer(b"".join([pairs[i][1] or b"" for i in higher]), np.uint8)
+        counts[higher] += high.reshape(len(higher), -1).astype(np.int64) << 8
+    return counts
 
 
 def _fits(counts: NDArray[np.int64], width: int) -> bool:

@@ -284,6 +284,13 @@ def load_labelled(
     return [_labelled(conn, group) for group in _grouped(rows) if any(row["part"] == "outcomes" for row in group)]
 
 
+def load_outcomes(conn: Connection, monitor: str, windows: Iterable[Window] | Window) -> list[LabelledProfile]:
+    """Labelled profiles with their outcomes alone, which verdicts on performance rest on; chosen and ordered as
+    ``load_profiles`` does."""
+    rows = _load(conn, monitor, windows, ("outcomes",), None, None)
+    return [_labelled(conn, group) for group in _grouped(rows)]
+
+
 def load_targets(
     conn: Connection, monitor: str, windows: Iterable[Window] | Window
 ) -> dict[tuple[Window, str, str], ColumnProfile]:
@@ -299,6 +306,14 @@ def load_reference_rows(conn: Connection, monitor: str) -> list[tuple[Profile, L
     return [
         (_profile(conn, g), _labelled(conn, g) if any(row["part"] == "outcomes" for row in g) else None) for g in groups
     ]
+
+
+def load_reference_outcomes(conn: Connection, monitor: str, model_version: str) -> dict[str, LabelledProfile]:
+    """The reference of a model version by segment, with its outcomes alone; nothing where none are stored."""
+    wanted = {"monitor": monitor, "segment": None, "parts": ["outcomes"]}
+    rows = conn.execute(LOAD_REFERENCES, wanted).mappings().all()
+    groups = _grouped([row for row in rows if row["model_version"] == model_version])
+    return {one.segment: one for one in (_labelled(conn, group) for group in groups)}
 
 
 def _rows(monitor: str, scope: Scope, p: Profile | LabelledProfile) -> list[tuple[Any, ...]]:

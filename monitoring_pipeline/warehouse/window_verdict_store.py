@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,8 +45,13 @@ on conflict (monitor) do update set inputs = excluded.inputs
 STANDING = text("""
 select window_start, kind, model_version, segment, subject, status, contrast, horizon, effect, p_value, q_value, value,
        expected, source, reason, cause, mature, clock
-from monitoring.window_verdict
-where monitor = :monitor and window_start >= :first and (kind = 'freshness') = :freshness
+from monitoring.window_verdict v
+join unnest(cast(:kinds as text[]), cast(:firsts as timestamptz[])) as f (kind, first) using (kind)
+where v.monitor = :monitor and v.window_start >= f.first
+""")
+JOINED = text("""
+select window_start, output_version from monitoring.window_stage
+where monitor = :monitor and stage = 'ground_truth' and completed_at is not null
 """)
 # Labels that had come when windows had that age, of windows whose rows had come by then.
 LABELS_AT_AGE = text("""
@@ -143,22 +148,29 @@ def labels_at_age(conn: Connection, monitor: str, age: timedelta, now: datetime)
     return {row.window_start: int(row.n) for row in found}
 
 
+def joined(conn: Connection, monitor: str) -> dict[datetime, str]:
+    """By window start: which version of its outcomes stands."""
+    return {row.window_start: row.output_version for row in conn.execute(JOINED, {"monitor": monitor})}
+
+
 def replace(
     conn: Connection,
     monitor: str,
     judgement_id: int,
-    first: datetime,
+    firsts: Mapping[str, datetime],
     verdicts: Iterable[WindowVerdict],
     made_from: str | None,
 ) -> list[datetime]:
-    """Replaces the verdicts on windows that start at ``first`` or later by these; equal ones are not touched.
+    """Replaces the verdicts of these kinds on windows that start at the kind's moment of ``firsts`` or later by these;
+    equal ones are not touched.
 
-    ``made_from``: digest of what they rest on; None: these are the verdicts on freshness, which rest on the clock, and
-    no others are replaced. Returns the starts of the windows with a changed verdict.
+    ``made_from``: digest of what they rest on; None: they rest on the clock. Returns the starts of the windows with a
+    changed verdict.
     """
+    wanted_of = {"monitor": monitor, "kinds": list(firsts), "firsts": list(firsts.values())}
     standing = {
         tuple(getattr(r, name) for name in KEY): tuple(getattr(r, name) for name in VALUES)
-        for r in conn.execute(STANDING, {"monitor": monitor, "first": first, "freshness": made_from is None})
+        for r in conn.execute(STANDING, wanted_of)
     }
     wanted = {one.key: one for one in verdicts}
     fresh = [one for key, one in wanted.items() if standing.get(key) != tuple(getattr(one, name) for name in VALUES)]

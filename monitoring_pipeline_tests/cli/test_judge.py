@@ -105,8 +105,9 @@ def test_a_changed_threshold_rewrites_verdicts_and_nothing_that_was_measured(doo
     changed = {table for table in before if before[table] != after[table]}
     assert changed == {
         *("verdict", "threshold_set", "judgement"),  # what was judged
+        *("window_fold", "window_fold_state"),  # what verdicts on whole windows rest on
         *("column_verdict", "incident"),  # what a pinned threshold says of columns, and what followed from the verdicts
-        *("monitor", "monitor_declaration", "window_stage", "window_fold"),  # and that it was, under which declaration
+        *("monitor", "monitor_declaration", "window_stage"),  # and that it was, under which declaration
     }
     assert after["verdict"][0] == before["verdict"][0], "rewritten, not added"
     assert door.query("select * from monitoring.stale_window").empty

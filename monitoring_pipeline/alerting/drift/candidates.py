@@ -16,7 +16,7 @@ from monitoring_pipeline.alerting.drift.contrasts import OUTSIDE, Basis, Contras
 from monitoring_pipeline.alerting.drift.null import Null
 from monitoring_pipeline.alerting.drift.season import SEASONS, Expected, expected, step, with_blocks
 from monitoring_pipeline.alerting.drift.units import Batch
-from monitoring_pipeline.alerting.rolling import rolling
+from monitoring_pipeline.alerting.rolling import Counted
 from monitoring_pipeline.monitors.alarms import DriftAlarms, SeasonAlarms
 
 Ints = NDArray[np.int64]
@@ -148,18 +148,20 @@ def candidates(
     for whole, of in zip(batches, bases, strict=True):
         batch = whole.between(max(start - reach, whole.first), whole.first + whole.windows.shape[1])
         position = start - batch.first
-        seasonal = with_blocks(batch) if alarms.season else None
+        stop, filled = batch.windows.shape[1], batch.windows.sum(axis=2) + batch.windows_missing > 0
+        at = np.arange(position, stop)
+        all_counted = [Counted(counts) for counts in (batch.windows, batch.windows_missing, filled)]
+        seasonal = _both(*with_blocks(batch)) if alarms.season else None
         enough = np.zeros((len(batch.units), batch.windows.shape[1] - position), bool)
         season_known = np.zeros_like(enough)
         newest = contrasts(of, batch.windows[:, position:], batch.windows_missing[:, position:])
         for h in horizons:
-            merged = (rolling(counts, h)[:, position:] for counts in (batch.windows, batch.windows_missing))
-            now = contrasts(of, *merged)
-            many = rolling((batch.windows.sum(axis=2) + batch.windows_missing > 0).astype(float), h)[:, position:]
-            after = expected(of, *seasonal, h, period, position) if seasonal is not None else None
+            counts, missing, many = (one.last(h, at) for one in all_counted)
+            now = contrasts(of, counts, missing)
+            after = expected(of, seasonal, h, period, position, stop) if seasonal is not None else None
             here = (now.rows >= alarms.rows) & (of.rows >= alarms.rows)[:, None] & (many >= min(h, 2))
             # A window without rows is not judged by those before it.
-            here &= (batch.windows.sum(axis=2) + batch.windows_missing)[:, position:] > 0
+            here &= filled[:, position:]
             enough |= here
             season_known |= here & after.known if after is not None else False
             places = unit, source, start, h
@@ -181,6 +183,10 @@ def candidates(
         np.concatenate(n),
         np.concatenate(rows),
     )
+
+
+def _both(counts: Floats, missing: Floats) -> tuple[Counted, Counted]:
+    return Counted(counts), Counted(missing)
 
 
 def _signed(

@@ -19,6 +19,7 @@ from monitoring_pipeline.alerting.drift.null import LEAST_ROWS, Null, Sample, ob
 from monitoring_pipeline.alerting.drift.plan import LEARNT, Plan
 from monitoring_pipeline.alerting.drift.season import SEASONS, expected, with_blocks
 from monitoring_pipeline.alerting.drift.units import Batch
+from monitoring_pipeline.alerting.rolling import Counted
 
 LEAST_LEARNT, LEAST_SEASONAL = 10, 7
 LARGEST_START, SMALLEST_START = 28.0, 7.0  # degrees of freedom that the starting variance counts at most
@@ -81,7 +82,8 @@ class Learner:
             since = self._first + self._earliest
             batch = whole.between(max(since - SEASONS * period, self._first), self._first + whole.windows.shape[1])
             position = since - batch.first
-            e = expected(of, *with_blocks(batch), 1, period, position)
+            counts, missing = map(Counted, with_blocks(batch))
+            e = expected(of, (counts, missing), 1, period, position, batch.windows.shape[1])
             batch = batch.between(since, self._first + whole.windows.shape[1])
             known = e.known[:, :, None] & (batch.windows.sum(axis=2) >= LEAST_ROWS)[:, :, None]
             d = np.where(known, e.d / np.sqrt(e.factor)[:, :, None], np.nan)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from monitoring_pipeline.alerting.drift.contrasts import Basis, Floats, contrasts
 from monitoring_pipeline.alerting.drift.null import LEAST_ROWS
 from monitoring_pipeline.alerting.drift.units import Batch, Counts
-from monitoring_pipeline.alerting.rolling import rolling
+from monitoring_pipeline.alerting.rolling import Counted
 from monitoring_pipeline.windows import WINDOWS_A_DAY
 
 SEASONS = 4
@@ -51,12 +51,13 @@ def with_blocks(batch: Batch) -> tuple[Counts, Counts]:
     return windows, missing
 
 
-def expected(of: Basis, counts: Counts, missing: Counts, h: int, period: int, start: int) -> Expected:
-    """Of the windows from position ``start`` on, each merged with the ``h - 1`` before it."""
-    now = np.arange(start, counts.shape[1])
+def expected(of: Basis, counted: tuple[Counted, Counted], h: int, period: int, start: int, stop: int) -> Expected:
+    """Of the windows at positions [start, stop), each merged with the ``h - 1`` before it, from their counts and
+    missing rows."""
+    now = np.arange(start, stop)
     before = [now - step(h, period) * k for k in range(1, SEASONS + 1)]
     needed, places = np.unique(np.maximum(np.concatenate((now, *before)), 0), return_inverse=True)
-    x, x_missing = rolling(counts, h)[:, needed], rolling(missing, h)[:, needed]
+    x, x_missing = (one.last(h, needed) for one in counted)
     found = contrasts(of, x, x_missing)
     q = x / np.maximum(found.n, 1)[:, :, None]
     sizes = np.maximum(found.sizes(), 1)

@@ -5,17 +5,22 @@ Made once per (model version, segment, class); small enough to be stored, and co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from monitoring_pipeline.alerting.budget import Floats
-from monitoring_pipeline.alerting.performance.contrasts import Family, each, stack
+from monitoring_pipeline.alerting.performance.contrasts import Family, each, stack, taken
+from monitoring_pipeline.alerting.performance.errors import Errors
 from monitoring_pipeline.alerting.performance.null import Null, learn
+from monitoring_pipeline.alerting.performance.predicted import Predicted
+from monitoring_pipeline.alerting.performance.scores import MacroAuc, Scores
 from monitoring_pipeline.alerting.performance.settings import PerformanceSettings
 from monitoring_pipeline.alerting.status import Flags
 
+FAMILIES: dict[str, Any] = {kind.__name__: kind for kind in (Scores, MacroAuc, Errors, Predicted)}
 ENOUGH_BLOCKS = 0.8  # share of the blocks that must hold enough for all contrasts; else neighbours are merged
 
 
@@ -30,6 +35,22 @@ class Calibration:
 
     def __len__(self) -> int:
         return len(self.by_day)
+
+    def of(self, at: Sequence[int]) -> Calibration:
+        """Of the series at these positions."""
+        return Calibration(taken(self.family, at), taken(self.null, at), taken(self.daily, at), self.by_day[list(at)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Lists of numbers that read back exactly."""
+        parts = {name: _lists(getattr(self, name)) for name in ("family", "null", "daily")}
+        return parts | {"kind": type(self.family).__name__, "by_day": self.by_day.tolist()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Calibration:
+        """Inverse of ``to_json``."""
+        family: Family = FAMILIES[stored["kind"]](**_arrays(stored["family"]))
+        null, daily = (Null(**_arrays(stored[name])) for name in ("null", "daily"))
+        return cls(family, null, daily, np.array(stored["by_day"], bool))
 
 
 def calibrate(family: Family, blocks: Floats, settings: PerformanceSettings) -> Calibration:
@@ -61,6 +82,19 @@ def stacked(calibrations: Sequence[Calibration]) -> Calibration:
         stack([c.family for c in calibrations]), stack([c.null for c in calibrations]),
         stack([c.daily for c in calibrations]), np.concatenate([c.by_day for c in calibrations]),
     )  # fmt: skip
+
+
+def _lists(part: Any) -> dict[str, Any]:
+    return {f.name: _listed(getattr(part, f.name)) for f in fields(part)}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value.tolist()
+
+
+def _arrays(stored: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """``source``, the one list of texts, as a tuple, all others as arrays."""
+    return {name: tuple(value) if name == "source" else np.array(value) for name, value in stored.items()}
 
 
 def _priors(family: Family, settings: PerformanceSettings) -> Floats:

@@ -79,6 +79,16 @@ def stack(alike: Sequence[F]) -> F:
     return type(first)(**joined)
 
 
+def taken(stacked: F, at: Sequence[int]) -> F:
+    """The inverse of ``stack``: the series at these positions, in this order."""
+    whole: Any = stacked
+    values: dict[str, Any] = {}
+    for field in fields(whole):
+        value = getattr(whole, field.name)
+        values[field.name] = tuple(value[i] for i in at) if isinstance(value, tuple) else value[list(at)]
+    return type(whole)(**values)
+
+
 def each(family: Family, settings: PerformanceSettings) -> tuple[ContrastSettings, ...]:
     """The settings of each contrast of a family."""
     return tuple(getattr(settings, "auc" if name == "macro_auc" else name) for name in family.names)

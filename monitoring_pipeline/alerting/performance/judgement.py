@@ -2,7 +2,9 @@
 
 Everything about window t follows from the evidence up to t, so that windows judged one by one, as a range or again get
 the same answer; nothing is remembered but the rows. Lessons from accepted windows are drawn at fixed positions on the
-calendar (``origin``), so that a longer history does not move them.
+calendar (``origin``), so that a longer history does not move them. What lessons need of a window is its state
+(``Tests.state``); given the states of all windows before the first one that is to be judged, no more evidence is needed
+than that of the longest merge.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Tests:
     ``by_contrast`` and ``effect`` (S, T, H, J): p-values and contrasts of each horizon; p is NaN where not judged and
     1 below the effect floor. ``tried`` (S,) tests corrected for. ``horizon`` and ``contrast`` (S, T): positions of the
     smallest p. ``source`` (S, T) of the null. ``untrusted`` (S, T): the level moved while labels were missing.
+    ``state`` (S, T, 1 + 2 J): whether the window may teach (0 or 1), its contrasts and their variances.
     """
 
     names: tuple[str, ...]
@@ -52,6 +55,7 @@ class Tests:
     source: Texts
     reason: Texts
     untrusted: Flags
+    state: Floats
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,16 @@ def judge(
     uncovered: Flags | None = None,
     declared: Collection[str] = (),
     origin: int = 0,
+    first: int = 0,
+    before: Floats | None = None,
 ) -> Tests:
     """Tests of S series over the T windows of a history, in order and without gaps (a window without rows is zeros).
 
     ``evidence`` (S, T, D), ``mature`` (S, T): others are not judged and left out of every merge. ``uncovered`` (S, T):
     windows whose coverage alarms. ``declared``: contrasts that a declared threshold judges. ``origin``: number of the
-    first window since any fixed time. Raises ValueError when shapes do not fit.
+    first window since any fixed time. ``first``: position of the first window to judge; those before it are only
+    merged. ``before`` (S, R, 1 + 2 J): states of all windows before that one, R at least ``first``. Raises ValueError
+    when shapes do not fit.
     """
     if evidence.shape[:2] != mature.shape or len(evidence) != len(calibration):
         raise ValueError(f"evidence {evidence.shape}, maturity {mature.shape}, {len(calibration)} calibrations")
@@ -92,14 +100,18 @@ def judge(
     allowed = family.able & ~np.isin(family.names, list(declared))
     evidence = np.where(mature[..., None], evidence, 0.0)
     merges = [_merge(calibration, evidence, mature, h, allowed, settings) for h in settings.horizons]
-    by_contrast, source = _fold(calibration, merges, mature, allowed, settings, origin)
+    states = np.zeros((len(mature), 0, 1 + 2 * len(family.names))) if before is None else before
+    if first > states.shape[1]:
+        raise ValueError(f"states of {states.shape[1]} windows before window {first}")
+    fold = _Fold(calibration, merges, allowed, settings, origin, first, states)
+    by_contrast, source, state = fold.run(mature.shape)
     tried = allowed.sum(1) * len(settings.horizons)
     tested = np.where(np.isnan(by_contrast), np.inf, by_contrast).reshape(*mature.shape, -1)
     p = simes(tested, tried[:, None])
     horizon, contrast = np.divmod(tested.argmin(-1), len(family.names))
     tests = Tests(
         family.names, settings.horizons, p, by_contrast, np.stack([m.found.value for m in merges], 2), tried, horizon,
-        contrast, source, _reasons(p, evidence, mature, family.able, allowed), np.zeros(mature.shape, bool),
+        contrast, source, _reasons(p, evidence, mature, family.able, allowed), np.zeros(mature.shape, bool), state,
     )  # fmt: skip
     return tests if uncovered is None else replace(tests, untrusted=_untrusted(tests, uncovered))
 
@@ -152,23 +164,43 @@ def _merge(
     return _Merge(found, judged, np.abs(found.value) >= floors, windows)
 
 
-def _fold(
-    c: Calibration, merges: list[_Merge], mature: Flags, allowed: Flags, settings: PerformanceSettings, origin: int
-) -> tuple[Floats, Texts]:
-    """p by horizon and contrast (S, T, H, J), and the source of each window's null, lesson by lesson."""
-    series, windows = mature.shape
-    tried = np.maximum(allowed.sum(1) * len(merges), 1)
-    p = np.full((series, windows, len(merges), len(c.family.names)), np.nan)
-    accepted = np.zeros((series, windows), bool)
-    source = np.zeros((series, windows), "<U16")
-    for chunk in _lessons(windows, settings.relearn, origin):
-        null = _null(c, merges[0], accepted[:, : chunk.start], allowed, settings)
-        p[:, chunk] = _p_values(c, null, merges, chunk, settings)
-        source[:, chunk] = np.array(null.source)[:, None]
-        whole = np.all(merges[0].judged[:, chunk] | ~allowed[:, None], axis=-1) & allowed.any(axis=1, keepdims=True)
-        least = np.where(np.isnan(p[:, chunk]), 1.0, p[:, chunk]).min((2, 3))
-        accepted[:, chunk] = whole & (least * tried[:, None] > settings.accept_above)
-    return p, source
+@dataclass(frozen=True)
+class _Fold:
+    """Windows from position ``first`` on, lesson by lesson; ``before``: states of all windows before it."""
+
+    calibration: Calibration
+    merges: list[_Merge]
+    allowed: Flags
+    settings: PerformanceSettings
+    origin: int
+    first: int
+    before: Floats
+
+    def run(self, shape: tuple[int, int]) -> tuple[Floats, Texts, Floats]:
+        """p by horizon and contrast (S, T, H, J), the source of each window's null, and its state."""
+        c, merges, allowed, settings = self.calibration, self.merges, self.allowed, self.settings
+        series, windows = shape
+        tried = np.maximum(allowed.sum(1) * len(merges), 1)
+        p = np.full((series, windows, len(merges), len(c.family.names)), np.nan)
+        source = np.zeros((series, windows), "<U16")
+        earlier = self.before.shape[1] - self.first  # windows before position 0
+        state = np.zeros((series, earlier + windows, self.before.shape[2]))
+        state[:, : self.before.shape[1]] = self.before
+        found = merges[0].found
+        state[:, earlier + self.first :, 1:] = np.concatenate((found.value, found.variance), -1)[:, self.first :]
+        for lesson in _lessons(windows, settings.relearn, self.origin):
+            chunk = slice(max(lesson.start, self.first), lesson.stop)
+            if chunk.start >= chunk.stop:
+                continue
+            begun = lesson.start or -(self.origin % settings.relearn)  # the first one may have begun before position 0
+            null = _null(c, state[:, : max(earlier + begun, 0)], allowed, settings)
+            p[:, chunk] = _p_values(c, null, merges, chunk, settings)
+            source[:, chunk] = np.array(null.source)[:, None]
+            whole = np.all(merges[0].judged[:, chunk] | ~allowed[:, None], axis=-1) & allowed.any(axis=1, keepdims=True)
+            least = np.where(np.isnan(p[:, chunk]), 1.0, p[:, chunk]).min((2, 3))
+            accepted = whole & (least * tried[:, None] > settings.accept_above)
+            state[:, earlier + chunk.start : earlier + chunk.stop, 0] = accepted
+        return p, source, state[:, earlier:]
 
 
 def _lessons(windows: int, every: int, origin: int) -> list[slice]:
@@ -192,15 +224,15 @@ def _p_values(c: Calibration, null: Null, merges: list[_Merge], chunk: slice, se
     return np.stack(found, axis=2)
 
 
-def _null(c: Calibration, single: _Merge, accepted: Flags, allowed: Flags, settings: PerformanceSettings) -> Null:
+def _null(c: Calibration, states: Floats, allowed: Flags, settings: PerformanceSettings) -> Null:
     """The reference's null; for a series whose accepted windows tell more, theirs: where the reference could teach
     none or merged blocks only, or its blocks were more than twice as noisy."""
     priors = np.array([one.prior_sd for one in each(c.family, settings)])
     learnt: list[Null] = []
     better = np.zeros(len(c), bool)
     for s in range(len(c)):
-        taught = np.flatnonzero(accepted[s])[-settings.memory :]
-        value, variance = single.found.value[s, taught], single.found.variance[s, taught]
+        taught = states[s, np.flatnonzero(states[s, :, 0])[-settings.memory :], 1:]
+        value, variance = (np.ascontiguousarray(part) for part in np.split(taught, 2, axis=1))
         if len(taught) >= settings.least_learnt:
             calm = variance.mean(0) < c.null.noise[s] / 2
             weak = c.null.source[s] == "provisional" or c.null.span[s] > 1

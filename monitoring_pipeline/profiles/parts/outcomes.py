@@ -31,8 +31,7 @@ def flatten(outcome: OutcomeProfile) -> tuple[Counts, Sums]:
 
 def unflatten(layout: Layout, format_number: int, counts: Counts, sums: Sums) -> OutcomeProfile:
     """Inverse of ``flatten``, also of what format 1 wrote."""
-    empty = OutcomeProfile.empty(layout.outcome)
-    shapes = {name: getattr(empty, name).shape for name in (*COUNTS, *SUMS)}
+    shapes = OutcomeProfile.shapes(layout.outcome)
     rows, columns = shapes["confusion"]
     if format_number == 1 and rows:
         shapes["confusion"] = (rows, columns - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -47,7 +48,7 @@ def take(flat: NDArray[Any], *shapes: tuple[int, ...]) -> list[NDArray[Any]]:
     """Consecutive arrays of these shapes out of ``flat``, row by row. ValueError when it is too short or too long."""
     found, at = [], 0
     for shape in shapes:
-        size = int(np.prod(shape))
+        size = prod(shape)
         found.append(flat[at : at + size].reshape(shape))
         at += size
     if at != len(flat):

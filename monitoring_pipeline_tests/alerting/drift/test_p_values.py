@@ -11,6 +11,7 @@ from monitoring_pipeline.alerting.budget import benjamini_hochberg
 from monitoring_pipeline.alerting.drift import p_values
 from monitoring_pipeline.alerting.drift.null import _trigamma_inverse
 from monitoring_pipeline.alerting.drift.season import TREND, expected, step
+from monitoring_pipeline.alerting.rolling import Counted
 from monitoring_pipeline_tests.alerting.drift.streams import basis_of, placed
 
 NORMAL = np.array([p_values.MOST_DF])  # a tail as good as normal
@@ -95,7 +96,7 @@ def _weekly(weeks, slope):
 def test_windows_on_the_line_of_their_slot_do_not_differ_from_the_season(weeks, slope, factor):
     batch = _weekly(weeks, slope)
     last = 7 * weeks - 1
-    found = expected(basis_of(batch), batch.windows, batch.windows_missing, 1, 7, last)
+    found = expected(basis_of(batch), (Counted(batch.windows), Counted(batch.windows_missing)), 1, 7, last, last + 1)
     assert found.known[0, 0] == (weeks >= 4)  # the first week is the reference's, not given here
     if found.known[0, 0]:
         np.testing.assert_allclose(found.d, 0, atol=2e-3)

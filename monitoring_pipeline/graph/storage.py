@@ -22,6 +22,7 @@ STATEMENT_TIMEOUT_MS = 120_000
 RECYCLE_SECONDS = 1_800
 MOST_CONNECTIONS = 10
 _prepared: set[str] = set()
+_columns: dict[str, set[str]] = {}  # of the table of assets, by address of the database
 
 
 PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
@@ -29,6 +30,14 @@ PLANNED = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 
 class BatchingEventLog(PostgresEventLogStorage):
     """Dagster's event log; what a run plans to materialize is written in one statement instead of event by event."""
+
+    def _has_asset_key_col_on_connection(self, conn: sqlalchemy.Connection, column_name: str) -> bool:
+        """Whether the table of assets has this column. Dagster asks the catalogue for it three times with each asset
+        that it looks up; here a column that is there is asked for once a process."""
+        known = _columns.setdefault(self.postgres_url, set())
+        if column_name not in known and super()._has_asset_key_col_on_connection(conn, column_name):
+            known.add(column_name)
+        return column_name in known
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Stores events of the kinds that Dagster writes in batches, with what its own storage derives from them."""

@@ -31,36 +31,37 @@ select distinct (select coalesce(string_agg(k, e'\x1f' order by k collate "C"), 
 from monitoring.prediction_window p where monitor = :monitor
 """)
 # All that is judged from the first window on whose profile, mature outcomes, references or rules are not those it was
-# judged by.
+# judged by. Each window is looked up by its key: a join over all of them takes their square where Postgres has no
+# statistics yet, as while a new monitor's history is taken in.
 TO_JUDGE = text("""
-with grown as (
-  select v.window_start, g.output_version || ' ' || string_agg(distinct v.model_version || '/' || v.segment, ',') as key
-  from monitoring.window_verdict v
-  join monitoring.window_stage g
-    on g.monitor = v.monitor and g.window_start = v.window_start and g.stage = 'ground_truth'
-   and g.completed_at is not null
-  where v.monitor = :monitor and v.kind = 'performance' and v.mature
-  group by v.window_start, g.output_version
-), known as (
-  select s.monitor, s.window_start, s.window_end, s.stage, s.completed_at,
-         s.output_version || coalesce(' ' || md5(g.key), '') as output_version
-  from monitoring.window_stage s left join grown g using (window_start)
-  where s.monitor = :monitor and s.stage = 'profile'
-), profiled as (
-  select s.window_start, s.window_end, s.output_version,
+with profiled as (
+  select s.window_start, s.window_end, known.output_version,
          j.null_version is not distinct from n.null_version
          and case when s.window_end < :kept_from  -- what is known of its labels is deleted with its verdicts
-             then split_part(j.profile_version, ' ', 1) is not distinct from split_part(s.output_version, ' ', 1)
-             else j.profile_version is not distinct from s.output_version end
+             then split_part(j.profile_version, ' ', 1) is not distinct from split_part(known.output_version, ' ', 1)
+             else j.profile_version is not distinct from known.output_version end
          and (j.n_judged = 0 or s.window_end < :kept_from or exists (
            select from monitoring.column_verdict v where v.monitor = s.monitor and v.window_start = s.window_start))
          as judged, n.null_version
-  from known s
-  left join monitoring.judged_window j on j.monitor = s.monitor and j.window_start = s.window_start
-  left join monitoring.prediction_window p on p.monitor = s.monitor and p.window_start = s.window_start
+  from monitoring.window_stage s
+  left join lateral (
+    select g.output_version || ' ' || (
+      select string_agg(distinct v.model_version || '/' || v.segment, ',') from monitoring.window_verdict v
+      where v.monitor = s.monitor and v.window_start = s.window_start and v.kind = 'performance' and v.mature) as key
+    from monitoring.window_stage g
+    where g.monitor = s.monitor and g.window_start = s.window_start and g.stage = 'ground_truth'
+      and g.completed_at is not null limit 1) grown on true
+  cross join lateral (select s.output_version || coalesce(' ' || md5(grown.key), '') as output_version) known
+  left join lateral (
+    select * from monitoring.judged_window j where j.monitor = s.monitor and j.window_start = s.window_start limit 1
+  ) j on true
+  left join lateral (
+    select (select coalesce(string_agg(k, e'\\x1f' order by k collate "C"), '') from jsonb_object_keys(p.versions) k)
+      as versions
+    from monitoring.prediction_window p
+    where p.monitor = s.monitor and p.window_start = s.window_start limit 1) p on true
   left join unnest(cast(:versions as text[]), cast(:null_versions as text[])) n (versions, null_version)
-    on n.versions = (select coalesce(string_agg(k, e'\\x1f' order by k collate "C"), '')
-                     from jsonb_object_keys(p.versions) k)
+    on n.versions = coalesce(p.versions, '')
   where s.monitor = :monitor and s.stage = 'profile' and s.completed_at is not null and s.output_version is not null)
 select window_start, window_end, output_version, coalesce(null_version, '') as null_version from profiled
 where window_start >= (select min(window_start) from profiled where not judged)

@@ -315,6 +315,14 @@ class Retention(Declared):
     lake_files: Duration | None = Field(
         default=None, description="the lake's copies of predictions and labels, and rows set aside"
     )
+    artifacts: Duration | None = Field(
+        default=None,
+        description="artifacts of model versions, counted from when they were trained; never the champion's, that of"
+        " the champion before, or a challenger's",
+    )
+    artifact_versions: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="how many artifacts are kept, the newest; the same are never deleted"
+    )
 
     @property
     def shortest(self) -> timedelta | None:

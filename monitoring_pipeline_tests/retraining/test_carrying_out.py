@@ -263,6 +263,19 @@ def test_after_a_performance_trigger_it_waits_for_the_windows_that_follow(
     assert not shop.query("select 1 from monitoring.model_comparison where guard = 'headline'")
     (last,) = shop.query("select as_of from monitoring.promotion where kind = 'promotion'")
     assert last.as_of == at(21)
+    of_windows = shop.query(
+        "select * from monitoring.performance_current where kind = 'shadow' and metric = 'accuracy'"
+    )
+    whole = {row.window_start: row for row in of_windows if row.segment == "*"}
+    assert sorted(whole) == [at(day) for day in range(14, 21)]
+    assert {row.model_version for row in of_windows} == {"2024-03-16-1"} and len(of_windows) == 7 * 3, "two regions"
+    assert all((row.n_labelled, row.coverage, row.degraded) == (40, 1.0, None) for row in whole.values())
+    assert not shop.query("select 1 from monitoring.performance_current where kind <> 'shadow'")
+    model = artifacts.load(shop.ctx, "2024-03-16-1").estimator
+    for day in range(14, 21):
+        rows = shop.toy.rows(day, 40)
+        right = (model.predict_proba(rows)[:, 1] >= 0.5) == rows["y"]
+        assert whole[at(day)].value == pytest.approx(right.mean())
 
 
 # -- faults --------------------------------------------------------------------------------------------------------

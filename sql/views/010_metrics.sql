@@ -79,3 +79,7 @@ select monitor, model_version, window_start, window_end, segment, metric, kind, 
 from monitoring.performance_history
 where superseded_at is null;
 comment on view monitoring.performance_current is 'Latest performance metrics: one row per window, metric and kind.';
+comment on column monitoring.performance_history.kind is
+  'realized (measured from outcomes), estimated (without), or shadow: of a challenger on labelled rows that another version served, never judged.';
+comment on column monitoring.performance_current.kind is
+  'realized (measured from outcomes), estimated (without), or shadow: of a challenger on labelled rows that another version served, never judged.';

@@ -16,7 +16,7 @@ begin
         ('segment', 'Part of the window, as column=value; * is everything.'),
         ('column_name', 'Column of the prediction log by its own name; * for metrics of whole rows or several columns.'),
         ('role', 'feature, prediction, score or target.'),
-        ('kind', 'realized (measured from outcomes), estimated (without), or shadow: of a challenger on rows it did not serve, never judged.'),
+        ('kind', 'realized (measured from outcomes) or estimated (without).'),
         ('method', 'How the difference is measured: psi, jensen_shannon, kolmogorov_smirnov …'),
         ('metric', 'Name of the metric.'),
         ('value', 'Value of the metric; null where it is undefined, such as a mean of no rows.'),

@@ -37,6 +37,10 @@ class SourceError(UserError):
     """A source cannot be read, or does not hold what the monitor declares."""
 
 
+class UnscoredError(SourceError):
+    """A reference holds features alone, and no registered model has scored it yet."""
+
+
 class WarehouseError(UserError):
     """Postgres cannot be reached or refuses the work."""
 

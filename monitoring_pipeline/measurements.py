@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Family = Literal["drift", "quality", "realized", "estimated", "column"]
+Family = Literal["drift", "quality", "realized", "estimated", "shadow", "column"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 

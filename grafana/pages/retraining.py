@@ -20,6 +20,7 @@ NONE_YET = (
     "No retraining in this time range: none is declared under `retrain`, nothing asked for it, or the policy has not"
     " run yet."
 )
+NO_BACKTEST = "No backtest of this monitor was made: `monitoring-pipeline backtest NAME --policy FILE` makes one."
 NO_ATTEMPT = "No attempt is chosen: this monitor has none yet."
 DECISIONS = {"retrain": ("● retrain", CALM), "wait": ("◷ wait", QUIET), "skip": ("– skip", QUIET)}
 OUTCOMES = {
@@ -173,7 +174,7 @@ def comparison() -> Any:
         panel,
         column("guard", "Guard", 90),
         column("segment", "Segment", 110, grows=True),
-        column("metric", "Metric", 150),
+        column("metric", "Metric", 200),
         value("champion_value", "Champion", 84, "none", 4),
         value("challenger_value", "Challenger", 88, "none", 4),
         value("difference", "Difference", 86, "none", 4),
@@ -265,6 +266,42 @@ def curve() -> Any:
     return panel.override_by_name("validation", [prop("displayName", "Validation"), fixed(REALIZED)])
 
 
+def backtest_months() -> Any:
+    panel = bars(
+        "Newest backtest by month",
+        "The metric of each month as it happened, and as it would have been under the replayed policy; the newest 36"
+        " months, whatever the time range.",
+        SQL["backtest_months"],
+        unit="none",
+        empty=NO_BACKTEST,
+    )
+    panel.override_by_name("happened", [prop("displayName", "As it happened"), fixed(QUIET)])
+    return panel.override_by_name("replayed", [prop("displayName", "Under the policy"), fixed(REALIZED)]).decimals(3)
+
+
+def backtests() -> Any:
+    panel = rows(
+        "Backtests",
+        "History replayed under other policies, the newest first. Gain: mean over the months, positive is better; "
+        "least gain: of the month that gained least.",
+        SQL["backtests"],
+        empty=NO_BACKTEST,
+    )
+    return shown(
+        panel,
+        when("ran_at", "Replayed", 138, MINUTE),
+        column("policy", "Policy", 130, grows=True),
+        column("metric", "Metric", 84),
+        value("n_retrainings", "Retrained", 76, "none", 0),
+        value("n_promoted", "Promoted", 76, "none", 0),
+        value("training", "Training", 76, "s", 0),
+        value("mean_happened", "Happened", 80, "none", 4),
+        value("mean_replayed", "Replayed", 78, "none", 4),
+        value("gain", "Gain", 72, "none", 4),
+        value("least_gain", "Least gain", 80, "none", 4),
+    )
+
+
 def build() -> Any:
     page = Page(
         "mm-retraining",
@@ -284,6 +321,7 @@ def build() -> Any:
     page.row(9, (12, training_metrics()), (12, curve()))
     page.row(8, (24, trials()))
     page.row(8, (24, versions()))
+    page.row(9, (9, backtest_months()), (15, backtests()))
     page.events("Promotions", ESTIMATED, SHARED["version_changes"], main)
     page.events("Retraining decided", WARNING, SQL["decision_events"], main)
     return page.build()

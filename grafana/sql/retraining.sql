@@ -55,7 +55,7 @@ select a.as_of as time, c.difference, c.ci_high as high, c.ci_low as low, -c.del
        case when c.verdict in ('better', 'not worse') then c.difference end as passed,
        case when c.verdict = 'worse' then c.difference end as worse
 from monitoring.model_comparison_current c join monitoring.retrain_attempt_current a using (attempt_id)
-where a.monitor = '$monitor' and c.guard = 'headline' and a.as_of >= $__timeFrom()::timestamptz and a.as_of <= $__timeTo()::timestamptz
+where a.monitor = '$monitor' and c.guard in ('headline', 'shadow') and a.as_of >= $__timeFrom()::timestamptz and a.as_of <= $__timeTo()::timestamptz
 order by 1
 
 -- name: attempts
@@ -86,14 +86,27 @@ coalesce((select a.challenger_version from monitoring.retrain_attempt_current a 
 select trial, rung, state, metric, value, hyperparameters::text as hyperparameters, n_resources, cpu_seconds, error
 from monitoring.tuning_trial_current where {{this_monitor}} and model_version = {{its_version}} order by value desc nulls last, trial limit 500
 
--- A label each ten iterations: there is no room for all.
 -- name: curve
-select case when iteration % 10 = 0 or iteration = 1 then iteration::text else '' end as label, max(value) filter (where split = 'train') as train,
+select iteration::text as label, max(value) filter (where split = 'train') as train,
        max(value) filter (where split = 'validation') as validation
 from monitoring.training_curve_current
 where {{this_monitor}} and model_version = {{its_version}}
   and metric = (select min(c.metric) from monitoring.training_curve_current c where c.monitor = '$monitor' and c.model_version = {{its_version}})
 group by training_curve_current.iteration order by training_curve_current.iteration limit 400
+
+-- name: newest_backtest
+(select max(backtest_id) from monitoring.backtest_current where {{this_monitor}})
+
+-- name: backtest_months
+select * from (
+  select to_char(month at time zone 'UTC', 'YYYY-MM') as label, happened, replayed
+  from monitoring.backtest_month_current where {{this_monitor}} and backtest_id = {{newest_backtest}}
+  order by backtest_month_current.month desc limit 36) newest order by 1
+
+-- name: backtests
+select ran_at, policy_name || case when all_promoted then ', all promoted' else '' end as policy, metric, n_retrainings, n_promoted,
+       minutes * 60 as training, mean_happened, mean_replayed, gain, least_gain
+from monitoring.backtest_current where {{this_monitor}} order by backtest_id desc limit 50
 
 -- name: decision_events
 select coalesce(as_of, decided_at) as time, decision || ' (' || trigger || '): ' || reason as text, decision as tags

@@ -31,16 +31,20 @@ def backtest(
         bool, typer.Option("--all-promoted", help="Promote every challenger, without a comparison: what the triggers"
                                                   " alone are worth.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Keep what was found in `monitoring.backtest_current`.")
+    ] = True,
     picture: Annotated[Path | None, typer.Option(help="Also draw it into this PNG file.")] = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Replay the stored history under another retrain policy: retrainings, minutes, and the metric by month.
 
-    Models are fitted with the declared trainer on rows whose labels were known by then. Nothing is written.
+    Models are fitted with the declared trainer on rows whose labels were known by then. Nothing of the monitor is
+    changed; what was found is kept for the dashboard Retraining, unless --no-keep.
     """
     from monitoring_pipeline.monitors.policy import RETRAIN_PARTS, with_policy
     from monitoring_pipeline.retraining.context import RetrainContext
-    from monitoring_pipeline.stages.backtesting import backtest as run
+    from monitoring_pipeline.stages import backtesting
 
     settings = Settings()
     monitor = with_policy(monitor_named(name, settings), policy, RETRAIN_PARTS)
@@ -50,13 +54,15 @@ def backtest(
         raise UserError(f"{picture}: there is no directory {picture.parent}; make it, or name another file")
     first, last = (moment.replace(tzinfo=UTC) if moment else None for moment in (from_, to))
     with open_warehouse(settings) as warehouse:
-        found = run(RetrainContext(monitor, warehouse, settings, "backtest"), first, last, all_promoted)
+        ctx = RetrainContext(monitor, warehouse, settings, "backtest")
+        found = backtesting.backtest(ctx, first, last, all_promoted)
+        number = backtesting.keep(ctx, found, policy.name, all_promoted) if keep else None
     if picture is not None:
         _draw(found, name, picture)
     if wants_json(json):
-        print_json(asdict(found) | {"summary": summary(found)})
+        print_json(asdict(found) | {"summary": summary(found), "backtest_id": number})
     else:
-        _print(found, name, policy)
+        _print(found, name, policy, number)
 
 
 def summary(found: Backtest) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def summary(found: Backtest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(found: Backtest, name: str, policy: Path) -> None:
+def _print(found: Backtest, name: str, policy: Path, number: int | None) -> None:
     retrainings = [
         {"as of": f"{one.as_of:%Y-%m-%d}", "trigger": one.trigger, "rows": one.n_rows, "seconds": round(one.seconds, 1),
          "outcome": one.outcome, "why": one.why if one.outcome != "promoted" else one.reason}
@@ -85,7 +91,8 @@ def _print(found: Backtest, name: str, policy: Path) -> None:
     ]  # fmt: skip
     print_table(f"{name}: {found.metric} by month", months)
     typer.echo("\n".join(_picture(found)))
-    typer.echo(_sentence(found))
+    kept = "Nothing was written" if number is None else f"Kept as replay {number} of `monitoring.backtest_current`"
+    typer.echo(f"{_sentence(found)} {kept}.")
 
 
 def _sentence(found: Backtest) -> str:
@@ -99,7 +106,6 @@ def _sentence(found: Backtest) -> str:
         f"{done}. Mean {found.metric} {found.mean('happened'):.4f} as it happened, {found.mean('replayed'):.4f} under"
         f" the policy ({found.gain:+.4f}); worst month {found.worst('happened'):.4f} and {found.worst('replayed'):.4f};"
         f" the month that gained least: {found.least_gain:+.4f}.\nLooks without a retraining: {waits or 'none'}."
-        " Nothing was written."
     )
 
 

@@ -166,7 +166,7 @@ def _line(one: ModelVersion, compared: Mapping[str, Any] | None) -> dict[str, An
         "trained on": trained,
         "rows": one.n_rows,
         "seconds": one.duration_seconds,
-        "artifact": "deleted" if one.pruned_at else one.artifact_format,
+        "artifact": f"pruned {one.pruned_at:%Y-%m-%d}" if one.pruned_at else one.artifact_format,
         "against": compared["champion_version"] if compared else None,
         "metric": compared["metric"] if compared else None,
         "gain": f"{gain:+.4f}" if gain is not None else None,

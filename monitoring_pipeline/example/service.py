@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -128,12 +129,17 @@ def _answer_without_model(app: FastAPI, champion: ChampionFollower) -> None:
         moment = flight.event_time or datetime.now(UTC)
         with champion.in_use() as version:
             name = flight.prediction_id or version.monitoring.new_id()
-            guess = version.monitoring.wrap(_guess)
             try:
-                answer = guess(flight.features, prediction_id=name, event_time=moment)
+                answer = _guessing(version.monitoring)(flight.features, prediction_id=name, event_time=moment)
             except PredictionLogError as error:
                 raise HTTPException(503, "the prediction could not be logged and is not answered; try again") from error
             return Predicted(prediction_id=name, model_version=version.model_version, **answer)
+
+
+@lru_cache(maxsize=2)  # the version in service, and the one before it while requests still hold that
+def _guessing(monitoring: Monitoring) -> Callable[..., Any]:
+    """Wrapped once a version, as its model is."""
+    return monitoring.wrap(_guess)
 
 
 def _guess(features: dict[str, Scalar]) -> dict[str, Any]:

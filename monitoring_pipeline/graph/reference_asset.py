@@ -33,6 +33,8 @@ def reference_asset(monitor: Monitor) -> dg.AssetsDefinition:
             "columns": outcome.n_columns,
             "changed": outcome.changed,
         }
+        if outcome.scored_by:
+            facts["scored_by"] = outcome.scored_by
         if outcome.cut:
             facts["left_out"] = dg.MetadataValue.md("\n".join(f"- {said}" for said in outcome.cut))
         return dg.MaterializeResult(metadata=facts)

@@ -161,11 +161,28 @@ def contract_of(monitor: Monitor, scans: Sequence[Scan], outcome: str | None = N
     return Contract(tuple(sorted(missing)), tuple(sorted(extra)), retyped)
 
 
-def _require(monitor: Monitor, scan: Scan, places: dict[str, str], prefix: str = "schema.") -> None:
+def output_columns(monitor: Monitor) -> dict[str, str]:
+    """Field of the declaration -> column, of everything that the model says of a row."""
     schema = monitor.schema_
-    required = {f"{prefix}{field}": column for field, column in places.items()}
-    required |= {"schema.prediction": schema.prediction or "", "schema.score": schema.score or ""}
-    required |= {f"schema.class_scores.{name}": column for name, column in schema.class_scores.items()}
+    named = {"schema.prediction": schema.prediction, "schema.score": schema.score}
+    named |= {f"schema.class_scores.{name}": column for name, column in schema.class_scores.items()}
+    return {field: column for field, column in named.items() if column}
+
+
+def lacks_outputs(monitor: Monitor, scans: Sequence[Scan]) -> bool:
+    """Whether no file holds any of them: rows of features, which a model can score."""
+    columns = output_columns(monitor).values()
+    return bool(columns) and not any(column in scan.columns for column in columns for scan in scans)
+
+
+def without_outputs(monitor: Monitor) -> Monitor:
+    """The same as if the model said nothing: only for reading features."""
+    schema = monitor.schema_.model_copy(update={"prediction": None, "score": None, "class_scores": {}})
+    return monitor.model_copy(update={"schema_": schema})
+
+
+def _require(monitor: Monitor, scan: Scan, places: dict[str, str], prefix: str = "schema.") -> None:
+    required = {f"{prefix}{field}": column for field, column in places.items()} | output_columns(monitor)
     for field, column in required.items():
         if column and column not in scan.columns:
             raise SourceError(missing_column(scan.source, column, field, scan.columns))

@@ -15,7 +15,7 @@ import duckdb
 from monitoring_pipeline.errors import SourceError, UserError
 from monitoring_pipeline.lake import values
 from monitoring_pipeline.lake.census import ids_of, label_delays, take_census
-from monitoring_pipeline.lake.cleaning import Field, fields_of, source_columns
+from monitoring_pipeline.lake.cleaning import Field, fields_of, output_columns, source_columns
 from monitoring_pipeline.lake.duck import connected, protocol_of
 from monitoring_pipeline.lake.outcome_classes import classes_in_source, no_positive_class, some
 from monitoring_pipeline.lake.reconciling import Reconciled, reconcile
@@ -216,7 +216,13 @@ class _Check:
         if outcome:
             needed["reference", "outcome"] = outcome
         findings = self._missing(needed)
+        outputs = output_columns(self.monitor)
+        scored_later = reference and bool(outputs) and not any(column in self.columns for column in outputs.values())
+        if scored_later:
+            findings.append(self._no_outputs(*next(iter(outputs.items()))))
         for one in fields_of(self.monitor, outcome):
+            if scored_later and one.name.startswith(("__prediction", "__score")):
+                continue
             if one.source is not None and one.name != "__outcome":
                 place = _place(self.monitor, one)
                 findings += self._fits(place, one) if one.source in self.columns else [self._absent(place, one.source)]
@@ -243,6 +249,14 @@ class _Check:
 
     def _missing(self, needed: dict[Location, str]) -> list[SourceFinding]:
         return [self._absent(place, column) for place, column in needed.items() if column not in self.columns]
+
+    def _no_outputs(self, field: str, column: str) -> SourceFinding:
+        """A reference of features alone is scored by the registered model; its profile fails where there is none."""
+        said = (
+            f"the reference has no column {column!r}; it holds no predictions, so the registered model scores it: write"
+            " the column, or register the model version with its artifact before the first run"
+        )
+        return SourceFinding(tuple(field.split(".")), said, stops=False)
 
     def _absent(self, place: Location, column: str) -> SourceFinding:
         near = [c for c in self.columns if c.casefold().strip() == column.casefold().strip()]

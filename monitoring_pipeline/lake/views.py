@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 
 import duckdb
 
-from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.errors import SourceError, UnscoredError
 from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.cleaning import (
     canonical_columns,
     clean_predictions,
     clean_reference,
+    lacks_outputs,
+    missing_column,
+    output_columns,
     renamed_columns,
     source_columns,
 )
@@ -84,10 +88,11 @@ def reference_relation(monitor: Monitor, settings: Settings) -> Relation:
 def prepared_reference(monitor: Monitor, settings: Settings) -> ReferenceRows:
     """The reference as files that can be scanned: Parquet in place; text and tables are first copied to the lake.
 
-    Raises SourceError when no file is there, one cannot be read, or a required column is missing.
+    Of one that holds features alone, the copy that a registered model scored (``lake.unscored``). Raises SourceError
+    when no file is there, one cannot be read, or a required column is missing; UnscoredError when nobody scored it yet.
     """
     source = monitor.reference
-    paths = [pseudo_path(source, None)] if source.url else list(list_files(source, monitor.base_dir))
+    paths = reference_paths(monitor)
     if not paths:
         raise SourceError(f"reference.path: no file matches {', '.join(source.paths)}; correct the path")
     time_column, wanted = monitor.schema_.event_time, source_columns(monitor, source.outcome)
@@ -99,12 +104,41 @@ def prepared_reference(monitor: Monitor, settings: Settings) -> ReferenceRows:
         scans, broken = reader.scans(paths)
         if broken:
             raise SourceError("; ".join(broken.values()))
+        if lacks_outputs(monitor, scans):
+            return _scored_copy(monitor, scans, paths, settings)
         sql = _cleaned_reference_sql(monitor, scans, None)
         if not any(scan.staged for scan in scans):
             return ReferenceRows(tuple(paths))
         path = store.join(settings.lake, monitor.name, "reference", f"{_reference_version(monitor, paths)}.parquet")
         store.write_parquet(connection, sql, path)
         return ReferenceRows((path,), copied=True)
+
+
+def _scored_copy(
+    monitor: Monitor, scans: Sequence[FileScan], paths: Sequence[str], settings: Settings
+) -> ReferenceRows:
+    path = scored_path(monitor, paths, settings)
+    if store.exists(path):
+        return ReferenceRows((path,), copied=True)
+    field, column = next(iter(output_columns(monitor).items()))
+    said = missing_column(scans[0].source, column, field, scans[0].columns)
+    raise UnscoredError(
+        f"{said}; or register the model that made the predictions, with its artifact: it then scores the reference"
+    )
+
+
+def scored_path(monitor: Monitor, paths: Sequence[str], settings: Settings) -> str:
+    """Where the scored copy of a reference of features alone lies: another one for other files or columns."""
+    versions = [str(version_of(path)) for path in paths if not is_sql(path)]
+    declared = json.dumps([monitor.canonical()[key] for key in ("task", "schema", "reference", "segments")])
+    digest = hashlib.sha256("\n".join([*paths, *versions, declared]).encode()).hexdigest()[:16]
+    return store.join(settings.lake, monitor.name, "reference", f"scored-{digest}.parquet")
+
+
+def reference_paths(monitor: Monitor) -> list[str]:
+    """What the reference's source stands for now: files, or its query's own name."""
+    source = monitor.reference
+    return [pseudo_path(source, None)] if source.url else list(list_files(source, monitor.base_dir))
 
 
 def _reference_relation(monitor: Monitor, reference: ReferenceRows, rows: RowRange | None) -> Relation:

@@ -318,6 +318,14 @@ class Retention(Declared):
     lake_files: Duration | None = Field(
         default=None, description="the lake's copies of predictions and labels, and rows set aside"
     )
+    artifacts: Duration | None = Field(
+        default=None,
+        description="artifacts of model versions, counted from when they were trained; never the champion's, that of"
+        " the champion before, or a challenger's",
+    )
+    artifact_versions: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="how many artifacts are kept, the newest; the same are never deleted"
+    )
 
     @property
     def shortest(self) -> timedelta | None:
@@ -528,6 +536,24 @@ class Monitor(Declared):
             for column in self.thresholds.columns
             if column not in measured
         ]
+        return [*findings, *self._impossible_groups()]
+
+    def _impossible_groups(self) -> list[str]:
+        """Of the fairness guard: columns that make no groups, and a metric of another task."""
+        fairness = self.retrain.promote.fairness
+        if fairness is None:
+            return []
+        known = {*self.schema_.categorical, *self.schema_.boolean, *self.segment_columns}
+        where = "retrain.promote.fairness"
+        findings = [
+            f"{where}.columns: {column!r} makes no groups; name a categorical or boolean column, or declare it in"
+            " `segments`"
+            for column in fairness.columns
+            if column not in known
+        ]
+        if (fairness.metric == "mean_error") != (self.task == "regression"):
+            fitting = "mean_error" if self.task == "regression" else "selection_rate or true_positive_rate"
+            findings.append(f"{where}.metric: {fairness.metric} is not of a {self.task} model; write {fitting}")
         return findings
 
     @property

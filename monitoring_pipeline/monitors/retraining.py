@@ -186,6 +186,24 @@ class Training(_Section):
         return self
 
 
+GroupMetric = Literal["selection_rate", "true_positive_rate", "mean_error"]
+
+
+class Fairness(_Section):
+    """A challenger that surely widens the gap between groups by more than the margin is not promoted."""
+
+    columns: tuple[str, ...] = Field(
+        min_length=1, description="whose values are the groups: categorical, boolean or segment columns"
+    )
+    metric: GroupMetric = Field(
+        description="what the groups are compared by: selection_rate or true_positive_rate of a classifier, mean_error"
+        " (prediction less outcome) of a regression"
+    )
+    margin: float = Field(
+        ge=0, description="by how much the gap of two groups may widen: a share, of mean_error in the outcome's unit"
+    )
+
+
 class Promotion(_Section):
     """When a challenger replaces the champion."""
 
@@ -203,6 +221,9 @@ class Promotion(_Section):
     level: float = Field(default=0.95, gt=0.5, lt=1, description="confidence level of the interval")
     segments: bool = Field(default=True, description="whether a segment that is surely worse forbids promotion")
     calibration: bool = Field(default=True, description="whether a calibration that is surely worse forbids promotion")
+    fairness: Fairness | None = Field(
+        default=None, description="groups between which the gap must not widen; default: not compared"
+    )
     shadow: Literal["never", "after_performance", "always"] = Field(
         default="after_performance", description="whether the challenger first scores the windows that follow"
     )

@@ -123,6 +123,7 @@ def paired(monitor: Monitor, frame: pd.DataFrame, champion: pd.DataFrame, challe
         day.astype(np.intp),
         classes,
         _segments(monitor, frame),
+        _groups(monitor, frame),
     )
 
 
@@ -168,10 +169,20 @@ def _segments(monitor: Monitor, frame: pd.DataFrame) -> Mapping[str, NDArray[np.
     named = {*monitor.schema_.categorical, *monitor.schema_.boolean, *monitor.segment_columns}
     for key in monitor.segment_keys:
         if set(key) <= named:
-            values = [_values(monitor, frame, column) for column in key]
-            labels = np.array([segment_label(key, row) for row in zip(*values, strict=True)])
-            found[",".join(key)] = _most_frequent(labels)
+            found[",".join(key)] = _most_frequent(_labels(monitor, frame, key))
     return found
+
+
+def _groups(monitor: Monitor, frame: pd.DataFrame) -> Mapping[str, NDArray[np.str_]]:
+    """The group of each row, by column of the fairness guard."""
+    fairness = monitor.retrain.promote.fairness
+    columns = () if fairness is None else fairness.columns
+    return {column: _most_frequent(_labels(monitor, frame, (column,))) for column in columns}
+
+
+def _labels(monitor: Monitor, frame: pd.DataFrame, key: tuple[str, ...]) -> NDArray[np.str_]:
+    values = [_values(monitor, frame, column) for column in key]
+    return np.array([segment_label(key, row) for row in zip(*values, strict=True)])
 
 
 def _values(monitor: Monitor, frame: pd.DataFrame, column: str) -> list[str | None]:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, time, timedelta
 import pandas as pd
 from sqlalchemy import Connection
 
+from monitoring_pipeline import __version__
 from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.retraining.backtest import Backtest, History, replay
 from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.retraining.training_set import labelled_rows
 from monitoring_pipeline.stages.retrain_facts import Moment, history_facts
-from monitoring_pipeline.warehouse import retrain_facts
+from monitoring_pipeline.warehouse import backtest_store, retrain_facts
 from monitoring_pipeline.windows import LENGTH
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,6 +31,22 @@ def backtest(
     begin = first or history.moved[0].window.start
     end = last + length if last else history.moved[-1].window.end
     return replay(history, begin, end, all_promoted=all_promoted)
+
+
+def keep(ctx: RetrainContext, found: Backtest, policy_name: str, all_promoted: bool = False) -> int:
+    """Keeps what a replay of the policy of ``ctx.monitor`` found, for the dashboard and SQL; its number."""
+    run = {
+        "monitor": ctx.monitor.name, "policy_name": policy_name, "all_promoted": all_promoted,
+        "policy": ctx.monitor.retrain.model_dump(mode="json", by_alias=True), "first": found.first, "last": found.last,
+        "metric": found.metric, "higher_is_better": found.higher_is_better, "n_retrainings": len(found.retrainings),
+        "n_promoted": found.count("promoted"), "minutes": found.minutes, "mean_happened": found.mean("happened"),
+        "mean_replayed": found.mean("replayed"), "worst_happened": found.worst("happened"),
+        "worst_replayed": found.worst("replayed"), "gain": found.gain, "least_gain": found.least_gain,
+        "code_version": __version__,
+    }  # fmt: skip
+    months = [vars(one) for one in found.months]
+    retrainings = [{"position": i, **vars(one)} for i, one in enumerate(found.retrainings)]
+    return ctx.warehouse.run(lambda conn: backtest_store.add(conn, run, months, retrainings))
 
 
 def history_of(ctx: RetrainContext) -> History:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import Connection
 
 from monitoring_pipeline.engines.choosing import engine_of
 from monitoring_pipeline.engines.counter import EPOCH
 from monitoring_pipeline.engines.merging import labelled_of, merged_by_key, profiles_of
-from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.errors import SourceError, UnscoredError
 from monitoring_pipeline.lake.outcome_classes import classes_in_relations, no_positive_class
-from monitoring_pipeline.lake.reference import ReferenceVersion, most_slices, reference_rows, source_version
+from monitoring_pipeline.lake.reference import (
+    PreparedReference,
+    ReferenceVersion,
+    most_slices,
+    reference_rows,
+    source_version,
+)
 from monitoring_pipeline.lake.scan import Scan
+from monitoring_pipeline.lake.unscored import scored_by
 from monitoring_pipeline.lake.views import relation_of
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.profiles.document import Reference
@@ -21,6 +29,7 @@ from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.stages.limits import cut_by_layout
+from monitoring_pipeline.stages.scored_reference import score_reference
 from monitoring_pipeline.warehouse import profile_store, reference_store
 
 PARTS = frozenset({*profile_store.OF_ROWS, *profile_store.OF_LABELS})
@@ -31,7 +40,8 @@ LEAST_ROWS = 20  # a block, or a segment of one, with fewer rows says nothing of
 class ReferenceOutcome:
     """What the reference stage did. ``changed`` is False when rows and bins are those already kept.
 
-    ``cut``: what limits of the engine leave out, a sentence each.
+    ``cut``: what limits of the engine leave out, a sentence each. ``scored_by``: of a source without predictions, which
+    model versions scored it, in words.
     """
 
     n_rows: int
@@ -39,15 +49,17 @@ class ReferenceOutcome:
     model_versions: tuple[str, ...]
     changed: bool
     cut: tuple[str, ...] = ()
+    scored_by: str | None = None
 
 
 def profile_reference(stages: StageContext) -> ReferenceOutcome:
     """Profiles the declared reference by model version and keeps layout and profiles.
 
-    Does nothing when the source files and the declaration they are read by are unchanged. Raises SourceError when the
-    source cannot be read or holds no row.
+    Does nothing when the source files and the declaration they are read by are unchanged. Rows without predictions are
+    scored by the registered model first. Raises SourceError when the source cannot be read or holds no row, and
+    UnscoredError when it holds no predictions and no model is registered with an artifact.
     """
-    monitor = stages.monitor
+    monitor, said = stages.monitor, partial(scored_by, stages.monitor, stages.settings)
     current = source_version(monitor)
 
     def kept(conn: Connection) -> dict[str, Reference] | None:
@@ -60,14 +72,23 @@ def profile_reference(stages: StageContext) -> ReferenceOutcome:
         return {version: references[version] for version in sorted(declared)}
 
     if (references := stages.warehouse.run(kept)) is not None:
-        return _outcome(monitor, references, changed=False)
-    rows = reference_rows(monitor, stages.settings)
+        return _outcome(monitor, references, False, said())
+    rows = _rows(stages)
     _check_positive_class(stages, rows.by_version.values())
     made = {}
     for done, (version, of_version) in enumerate(rows.by_version.items(), start=1):
         made[version] = profile_version(stages, version, of_version, rows.source_version)
         stages.advance("reference", done, len(rows.by_version))
-    return _outcome(monitor, made, changed=True)
+    return _outcome(monitor, made, True, said())
+
+
+def _rows(stages: StageContext) -> PreparedReference:
+    try:
+        return reference_rows(stages.monitor, stages.settings)
+    except UnscoredError:
+        if not score_reference(stages):
+            raise
+        return reference_rows(stages.monitor, stages.settings)
 
 
 def _check_positive_class(stages: StageContext, versions: Iterable[ReferenceVersion]) -> None:
@@ -111,11 +132,12 @@ def profile_version(stages: StageContext, version: str, of_version: ReferenceVer
     return made
 
 
-def _outcome(monitor: Monitor, references: dict[str, Reference], changed: bool) -> ReferenceOutcome:
+def _outcome(monitor: Monitor, references: dict[str, Reference], changed: bool, scored: str | None) -> ReferenceOutcome:
     return ReferenceOutcome(
         n_rows=sum(r.profile.n_rows for r in references.values()),
         n_columns=max((len(r.layout.columns) for r in references.values()), default=0),
         model_versions=tuple(sorted(references)),
         changed=changed,
         cut=tuple(dict.fromkeys(said for r in references.values() for said in cut_by_layout(monitor, r.layout))),
+        scored_by=scored,
     )

@@ -14,6 +14,8 @@ from functools import partial
 from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.pruning import Files, remove_windows
 from monitoring_pipeline.monitors import Monitor, Window
+from monitoring_pipeline.retraining import artifact_retention
+from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.ingestion import index
@@ -23,6 +25,7 @@ from monitoring_pipeline.warehouse.database import Warehouse
 
 SETTLED_AFTER = timedelta(days=1)  # a run that took windows in may still be computing them
 MONTHS_AHEAD = 2
+RUN = "retention"  # what revisions of model versions are marked with
 KIND_OF_TABLE = {
     "profile": "profiles", "measurement": "measurements", "verdict": "verdicts", "column_verdict": "verdicts",
 }  # fmt: skip
@@ -30,7 +33,7 @@ KIND_OF_TABLE = {
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was deleted of one monitor, or would be: rows by kind, lake files and their bytes."""
+    """What was deleted of one monitor, or would be: rows by kind, lake files and artifacts with their bytes."""
 
     monitor: str
     profiles: int
@@ -39,6 +42,8 @@ class Pruned:
     revisions: int
     lake_files: int
     lake_bytes: int
+    artifacts: int
+    artifact_bytes: int
 
 
 def prune(warehouse: Warehouse, settings: Settings, monitor: Monitor, now: datetime, dry_run: bool = False) -> Pruned:
@@ -53,7 +58,11 @@ def prune(warehouse: Warehouse, settings: Settings, monitor: Monitor, now: datet
     else:
         counted = warehouse.run(lambda conn: rows.delete_rows(conn, name, cutoffs, now))
     files = _prune_lake(warehouse, settings, name, cutoffs, dry_run) if cutoffs.lake_files else Files()
-    return Pruned(name, **counted, lake_files=files.count, lake_bytes=files.size)
+    models = artifact_retention.prune(RetrainContext(monitor, warehouse, settings, RUN), now, dry_run)
+    return Pruned(
+        name, **counted, lake_files=files.count, lake_bytes=files.size, artifacts=models.count,
+        artifact_bytes=models.size,
+    )  # fmt: skip
 
 
 def prune_all(

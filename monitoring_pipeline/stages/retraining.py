@@ -27,6 +27,7 @@ from monitoring_pipeline.retraining.promotion import InService
 from monitoring_pipeline.retraining.training import train as train_challenger
 from monitoring_pipeline.retraining.training_set import TrainingRows, training_rows
 from monitoring_pipeline.stages import artifact_incidents, rotation
+from monitoring_pipeline.stages.shadow import measure_shadow
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.ledger import lock_monitor
 from monitoring_pipeline.warehouse.model_versions import ModelVersion
@@ -223,8 +224,8 @@ def _compare(ctx: RetrainContext, before: Done, now: datetime) -> Done:
         policy = ctx.monitor.retrain
         shadow = current.state == "shadowing"
         version = _version(ctx, current)
-        if shadow and version is not None and not rotation.has_reference(ctx, version.model_version):
-            _reference(ctx, current, version)
+        if shadow and version is not None:
+            _look_back(ctx, current, version, judged)
         made = compare(judged.rows, metric_of(ctx.monitor), policy.promote, policy.min_improvement, shadow)
         written = _written(ctx, current, judged, made)
         return Done("comparison", written, _compared_facts(judged, made), judged=judged, comparison=made)
@@ -248,6 +249,13 @@ def _promote(ctx: RetrainContext, before: Done, now: datetime) -> Done:
         return Done("promotion", done, facts, version=version)
 
     return _guarded(ctx, attempt, work, "promotion")
+
+
+def _look_back(ctx: RetrainContext, attempt: Attempt, version: ModelVersion, judged: Judged) -> None:
+    """What the windows of a shadow say of the challenger: a reference where it has none, and its metrics."""
+    if not rotation.has_reference(ctx, version.model_version):
+        _reference(ctx, attempt, version)
+    measure_shadow(ctx, rotation.with_outcome(ctx.monitor), version, judged.span)
 
 
 def _begin_shadow(ctx: RetrainContext, attempt: Attempt) -> Attempt:

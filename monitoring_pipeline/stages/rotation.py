@@ -56,7 +56,7 @@ def make_reference(ctx: RetrainContext, attempt: Attempt, version: ModelVersion)
     Where all rows were fitted on, as after a change a few days ago, none is made: once the windows of the shadow are
     labelled, it can be made of those. Raises RetrainError when the artifact cannot be loaded.
     """
-    monitor, name = _with_outcome(ctx.monitor), version.model_version
+    monitor, name = with_outcome(ctx.monitor), version.model_version
     frame, which = unseen_rows(ctx, attempt, version)
     if frame.empty:
         return Rotated(name, 0, None, None, which, export_reference(ctx, name), changed=False)
@@ -117,8 +117,8 @@ def document_path(settings: Settings, monitor: str, version: str) -> Path:
     return Path(directory) / f"reference-{quote(version, safe='')}.json"
 
 
-def _with_outcome(monitor: Monitor) -> Monitor:
-    """The rows of a new reference have outcomes, whether or not those of the declared one do."""
+def with_outcome(monitor: Monitor) -> Monitor:
+    """As ``monitor`` reads rows of a new version: with outcomes, whether or not the declared reference has them."""
     if monitor.reference.outcome is not None or monitor.ground_truth is None:
         return monitor
     reference = monitor.reference.model_copy(update={"outcome": monitor.ground_truth.outcome})

@@ -72,7 +72,7 @@ with metric as materialized (
   select p.kind, p.window_start, p.value, p.reference_value,
          case p.kind when 'realized' then p.n_labelled else p.n_predictions end as n
   from monitoring.performance_current p
-  where p.monitor = :monitor and p.metric = :metric and p.segment = '*' and p.value is not null
+  where p.monitor = :monitor and p.metric = :metric and p.segment = '*' and p.kind <> 'shadow' and p.value is not null
     and p.reference_value is not null
     and p.window_start >= cast(:earliest as timestamptz) and p.window_start <= cast(:latest as timestamptz)
 )

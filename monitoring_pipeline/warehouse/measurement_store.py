@@ -98,6 +98,7 @@ HAS: dict[str, frozenset[str]] = {
     "quality": frozenset({"reference_value"}),
     "realized": frozenset({"low", "high", "reference_value"}),
     "estimated": frozenset({"low", "high", "reference_value"}),
+    "shadow": frozenset({"low", "high", "reference_value"}),
 }
 
 Place = tuple[str, str, str]  # model version, baseline, segment

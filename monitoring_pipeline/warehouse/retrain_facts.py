@@ -39,7 +39,8 @@ select p.window_start, p.window_end, p.kind, bool_or(coalesce(p.degraded, false)
        bool_or(p.mature) as mature, max(p.value) filter (where p.metric = :metric) as value,
        max(coalesce(p.threshold, p.reference_value)) filter (where p.metric = :metric) as threshold
 from monitoring.performance_current p
-where p.monitor = :monitor and p.segment = '*' and p.window_start >= :first and p.window_end <= :until
+where p.monitor = :monitor and p.segment = '*' and p.kind <> 'shadow' and p.window_start >= :first
+  and p.window_end <= :until
   and (cast(:version as text) is null or p.model_version = :version)
 group by p.window_start, p.window_end, p.kind order by p.window_start
 """)

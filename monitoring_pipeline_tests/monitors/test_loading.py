@@ -220,6 +220,15 @@ CASES = {
         GOOD + "retrain: {enabled: true}\n",
         ["16: retrain.trainer: retraining is enabled and has no trainer; write `module:function`"],
     ),
+    "groups of a number, by a metric of numbers": (
+        GOOD + "retrain: {promote: {fairness: {columns: [country, age], metric: mean_error, margin: 0.1}}}\n",
+        [
+            "16: retrain.promote.fairness.columns: 'age' makes no groups; name a categorical or boolean column, or"
+            " declare it in `segments`",
+            "16: retrain.promote.fairness.metric: mean_error is not of a binary model; write selection_rate or"
+            " true_positive_rate",
+        ],
+    ),
     "a hidden key": (
         GOOD + "base_dir: /tmp\n",
         ["16: base_dir: not a key to write; paths are relative to the file"],

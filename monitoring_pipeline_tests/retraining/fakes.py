@@ -123,4 +123,5 @@ def quick(trainer: QuickTrainer, patch: Callable[[Any, str, Any], None] = setatt
     patch(retraining, "train_challenger", trainer)
     patch(retraining, "training_rows", lambda ctx, attempt: None)
     patch(retraining, "_reference", lambda ctx, attempt, version: {})
+    patch(retraining, "measure_shadow", lambda ctx, monitor, version, span: 0)
     patch(retraining.judged_rows, "judged_rows", made_up_rows)

@@ -119,8 +119,17 @@ def test_the_command_prints_draws_and_says_what_is_wrong(flipped: Story, monkeyp
 
     printed = run("--picture", str(picture), **FLIP)
     assert picture.read_bytes().startswith(b"\x89PNG") and "2024-03" in printed and "P promoted" in printed
-    assert "minutes of training. Mean roc_auc" in " ".join(printed.split()) and "Nothing was written." in printed
-    found = json.loads(run("--json", "--to", "2024-03-08", **FLIP))
+    said = " ".join(printed.split())
+    assert "minutes of training. Mean roc_auc" in said and "Kept as replay 1 of `monitoring.backtest_current`." in said
+    (kept,) = flipped.query("select * from monitoring.backtest_current").to_dict("records")
+    assert (kept["policy_name"], kept["metric"], kept["all_promoted"]) == ("policy.yaml", "roc_auc", True)
+    assert kept["policy"]["cooldown"] == "PT72H" or kept["policy"]["cooldown"] == "P3D", kept["policy"]["cooldown"]
+    months = flipped.query("select * from monitoring.backtest_month_current")
+    assert months["replayed"].mean() - months["happened"].mean() == pytest.approx(kept["gain"])
+    done = flipped.query("select * from monitoring.backtest_retraining_current order by position")
+    assert len(done) == kept["n_retrainings"] and (done["outcome"] == "promoted").sum() == kept["n_promoted"] > 0
+    found = json.loads(run("--json", "--no-keep", "--to", "2024-03-08", **FLIP))
+    assert found["backtest_id"] is None and len(flipped.query("select 1 from monitoring.backtest_current")) == 1
     assert found["retrainings"] == [] and found["summary"]["gain"] == 0 and found["waits"]["nothing"] == 8
     assert np.isfinite(found["summary"]["mean_happened"])
 

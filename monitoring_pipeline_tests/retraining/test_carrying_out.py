@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from monitoring_pipeline.errors import RetrainError, UserError, WarehouseError
 from monitoring_pipeline.profiles.document import from_document
-from monitoring_pipeline.retraining import artifacts, attempts, promotion
+from monitoring_pipeline.retraining import artifacts, attempts, judged_rows, promotion
+from monitoring_pipeline.retraining.context import Attempt, RetrainContext
 from monitoring_pipeline.serving import read_champion
 from monitoring_pipeline.settings import Settings
 from monitoring_pipeline.stages import retraining
@@ -22,7 +25,7 @@ from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.reference import profile_reference
 from monitoring_pipeline.warehouse import attempt_store, model_versions
 from monitoring_pipeline.warehouse.database import Warehouse
-from monitoring_pipeline_tests.retraining.fakes import FakeTrainer, QuickTrainer, decide, quick
+from monitoring_pipeline_tests.retraining.fakes import FakeTrainer, QuickTrainer, decide, made_up_rows, quick
 from monitoring_pipeline_tests.retraining.shop import RETRAIN, Shop, at
 from monitoring_pipeline_tests.toy import Toy
 
@@ -168,6 +171,32 @@ def test_too_few_rows_are_inconclusive(made_up: Shop, quick_trainer: QuickTraine
     assert headline.verdict == "abstained"
 
 
+def test_a_challenger_that_widens_a_gap_is_kept_back(
+    made_up: Shop, quick_trainer: QuickTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Better by the headline, but it selects nobody of the south any more: every second of the rows."""
+
+    def of_two_regions(ctx: RetrainContext, attempt: Attempt) -> judged_rows.Judged:
+        judged = made_up_rows(ctx, attempt)
+        region = np.where(np.arange(len(judged.rows)) // 9 % 2, "region=south", "region=north")
+        said = judged.rows.challenger.prediction * (region == "region=north")
+        challenger = replace(judged.rows.challenger, prediction=said)
+        return replace(judged, rows=replace(judged.rows, challenger=challenger, groups={"region": region}))
+
+    monkeypatch.setattr(retraining.judged_rows, "judged_rows", of_two_regions)
+    fairness = {"columns": ["region"], "metric": "selection_rate", "margin": 0.1}
+    promote = PROMOTE | {"calibration": False, "fairness": fairness}
+    made_up.monitor = made_up.toy.declare(retrain=RETRAIN | {"promote": promote})
+    decide(made_up.ctx, at(22))
+    done = retraining.carry_out(made_up.ctx)
+    assert done is not None and done.state == "kept"
+    said = "but fairness region=north against region=south is surely worse: selection_rate of region=north against"
+    assert said in str(done.reason)
+    (row,) = made_up.query("select * from monitoring.model_comparison_current where guard = 'fairness'")
+    assert (row.segment, row.metric) == ("region=north against region=south", "selection_rate_difference")
+    assert row.verdict == "worse" and row.challenger_value > 0.3 and row.delta == 0.1
+
+
 def test_a_trainer_that_fails_is_tried_three_times(made_up: Shop, quick_trainer: QuickTrainer) -> None:
     quick_trainer.error = RetrainError("the trainer raised ValueError: no luck")
     decide(made_up.ctx, at(22))
@@ -234,6 +263,19 @@ def test_after_a_performance_trigger_it_waits_for_the_windows_that_follow(
     assert not shop.query("select 1 from monitoring.model_comparison where guard = 'headline'")
     (last,) = shop.query("select as_of from monitoring.promotion where kind = 'promotion'")
     assert last.as_of == at(21)
+    of_windows = shop.query(
+        "select * from monitoring.performance_current where kind = 'shadow' and metric = 'accuracy'"
+    )
+    whole = {row.window_start: row for row in of_windows if row.segment == "*"}
+    assert sorted(whole) == [at(day) for day in range(14, 21)]
+    assert {row.model_version for row in of_windows} == {"2024-03-16-1"} and len(of_windows) == 7 * 3, "two regions"
+    assert all((row.n_labelled, row.coverage, row.degraded) == (40, 1.0, None) for row in whole.values())
+    assert not shop.query("select 1 from monitoring.performance_current where kind <> 'shadow'")
+    model = artifacts.load(shop.ctx, "2024-03-16-1").estimator
+    for day in range(14, 21):
+        rows = shop.toy.rows(day, 40)
+        right = (model.predict_proba(rows)[:, 1] >= 0.5) == rows["y"]
+        assert whole[at(day)].value == pytest.approx(right.mean())
 
 
 # -- faults --------------------------------------------------------------------------------------------------------

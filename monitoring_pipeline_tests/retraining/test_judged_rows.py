@@ -65,6 +65,17 @@ def test_segments_are_those_of_the_profiles(tmp_path: Path) -> None:
     assert both[0] == f"region={frame['region'][0]},returning={'true' if frame['returning'][0] else 'false'}"
 
 
+def test_groups_are_those_of_the_fairness_guard(tmp_path: Path) -> None:
+    toy = Toy(tmp_path, "binary")
+    fairness = {"columns": ["returning", "branch"], "metric": "selection_rate", "margin": 0.1}
+    monitor = toy.declare(segments=["branch"], retrain={"promote": {"fairness": fairness}})
+    frame = labelled(toy).assign(branch=["east", None, "west"] * 60)
+    rows = paired(monitor, frame, answers(frame), answers(frame))
+    assert rows.groups["branch"].tolist() == ["branch=east", "branch=\u2205", "branch=west"] * 60
+    flags = frame["returning"].map({1.0: "true", 0.0: "false"}).fillna("\u2205")
+    assert rows.groups["returning"].tolist() == [f"returning={one}" for one in flags]
+
+
 def test_of_many_segments_the_largest_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judged_rows, "MOST_SEGMENTS", 1)
     frame, _, rows = rows_of(tmp_path, "binary")

@@ -68,7 +68,7 @@ left join monitoring.judgement j on j.judgement_id = v.judgement_id
 left join monitoring.reference_values r on r.reference_values_id = m.reference_values_id
 cross join lateral unnest(k.metrics, m.value, m.ci_low, m.ci_high, m.n, coalesce(r.reference_values, m.reference_value), t.thresholds, t.sources) with ordinality
   u (metric, value, ci_low, ci_high, n, reference_value, threshold, source, position)
-where m.family in ('realized', 'estimated');
+where m.family in ('realized', 'estimated', 'shadow');
 comment on view monitoring.performance_history is
   'Every revision of the performance metrics; each was current from as_known_at until superseded_at.';
 
@@ -79,3 +79,7 @@ select monitor, model_version, window_start, window_end, segment, metric, kind, 
 from monitoring.performance_history
 where superseded_at is null;
 comment on view monitoring.performance_current is 'Latest performance metrics: one row per window, metric and kind.';
+comment on column monitoring.performance_history.kind is
+  'realized (measured from outcomes), estimated (without), or shadow: of a challenger on labelled rows that another version served, never judged.';
+comment on column monitoring.performance_current.kind is
+  'realized (measured from outcomes), estimated (without), or shadow: of a challenger on labelled rows that another version served, never judged.';

@@ -12,6 +12,7 @@ from monitoring_pipeline.monitors.declaration import Task
 from monitoring_pipeline.monitors.retraining import Promotion
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.retraining.comparison.difference import Difference
+from monitoring_pipeline.retraining.comparison.fairness import fairness_guard
 from monitoring_pipeline.retraining.comparison.guards import (
     LEAST_DAYS,
     Compared,
@@ -59,6 +60,7 @@ def compare(
         return Comparison("inconclusive", too_few, (replace(headline, verdict="abstained", reason=too_few),))
     guards = segment_guard(rows, metric, margin, level) if promote.segments else []
     guards += calibration_guard(rows, level) if promote.calibration else []
+    guards += fairness_guard(rows, promote.fairness, level) if promote.fairness else []
     outcome, reason = _ruled(headline, guards, promote, least_gain)
     return Comparison(outcome, reason, (headline, *guards))
 

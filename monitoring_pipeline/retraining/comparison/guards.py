@@ -1,4 +1,7 @@
-"""What may forbid a promotion although the headline allows it: a segment, or the calibration, that is surely worse."""
+"""What may forbid a promotion although the headline allows it: a segment, or the calibration, that is surely worse.
+
+Fairness is the third, see ``fairness``.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,8 @@ def calibration_guard(rows: PairedRows, level: float) -> list[Compared]:
 def _segments(rows: PairedRows) -> Iterator[tuple[str, Bools]]:
     for values in rows.segments.values():
         for segment in np.unique(values).tolist():
-            yield segment, values == segment
+            if segment:  # the empty text holds the rows of all that are too rare
+                yield segment, values == segment
 
 
 def _too_few(rows: PairedRows) -> str | None:

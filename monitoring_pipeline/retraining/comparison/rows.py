@@ -38,7 +38,8 @@ class PairedRows:
 
     ``outcome`` (N,): the code of the true class, or the true number. Binary: 1 is the positive class, 0 the other.
     ``day`` (N,): number of the UTC day of the event, from 0; rows of one day are not taken as independent.
-    ``segments``: of each declared segmentation, the value of each row, as text (N,).
+    ``segments``: of each declared segmentation, the value of each row, as text (N,). ``groups``: the same of
+    the columns of the fairness guard.
     """
 
     task: Task
@@ -48,6 +49,7 @@ class PairedRows:
     day: Ints
     classes: tuple[str, ...] = ()
     segments: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    groups: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -57,7 +59,8 @@ class PairedRows:
         days = np.unique(self.day[rows], return_inverse=True)[1].astype(np.intp)
         champion, challenger = self.champion.of(rows), self.challenger.of(rows)
         segments = {key: values[rows] for key, values in self.segments.items()}
-        return PairedRows(self.task, self.outcome[rows], champion, challenger, days, self.classes, segments)
+        groups = {key: values[rows] for key, values in self.groups.items()}
+        return PairedRows(self.task, self.outcome[rows], champion, challenger, days, self.classes, segments, groups)
 
     @property
     def n_days(self) -> int:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from monitoring_pipeline.monitors.retraining import RetrainPolicy
-from monitoring_pipeline.retraining.policy.decision import NOTHING, PERSON, Answer, Decision, Finding, Held
+from monitoring_pipeline.retraining.policy.decision import NOTHING, PERSON, Answer, Decision, Held, Signal
 from monitoring_pipeline.retraining.policy.facts import Facts
 from monitoring_pipeline.retraining.policy.guards import holding, open_attempt
-from monitoring_pipeline.retraining.policy.triggers.combining import findings
+from monitoring_pipeline.retraining.policy.triggers.combining import signals
 
 
 def decide(policy: RetrainPolicy, facts: Facts, now: datetime) -> Decision:
     """Whether to retrain at ``now`` (aware, UTC). Equal facts give an equal decision; nothing is read or written."""
-    fired, found = findings(policy.when, policy.guards, facts, now)
+    fired, found = signals(policy.when, policy.guards, facts, now)
     if not fired:
         return Decision("wait", NOTHING, f"Nothing asks for it: {_sentences(found)}.", found)
     asking = [one for one in found if one.fired]
@@ -43,5 +43,5 @@ def asked_by_person(
     return Decision("retrain", PERSON, f"Retrain: {why}.{besides}", (), (), (who,))
 
 
-def _sentences(said: Sequence[Finding] | Sequence[Held]) -> str:
+def _sentences(said: Sequence[Signal] | Sequence[Held]) -> str:
     return "; ".join(one.sentence for one in said)

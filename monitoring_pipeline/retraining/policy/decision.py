@@ -20,7 +20,7 @@ def digest(parts: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Signal:
     """What one trigger says. ``keys``: of the rows that made it fire. ``since``: when the change it saw began."""
 
     trigger: str
@@ -47,20 +47,20 @@ class Held:
 class Decision:
     """``retrain``, ``wait`` (not yet) or ``skip`` (the policy forbids it), and why in one or two sentences.
 
-    ``trigger``: those that fired, joined by ``+``; ``none``; or ``person``. ``findings``: what each trigger said.
+    ``trigger``: those that fired, joined by ``+``; ``none``; or ``person``. ``signals``: what each trigger said.
     """
 
     answer: Answer
     trigger: str
     reason: str
-    findings: tuple[Finding, ...] = ()
+    signals: tuple[Signal, ...] = ()
     held: tuple[Held, ...] = ()
     extra_keys: tuple[str, ...] = field(default=())
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Keys of the rows that fired, in order."""
-        fired = (key for one in self.findings if one.fired for key in one.keys)
+        fired = (key for one in self.signals if one.fired for key in one.keys)
         return tuple(sorted({*fired, *self.extra_keys})) if self.trigger != NOTHING else ()
 
     @property
@@ -76,7 +76,7 @@ class Decision:
     @property
     def since(self) -> datetime | None:
         """When the change that fired began; None when nothing that fired is a change."""
-        return min((one.since for one in self.findings if one.fired and one.since), default=None)
+        return min((one.since for one in self.signals if one.fired and one.since), default=None)
 
     def evidence(self) -> dict[str, Any]:
         """As kept in ``retrain_decision.evidence``: plain JSON values."""
@@ -84,7 +84,7 @@ class Decision:
             "keys": list(self.keys),
             "first_window": self.since.isoformat() if self.since else None,
             "triggers": [
-                {"trigger": one.trigger, "fired": one.fired, "sentence": one.sentence} for one in self.findings
+                {"trigger": one.trigger, "fired": one.fired, "sentence": one.sentence} for one in self.signals
             ],
             "guards": [
                 {"guard": one.guard, "sentence": one.sentence,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from monitoring_pipeline.monitors.retraining import Guards, Trigger
-from monitoring_pipeline.retraining.policy.decision import Finding
+from monitoring_pipeline.retraining.policy.decision import Signal
 from monitoring_pipeline.retraining.policy.facts import Facts
 from monitoring_pipeline.retraining.policy.triggers.incidents import concept, drift
 from monitoring_pipeline.retraining.policy.triggers.new_labels import new_labels
@@ -13,16 +13,16 @@ from monitoring_pipeline.retraining.policy.triggers.performance import performan
 from monitoring_pipeline.retraining.policy.triggers.schedule import schedule
 
 
-def findings(trigger: Trigger, guards: Guards, facts: Facts, now: datetime) -> tuple[bool, tuple[Finding, ...]]:
+def signals(trigger: Trigger, guards: Guards, facts: Facts, now: datetime) -> tuple[bool, tuple[Signal, ...]]:
     """Whether the whole fires, and what each simple trigger in it says.
 
     Of an ``all`` that does not fire as a whole no part counts as fired: its rows are not evidence.
     """
     if trigger.any:
-        parts = [findings(one, guards, facts, now) for one in trigger.any]
+        parts = [signals(one, guards, facts, now) for one in trigger.any]
         return any(fired for fired, _ in parts), tuple(one for _, found in parts for one in found)
     if trigger.all:
-        parts = [findings(one, guards, facts, now) for one in trigger.all]
+        parts = [signals(one, guards, facts, now) for one in trigger.all]
         fired = all(one for one, _ in parts)
         found = tuple(one for _, some in parts for one in some)
         return fired, found if fired else tuple(map(_not_alone, found))
@@ -30,7 +30,7 @@ def findings(trigger: Trigger, guards: Guards, facts: Facts, now: datetime) -> t
     return one.fired, (one,)
 
 
-def _simple(trigger: Trigger, guards: Guards, facts: Facts, now: datetime) -> Finding:
+def _simple(trigger: Trigger, guards: Guards, facts: Facts, now: datetime) -> Signal:
     if trigger.schedule:
         return schedule(trigger.schedule, facts, now)
     if trigger.drift:
@@ -43,6 +43,6 @@ def _simple(trigger: Trigger, guards: Guards, facts: Facts, now: datetime) -> Fi
     return concept(trigger.concept, facts, guards.persistence)
 
 
-def _not_alone(one: Finding) -> Finding:
+def _not_alone(one: Signal) -> Signal:
     said = f"{one.sentence} (alone, that is not enough)" if one.fired else one.sentence
-    return Finding(one.trigger, False, said)
+    return Signal(one.trigger, False, said)

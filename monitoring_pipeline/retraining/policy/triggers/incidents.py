@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from monitoring_pipeline.monitors.retraining import ConceptTrigger, DriftTrigger, Persistence, Severity
-from monitoring_pipeline.retraining.policy.decision import Finding
+from monitoring_pipeline.retraining.policy.decision import Signal
 from monitoring_pipeline.retraining.policy.facts import Facts, IncidentFact, MovedWindow
 from monitoring_pipeline.retraining.policy.triggers.persistence import said, showing
 
@@ -16,7 +16,7 @@ NOT_TO_LEARN = frozenset({"outage", "data fault"})
 """Changes that are mended where the data is made; who trains on them teaches the model the fault."""
 
 
-def drift(declared: DriftTrigger, facts: Facts, persistence: Persistence, seasonal: bool) -> Finding:
+def drift(declared: DriftTrigger, facts: Facts, persistence: Persistence, seasonal: bool) -> Signal:
     """Open incidents of the declared kinds, columns and severity. ``seasonal``: what a season explains counts too."""
     of_kind = [one for one in _open(facts, declared.severity) if one.kind in declared.kinds]
     wanted = [one for one in of_kind if not declared.columns or set(one.columns) & set(declared.columns)]
@@ -28,10 +28,10 @@ def drift(declared: DriftTrigger, facts: Facts, persistence: Persistence, season
         return found
     if seasonal and (season := _season(declared.columns, facts, persistence)).fired:
         return season
-    return Finding(DRIFT, False, found.sentence + _left_out(wanted, counted, declared.columns, facts, seasonal))
+    return Signal(DRIFT, False, found.sentence + _left_out(wanted, counted, declared.columns, facts, seasonal))
 
 
-def concept(declared: ConceptTrigger, facts: Facts, persistence: Persistence) -> Finding:
+def concept(declared: ConceptTrigger, facts: Facts, persistence: Persistence) -> Signal:
     """Open incidents of performance whose likely cause is that the same inputs lead to other outcomes."""
     counted = [
         one for one in _open(facts, declared.severity) if one.kind == "performance" and one.change == CONCEPT_CHANGE
@@ -46,19 +46,19 @@ def _open(facts: Facts, severity: Severity) -> list[IncidentFact]:
 
 def _finding(
     name: str, incidents: list[IncidentFact], columns: Collection[str], facts: Facts, persistence: Persistence
-) -> Finding:
+) -> Signal:
     if not incidents:
         about = f" about {', '.join(columns)}" if columns else ""
-        return Finding(name, False, f"no open incident of {name}{about}")
+        return Signal(name, False, f"no open incident of {name}{about}")
     shown = showing(facts.windows, lambda w: bool(_seen(w, incidents, columns, facts)), persistence)
     count = said(shown, persistence, "judged window")
     if len(shown) < persistence.windows:
         new = " that no retraining followed yet" if facts.used else ""
-        return Finding(name, False, f"{'; '.join(map(_named, incidents))}: seen in {count}{new}")
+        return Signal(name, False, f"{'; '.join(map(_named, incidents))}: seen in {count}{new}")
     rows = {_key(one, w): one for w in shown for one in _seen(w, incidents, columns, facts)}
     found = sorted(set(rows.values()), key=incidents.index)
     sentence = f"{'; '.join(map(_named, found))}: seen in {count}"
-    return Finding(name, True, sentence, tuple(sorted(rows)), min(one.first for one in found))
+    return Signal(name, True, sentence, tuple(sorted(rows)), min(one.first for one in found))
 
 
 def _seen(
@@ -84,7 +84,7 @@ def _named(one: IncidentFact) -> str:
     return f"{one.severity} incident {one.incident_id} ({one.change or one.kind}{about}, since {one.first:%Y-%m-%d})"
 
 
-def _season(columns: Collection[str], facts: Facts, persistence: Persistence) -> Finding:
+def _season(columns: Collection[str], facts: Facts, persistence: Persistence) -> Signal:
     def keys(w: MovedWindow) -> list[str]:
         seen = sorted(w.notices & set(columns) if columns else w.notices)
         made = (f"notice:{column}@{w.window.start.isoformat()}" for column in seen)
@@ -95,7 +95,7 @@ def _season(columns: Collection[str], facts: Facts, persistence: Persistence) ->
     moved = sorted({column for w in shown for column in w.notices if not columns or column in columns})
     sentence = f"season moved {', '.join(moved[:3])} in {said(shown, persistence, 'judged window')}"
     since = min((w.window.start for w in shown), default=None)
-    return Finding(DRIFT, len(shown) >= persistence.windows, sentence, rows, since)
+    return Signal(DRIFT, len(shown) >= persistence.windows, sentence, rows, since)
 
 
 def _left_out(

@@ -5,30 +5,30 @@ from __future__ import annotations
 from datetime import datetime
 
 from monitoring_pipeline.monitors.retraining import NewLabels
-from monitoring_pipeline.retraining.policy.decision import Finding
+from monitoring_pipeline.retraining.policy.decision import Signal
 from monitoring_pipeline.retraining.policy.facts import Facts, LabelledWindow
 
 NAME = "new_labels"
 FRUITLESS = frozenset({"kept", "inconclusive"})
 
 
-def new_labels(declared: NewLabels, facts: Facts) -> Finding:
+def new_labels(declared: NewLabels, facts: Facts) -> Signal:
     """Mature labelled rows that neither the champion nor a challenger that was not promoted has been trained on."""
     rows = facts.champion.n_rows if facts.champion else None
     if declared.rows is None and not rows:
         why = "it is not known how many rows the champion was trained on; declare `new_labels: {rows: N}`"
-        return Finding(NAME, False, f"new labels: {why}")
+        return Signal(NAME, False, f"new labels: {why}")
     needed = declared.rows or max(round((declared.share or 0) * (rows or 0)), 1)
     new = new_windows(facts)
     n = sum(one.n_labelled for one in new)
     sentence = f"{n:,} new labelled rows of {needed:,} needed"
     if n < needed:
-        return Finding(NAME, False, sentence)
+        return Signal(NAME, False, sentence)
     version = facts.champion.model_version if facts.champion else ""
     key = f"labels:{version}@{new[0].window.start.isoformat()}/{new[-1].window.end.isoformat()}"
     if key in facts.used:
-        return Finding(NAME, False, f"{sentence}, of windows that a retraining has already followed")
-    return Finding(NAME, True, sentence, (key,))
+        return Signal(NAME, False, f"{sentence}, of windows that a retraining has already followed")
+    return Signal(NAME, True, sentence, (key,))
 
 
 def new_windows(facts: Facts) -> list[LabelledWindow]:

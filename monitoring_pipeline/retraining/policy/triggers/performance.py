@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from monitoring_pipeline.monitors.retraining import PerformanceTrigger, Persistence
-from monitoring_pipeline.retraining.policy.decision import Finding
+from monitoring_pipeline.retraining.policy.decision import Signal
 from monitoring_pipeline.retraining.policy.facts import Facts, PerformanceWindow
 from monitoring_pipeline.retraining.policy.triggers.persistence import said, showing
 
 NAME = "performance"
 
 
-def performance(declared: PerformanceTrigger, facts: Facts, persistence: Persistence) -> Finding:
+def performance(declared: PerformanceTrigger, facts: Facts, persistence: Persistence) -> Signal:
     """Degraded in k of the last m windows: mature ones when measured, by the margin when estimated."""
     measured = declared.kind == "realized"
     windows = [one for one in facts.performance if one.kind == declared.kind and (one.mature or not measured)]
     what = "mature window" if measured else "estimated window"
     if not windows:
-        return Finding(NAME, False, f"no {what} is judged for performance yet")
+        return Signal(NAME, False, f"no {what} is judged for performance yet")
     shown = showing(windows, lambda one: _beyond(declared, one) and _key(one) not in facts.used, persistence)
     count = said(shown, persistence, what)
     if len(shown) < persistence.windows:
         new = " and no retraining followed yet" if facts.used else ""
-        return Finding(NAME, False, f"performance is degraded in {count}{new}")
+        return Signal(NAME, False, f"performance is degraded in {count}{new}")
     worst = max(shown, key=lambda one: one.beyond or 0.0)
     sentence = f"performance is degraded in {count}{_value(worst)}"
-    return Finding(NAME, True, sentence, tuple(map(_key, shown)), min(one.window.start for one in shown))
+    return Signal(NAME, True, sentence, tuple(map(_key, shown)), min(one.window.start for one in shown))
 
 
 def _beyond(declared: PerformanceTrigger, one: PerformanceWindow) -> bool:

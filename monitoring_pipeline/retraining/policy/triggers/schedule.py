@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from croniter import CroniterBadDateError, croniter
 
-from monitoring_pipeline.retraining.policy.decision import Finding
+from monitoring_pipeline.retraining.policy.decision import Signal
 from monitoring_pipeline.retraining.policy.facts import Facts
 
 NAME = "schedule"
@@ -20,13 +20,13 @@ def last_due(cron: str, now: datetime) -> datetime | None:
         return None
 
 
-def schedule(cron: str, facts: Facts, now: datetime) -> Finding:
+def schedule(cron: str, facts: Facts, now: datetime) -> Signal:
     """Fires once for the latest due moment that no retraining has followed yet."""
     due = last_due(cron, now)
     since = _counted_from(facts)
     if due is None or (since is not None and due <= since) or _key(due) in facts.used:
-        return Finding(NAME, False, f"schedule `{cron}` is not due{_next(cron, now)}")
-    return Finding(NAME, True, f"schedule `{cron}` was due at {due:%Y-%m-%d %H:%M} UTC", (_key(due),))
+        return Signal(NAME, False, f"schedule `{cron}` is not due{_next(cron, now)}")
+    return Signal(NAME, True, f"schedule `{cron}` was due at {due:%Y-%m-%d %H:%M} UTC", (_key(due),))
 
 
 def _counted_from(facts: Facts) -> datetime | None:

@@ -2,9 +2,10 @@
 
     python -m benchmarks.idle_fleet [--monitors 100] [--seconds 180]
 
-Every monitor has a reference and yesterday's window, taken in, measured and judged before ``up`` starts. Then nothing
-arrives. Counted are the processes of ``up`` (web server, daemon, code server, exporter) and of the embedded Postgres,
-children that have ended included; commits are those of both databases.
+Every monitor has a reference, labels, retraining switched on, so that all sensors are there, and yesterday's window,
+taken in, measured and judged before ``up`` starts. Then nothing arrives. Counted are the processes of ``up`` (web
+server, daemon, code server, exporter) and of the embedded Postgres, children that have ended included; commits are
+those of both databases.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ def _write(base: Path, monitors: int) -> list[Monitor]:
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     (base / "log").mkdir()
     (base / "monitors").mkdir()
-    _rows(yesterday, N_ROWS).drop(columns="y").to_parquet(base / "log" / f"{yesterday}.parquet")
+    rows = _rows(yesterday, N_ROWS)
+    rows.drop(columns="y").to_parquet(base / "log" / f"{yesterday}.parquet")
+    rows[["id", "y"]].to_parquet(base / "labels.parquet")
     _rows(yesterday - timedelta(days=9), 5 * N_ROWS).to_parquet(base / "reference.parquet")
     declared = []
     for i in range(monitors):
@@ -117,7 +120,9 @@ def _write(base: Path, monitors: int) -> list[Monitor]:
                 "numerical": ["a", "b"], "categorical": ["c"],
             },
             "predictions": {"path": "../log/*.parquet"},
+            "ground_truth": {"path": "../labels.parquet", "outcome": "y"},
             "reference": {"path": "../reference.parquet", "outcome": "y"},
+            "retrain": {"enabled": True, "estimator": {"class": "sklearn.linear_model.LogisticRegression"}},
             "start": f"{yesterday}",
         }  # fmt: skip
         path = base / "monitors" / f"idle_{i:03d}.yaml"

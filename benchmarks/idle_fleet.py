@@ -30,7 +30,9 @@ from sqlalchemy import text
 from monitoring_pipeline.cli.environment import dagster_environment
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.monitors.loading import load_monitor
+from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.settings import Settings
+from monitoring_pipeline.stages import retrain_watch
 from monitoring_pipeline.stages.catalogue import STAGES
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.reference import profile_reference
@@ -148,7 +150,8 @@ def _rows(day: date, n: int) -> pd.DataFrame:
 
 
 def _take_in(declared: list[Monitor], warehouse: Warehouse, settings: Settings) -> None:
-    """What the runs of the graph would have done, in Dagster's eyes too; without a process for each."""
+    """What runs of the graph, and then the sensor of retraining, would have done, in Dagster's eyes too; without a
+    process for each."""
     import dagster as dg
 
     with dg.DagsterInstance.get() as instance:
@@ -161,6 +164,7 @@ def _take_in(declared: list[Monitor], warehouse: Warehouse, settings: Settings) 
                 work(stage, stages, [window])
                 key = dg.AssetKey([monitor.name, stage.asset])
                 instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=window.key("day")))
+    retrain_watch.look([RetrainContext(monitor, warehouse, settings, "benchmark") for monitor in declared])
 
 
 def _observe(up: subprocess.Popen[bytes], warehouse: Warehouse, monitors: int, seconds: float) -> Idle:

@@ -30,7 +30,7 @@ def alarms(k, n, level=LEVEL):
     return np.concatenate([one[0].status == "alarm" for one in found])
 
 
-@pytest.mark.parametrize("cut", [0, 1, 30, 75, 119, 120])
+@pytest.mark.parametrize("cut", [1, 75, 120])
 def test_going_on_from_states_is_judging_from_the_first_window(cut):
     k, n = stream(5, 0.9, 300, series=2)
     k[:, 70:80] = 0

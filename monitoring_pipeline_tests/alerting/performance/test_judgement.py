@@ -69,7 +69,7 @@ def test_later_windows_never_change_earlier_verdicts(seed, cut, blocks, origin):
 
 @pytest.mark.parametrize("make", [scored, regressed])
 @pytest.mark.parametrize("blocks", [True, False])
-@pytest.mark.parametrize("cut", [0, 1, 13, 30, 58, 74, 75])
+@pytest.mark.parametrize("cut", [1, 30, 74])
 def test_going_on_from_states_needs_no_more_evidence_than_the_longest_merge(make, blocks, cut):
     calibration, evidence = make(1, 800, "all", windows=75, series=2)
     if not blocks:

@@ -30,6 +30,20 @@ def alarms(k, n, level=LEVEL):
     return np.concatenate([one[0].status == "alarm" for one in found])
 
 
+@pytest.mark.parametrize("cut", [1, 75, 120])
+def test_going_on_from_states_is_judging_from_the_first_window(cut):
+    k, n = stream(5, 0.9, 300, series=2)
+    k[:, 70:80] = 0
+    known = np.arange(240).reshape(2, 120) % 13 > 0
+    whole = judge(k, n, known, SETTINGS)
+    part = judge(k, n, known, SETTINGS, whole.state[:, :cut])
+    for f in fields(whole):
+        since = cut if f.name in ("usual", "reason") else 0
+        np.testing.assert_array_equal(getattr(part, f.name)[:, since:], getattr(whole, f.name)[:, since:], f.name)
+    ours, theirs = (decide([one], LEVEL)[0].status for one in (part, whole))
+    np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("usual", [0.6, 0.97, 0.999])
 def test_the_usual_share_is_no_alarm_whatever_it_is(usual):
     k, n = stream(1, usual, 1000, series=10)

@@ -45,6 +45,43 @@ def test_later_windows_never_change_earlier_verdicts(cut, origin, with_holidays)
     np.testing.assert_array_equal(ends[1].status, ends[0].status[:, :cut])
 
 
+STATED = ("p", "expected", "empty", "state")  # of all windows; the rest only of those that are judged
+
+
+def assert_goes_on(whole, c, cut, **more):
+    """Judging from window ``cut`` on, given the states of those before it, is judging all."""
+    part = judge(c, before=whole.state[:, :cut], **more)
+    for f in fields(whole):
+        since = 0 if f.name in STATED else cut
+        ours, theirs = getattr(part, f.name), getattr(whole, f.name)
+        np.testing.assert_array_equal(ours[:, since:], theirs[:, since:], err_msg=f.name)
+    np.testing.assert_array_equal(decide(part, LEVEL).status, decide(whole, LEVEL).status)
+
+
+@pytest.mark.parametrize(
+    ("cut", "origin", "with_holidays"), [(1, 0, True), (65, 3, False), (85, 9, True), (110, 0, False)]
+)
+def test_going_on_from_states_is_judging_from_the_first_window(cut, origin, with_holidays):
+    c = counts(1, 110, series=2)
+    c[:, 40:50] = 0
+    c[0, 70:] //= 5  # after two weeks the usual level
+    more = {
+        "holidays": np.where(np.arange(110) % 25 == 7, 1, 0) if with_holidays else None,
+        "origin": origin, "known": np.arange(220).reshape(2, 110) % 17 > 0, "accepted": [20], "settings": DAILY,
+    }  # fmt: skip
+    whole = judge(c, **more)
+    assert (whole.state[0, 80:, volume.STATE.index("forgot")] >= 0).any()
+    assert_goes_on(whole, c, cut, **more)
+
+
+@pytest.mark.parametrize("cut", [1, 360])
+def test_going_on_within_a_day_learns_what_its_midnight_taught(cut):
+    c, _ = row_counts(18, 24, 200, 50, np.random.default_rng(12))
+    c[300:330] //= 4
+    more = {"settings": VolumeSettings(windows_a_day=24, least_weeks=1, accept_after=20), "origin": 5}
+    assert_goes_on(judge(c[None], **more), c[None], cut, **more)
+
+
 def test_an_outage_of_300_days_is_one_incident_and_its_end_none():
     c = counts(2, 460, 300, 50, "days")
     c[0, 100:400] = 0

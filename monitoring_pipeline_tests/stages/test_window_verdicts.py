@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from monitoring_pipeline.stages import freshness_watch, window_verdicts
+from monitoring_pipeline.stages import freshness_watch, window_folds, window_verdicts
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.judging import open_judgement
-from monitoring_pipeline_tests.stages.story import Story, judge, run
+from monitoring_pipeline_tests.stages.story import ROWS, Story, judge, run
 from monitoring_pipeline_tests.toy import START, day
 
 TRUTH = {"path": "../truth/*.parquet", "outcome": "y", "label_time": "known"}
@@ -152,6 +152,83 @@ def test_a_window_is_mature_when_its_missing_labels_cannot_matter(story: Story) 
     stages = story.monitor(ground_truth=TRUTH, labels={"max_delay": "1h"})
     judge(stages, range(3))
     assert verdicts(story, "performance")["mature"].all()
+
+
+OF_WINDOWS = (
+    "select window_start, kind, model_version, segment, subject, status, contrast, horizon, effect, p_value, q_value,"
+    " value, expected, source, reason, cause, mature from monitoring.window_verdict where monitor = :m"
+    " and kind <> 'freshness' order by 1, 2, 3, 4, 5"
+)
+
+
+def told(story: Story, name: str) -> list[tuple[str, ...]]:
+    found = story.query(OF_WINDOWS, m=name)
+    return [tuple(map(str, row)) for row in found.itertuples(index=False)]
+
+
+def states(story: Story, name: str) -> list[tuple[Any, ...]]:
+    found = story.query(
+        "select kind, window_start, made_from, series, md5(state) as state from monitoring.window_fold_state"
+        " where monitor = :m order by 1, 2",
+        m=name,
+    )
+    return [tuple(row) for row in found.itertuples(index=False)]
+
+
+def test_a_day_is_judged_from_the_states_of_those_before_it(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    story.write_reference()
+    for n in range(40):
+        rows = story.toy.rows(n, 2 * ROWS)
+        if n >= 34:
+            rows["y"] = 1 - rows["y"]
+        story.write(n, rows.iloc[: ROWS if n == 31 else None])
+        story.toy.write_labels(rows, f"{START + timedelta(days=n)}")
+    declared = {"ground_truth": TRUTH, "segments": ["region"]}
+    run(story.monitor("whole", **declared), range(40))
+    pieces = story.monitor("pieces", **declared)
+    run(pieces, range(36))
+    begun = []
+    begin = window_folds.begin
+    monkeypatch.setattr(window_folds, "begin", lambda *given: begun.append(begin(*given)) or begun[-1])
+    run(pieces, [36])
+    assert [(fold.kind, fold.first) for fold in begun] == [("volume", 36), ("coverage", 36), ("performance", 36)]
+    run(pieces, [37, 38])
+    run(pieces, [39])
+    assert told(story, "pieces") == told(story, "whole") and story.said("pieces") == story.said("whole")
+    assert {"alarm", "quiet", "abstained"} <= {row[5] for row in told(story, "pieces")}
+
+    kept = states(story, "pieces")
+    execute(story, "delete from monitoring.window_fold_state where window_start > :w", w=day(20).start)
+    execute(story, "update monitoring.window_fold_state set made_from = 'other' where kind = 'volume'")
+    execute(story, "update monitoring.window_fold set inputs = 'other'")
+    begun.clear()
+    judge(pieces, [39])
+    assert [(fold.kind, fold.first) for fold in begun] == [("volume", 0), ("coverage", 21), ("performance", 21)]
+    assert states(story, "pieces") == kept and told(story, "pieces") == told(story, "whole")
+
+    late = story.toy.rows(5, 3 * ROWS).iloc[2 * ROWS :].assign(id=lambda rows: "late-" + rows["id"])
+    story.toy.write_log(late.drop(columns=["returning", "y"]), "late")
+    story.toy.write_labels(late.assign(y=1), "late")
+    begun.clear()
+    run(pieces, [5])
+    assert {fold.first for fold in begun} == {5}
+    run(story.monitor("fresh", **declared), range(40))
+    assert told(story, "pieces") == told(story, "fresh") != told(story, "whole")
+
+
+def test_another_reference_is_calibrated_anew(story: Story) -> None:
+    made = "select md5(calibration) as made, made_from from monitoring.performance_calibration where monitor = 'toy'"
+    stages = labelled(story, range(4))
+    (first,) = story.query(made).itertuples(index=False)
+    judge(story.monitor(ground_truth=TRUTH, alarms={"budget": 2}), range(4))
+    assert [tuple(row) for row in story.query(made).itertuples(index=False)] == [tuple(first)], "as it was"
+    days = [story.toy.rows(START - timedelta(days=n), ROWS) for n in range(30, 0, -1)]
+    story.toy.write_reference(pd.concat(days).assign(y=lambda rows: 1 - rows["y"]))
+    run(stages := story.monitor(ground_truth=TRUTH), range(4))
+    (second,) = story.query(made).itertuples(index=False)
+    assert second.made != first.made and second.made_from != first.made_from
+    run(story.monitor("fresh", ground_truth=TRUTH), range(4))
+    assert told(story, stages.monitor.name) == told(story, "fresh")
 
 
 @pytest.mark.slow

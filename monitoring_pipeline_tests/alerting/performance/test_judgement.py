@@ -1,6 +1,7 @@
 """Verdicts over a history: that they look back only, what they abstain from, and how often they are wrong and right."""
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 from time import process_time
 
 import numpy as np
@@ -9,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.detection_streams import Change, incidents
-from monitoring_pipeline.alerting.performance import PerformanceSettings, decide, judge, stacked
+from monitoring_pipeline.alerting.performance import (
+    Calibration,
+    PerformanceSettings,
+    calibrate,
+    causes,
+    decide,
+    judge,
+    stacked,
+)
 from monitoring_pipeline.alerting.performance import judgement as j
+from monitoring_pipeline.alerting.performance.contrasts import taken
 from monitoring_pipeline.alerting.performance.judgement import rolling, simes
 from monitoring_pipeline_tests.alerting.performance.series import (
     LEVEL,
@@ -55,6 +65,51 @@ def test_later_windows_never_change_earlier_verdicts(seed, cut, blocks, origin):
     mature = random.random((2, 60)) < 0.8
     part = judge(calibration, evidence[:, :cut], mature[:, :cut], SETTINGS, origin=origin)
     assert_prefix(part, judge(calibration, evidence, mature, SETTINGS, origin=origin))
+
+
+@pytest.mark.parametrize("make", [scored, regressed])
+@pytest.mark.parametrize("blocks", [True, False])
+@pytest.mark.parametrize("cut", [1, 30, 74])
+def test_going_on_from_states_needs_no_more_evidence_than_the_longest_merge(make, blocks, cut):
+    calibration, evidence = make(1, 800, "all", windows=75, series=2)
+    if not blocks:
+        calibration = stacked([calibrate(taken(calibration.family, [s]), evidence[:0, 0], SETTINGS) for s in (0, 1)])
+    random = np.random.default_rng(3)
+    mature, uncovered = random.random((2, 75)) < 0.9, random.random((2, 75)) < 0.1
+    whole = judge(calibration, evidence, mature, SETTINGS, uncovered=uncovered, origin=5)
+    start = max(0, cut + 1 - max(SETTINGS.horizons))
+    part = judge(
+        calibration, evidence[:, start:], mature[:, start:], SETTINGS, uncovered=uncovered[:, start:],
+        origin=5 + start, first=cut - start, before=whole.state[:, :cut],
+    )  # fmt: skip
+    for name in (*FIELDS, "state"):
+        np.testing.assert_array_equal(
+            getattr(part, name)[:, cut - start :], getattr(whole, name)[:, cut:], err_msg=name
+        )  # fmt: skip
+    why = [
+        causes(calibration, evidence[:, at:], mature[:, at:], one, decide([one], LEVEL)[0], LEVEL, SETTINGS)
+        for one, at in ((part, start), (whole, 0))
+    ]
+    np.testing.assert_array_equal(why[0][:, cut - start :], why[1][:, cut:])
+
+
+def test_states_must_reach_back_to_what_is_merged():
+    calibration, evidence = scored(4, 800, windows=20)
+    with pytest.raises(ValueError, match="states of 3 windows before window 5"):
+        judge(calibration, evidence, all_mature(evidence), SETTINGS, first=5, before=np.zeros((1, 3, 7)))
+
+
+@pytest.mark.parametrize("make", [scored, regressed])
+def test_a_stored_calibration_reads_back_exactly(make):
+    calibration, _ = make(2, 500, series=3)
+    back = Calibration.from_json(json.loads(json.dumps(calibration.to_json()))).of([2, 0])
+    wanted = stacked([calibration.of([2]), calibration.of([0])])
+    assert type(back.family) is type(wanted.family) and back.null.source == wanted.null.source
+    for part in ("family", "null", "daily"):
+        for f in fields(getattr(wanted, part)):
+            ours, theirs = (getattr(getattr(one, part), f.name) for one in (back, wanted))
+            np.testing.assert_array_equal(ours, theirs, err_msg=f.name, strict=f.name != "source")
+    np.testing.assert_array_equal(back.by_day, wanted.by_day)
 
 
 def test_series_do_not_influence_each_others_tests():

@@ -102,3 +102,15 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         sys.exit(1)
+    except Exception as error:
+        if not _lacks_memory(error):
+            raise
+        said = "set MONITORING_DUCKDB_MEMORY to more (600MB when it is not set), or read smaller files of fewer columns"
+        typer.secho(f"the sources need more memory than DuckDB may use; {said}", fg="red", err=True)
+        sys.exit(1)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """DuckDB's own error, without importing it for commands that need none of it."""
+    duckdb = sys.modules.get("duckdb")
+    return duckdb is not None and isinstance(error, duckdb.OutOfMemoryException)

@@ -79,7 +79,7 @@ def main() -> None:
     counts: Counter[str] = Counter()
     began, slowest, largest = time.monotonic(), 0.0, 0
     try:
-        with Warehouse.open(Settings(home=place / "server"), leave_running=False) as warehouse:
+        with Warehouse.open(Settings(home=place / "server")) as warehouse:
             url = warehouse.url
             with warehouse.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("alter system set fsync = off")

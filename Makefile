@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-input
 
-.PHONY: demo up stack test lint docs bench lock clean system-servers
+.PHONY: demo up stack test lint docs bench torture lock clean system-servers
 
 # The lock is complete, so nothing is resolved (`--no-deps`); what it misses, `pip check` tells.
 # The stamp holds the lock it was installed from: a changed lock installs anew.
@@ -51,6 +51,10 @@ docs: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Bad inputs from a seed and kills at any moment, for some minutes: make torture ARGS="--seed 7 --only kills"
+torture: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks.torture $(ARGS)
 
 # Needs uv on the PATH. The lock carries names, versions and hashes, no addresses.
 lock:

@@ -21,7 +21,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
     database_patience: float = Field(default=20.0, validation_alias="MONITORING_DATABASE_PATIENCE", ge=0)
     lake_url: str | None = Field(default=None, validation_alias="MONITORING_LAKE")
-    duckdb_memory_limit: str = Field(default="600MB", validation_alias="MONITORING_DUCKDB_MEMORY")
+    duckdb_memory_limit: str = Field(
+        default="600MB", validation_alias="MONITORING_DUCKDB_MEMORY", pattern=r"^\d+(\.\d+)? ?[kKMGT]i?B$"
+    )
     duckdb_threads: int = Field(default=2, validation_alias="MONITORING_DUCKDB_THREADS", ge=1)
 
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", validation_alias="MONITORING_ENGINE")

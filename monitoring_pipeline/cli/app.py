@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from monitoring_pipeline import __version__
 from monitoring_pipeline.cli import (
@@ -31,7 +32,7 @@ from monitoring_pipeline.cli import (
     status,
     up,
 )
-from monitoring_pipeline.errors import UserError
+from monitoring_pipeline.errors import UserError, storable
 
 app = typer.Typer(
     name="monitoring-pipeline",
@@ -102,3 +103,28 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         sys.exit(1)
+    except Exception as error:
+        said = _of_surroundings(error)
+        if said is None:
+            raise
+        typer.secho(storable(said), fg="red", err=True)
+        sys.exit(1)
+
+
+def _of_surroundings(error: Exception) -> str | None:
+    """What the user can mend where no one place of ours can say it; None for a defect of ours."""
+    if isinstance(error, ValidationError) and error.title == "Settings":
+        return "\n".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}, not {one['input']!r}; correct this environment variable"
+            for one in error.errors()
+        )
+    home = os.environ.get("MONITORING_HOME", "")
+    if isinstance(error, OSError) and home and str(error.filename or "").startswith(home):
+        return f"{error.filename}: {error.strerror}; let this user write below {home}, or name another home by --home"
+    duckdb = sys.modules.get("duckdb")  # not imported for commands that need none of it
+    if duckdb is not None and isinstance(error, duckdb.OutOfMemoryException):
+        return (
+            "the sources need more memory than DuckDB may use; set MONITORING_DUCKDB_MEMORY to more (600MB when it is"
+            " not set), or read smaller files of fewer columns"
+        )
+    return None

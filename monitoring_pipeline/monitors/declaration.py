@@ -113,6 +113,10 @@ class Source(Declared):
             raise ValueError("give either `path` (files) or `url` and `table` (SQL), not both and not neither")
         if self.url is not None and not self.table:
             raise ValueError("a SQL source needs `table`")
+        if self.delimiter is not None and (len(self.delimiter.encode()) != 1 or self.delimiter in '"\r\n'):
+            raise ValueError(
+                f"`delimiter` is one ASCII character, not {self.delimiter!r}; leave it out to have it found"
+            )
         return self
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import psycopg2
 import tenacity
-from psycopg2.extensions import QuotedString, register_adapter
+from psycopg2.extensions import QuotedString, make_dsn, register_adapter
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -34,7 +34,12 @@ the server's language.
 CONTENDED = ("40P01", "42P07")
 """Deadlock, and table exists: two processes make months of the same table. Repeated, the work finds them there."""
 # What libpq says when waiting will not help. It gives no code for a refused login, only the server's words.
-HOPELESS = ("password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name")
+HOPELESS = (
+    "password authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate host name",
+    "invalid port number", "invalid integer value", "invalid sslmode", "is not permitted to log in",
+    "no password supplied",
+    "permission denied for database", "certificate verify failed", "does not support SSL",
+)  # fmt: skip
 DO_NOT_WAIT_FOR_DISK = text("set local synchronous_commit to off")
 # JSON escapes that Postgres refuses; ``json.dumps`` writes them for NUL and for halves of surrogate pairs.
 _ESCAPED = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)
@@ -217,7 +222,7 @@ def normalized(url: str) -> URL:
     """``postgres://`` and ``postgresql://`` as psycopg2 URLs. Raises WarehouseError for anything but Postgres."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number
         raise WarehouseError("DATABASE_URL is not a URL; write postgresql://user:password@host:port/database") from None
     if parsed.get_backend_name() not in ("postgres", "postgresql"):
         raise WarehouseError(
@@ -225,6 +230,12 @@ def normalized(url: str) -> URL:
         )
     if not parsed.database:
         raise WarehouseError("DATABASE_URL names no database; write postgresql://user:password@host:port/database")
+    if parsed.port is not None and not 0 < parsed.port < 65_536:
+        raise WarehouseError(f"DATABASE_URL names port {parsed.port}; a port is a number from 1 to 65535")
+    try:
+        make_dsn(dbname="x", **dict(parsed.query))
+    except (psycopg2.ProgrammingError, TypeError) as error:  # an option that libpq does not know, or one twice
+        raise WarehouseError(f"DATABASE_URL holds an option that is none: {str(error).strip()}") from error
     return parsed.set(drivername="postgresql+psycopg2")
 
 

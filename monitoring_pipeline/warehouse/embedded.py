@@ -476,9 +476,15 @@ def _wait_until_gone(data: Path, seconds: float) -> None:
 
 def _read_endpoint(place: Path) -> Endpoint | None:
     try:
-        return Endpoint(**json.loads((place / "endpoint.json").read_text()))
+        read = json.loads((place / "endpoint.json").read_text())
+        return Endpoint(int(read["port"]), str(read["password"]))
     except FileNotFoundError:
         return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise WarehouseError(
+            f"{place / 'endpoint.json'}: is damaged, and with it the database's password is lost; restore the file from"
+            " a backup, or delete the home to start over"
+        ) from error
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -487,7 +493,14 @@ def _write_private(path: Path, text: str) -> None:
     half.unlink(missing_ok=True)
     with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     half.rename(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the name is kept too: without this file the server's data is lost
+    finally:
+        os.close(directory)
 
 
 def free_port() -> int:

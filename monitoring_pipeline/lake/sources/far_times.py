@@ -18,7 +18,17 @@ _MOST_MILLIS = 6_300_000_000_000_000
 
 
 def has_far_times(path: str) -> bool:
-    """Whether a column of milliseconds may hold such a time, by the footer's least and greatest values."""
+    """Whether a column of milliseconds may hold such a time, by the footer's least and greatest values.
+
+    Not when the footer is damaged: whoever reads the rows names the file.
+    """
+    try:
+        return _has_far_times(path)
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def _has_far_times(path: str) -> bool:
     with _opened(path) as file:
         columns = [i for i, field in enumerate(file.schema_arrow) if _is_millis(field.type)]
         names = {file.schema_arrow.field(i).name for i in columns}

@@ -8,10 +8,11 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Literal
 from urllib.parse import unquote, urlparse
 
@@ -28,6 +29,7 @@ _SUFFIXES: dict[str, Format] = {
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
 }  # fmt: skip
 _COMPRESSED = (".gz", ".zst")
+MOST_DIRECTORIES = 50_000  # below one `**`
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -121,14 +123,59 @@ def _list_local(pattern: str, base_dir: Path) -> Mapping[str, FileVersion]:
         pattern = unquote(urlparse(pattern).path)
     absolute = os.path.normpath(Path(base_dir).resolve() / Path(pattern).expanduser())
     found: dict[str, FileVersion] = {}
-    for name in [absolute] if Path(absolute).is_file() else glob.iglob(absolute, recursive=True):  # noqa: PTH207
+    for name in [absolute] if Path(absolute).is_file() else _matching(absolute):
         try:
-            stat = Path(name).stat()
+            status = Path(name).stat()
         except OSError:
             continue  # gone since it was listed
-        if not Path(name).is_dir():
-            found[name] = FileVersion(stat.st_size, _EPOCH + timedelta(microseconds=stat.st_mtime_ns // 1000))
+        if not S_ISDIR(status.st_mode):
+            _check_readable(name, status.st_mode)
+            found[name] = FileVersion(status.st_size, _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000))
     return found
+
+
+def _check_readable(name: str, mode: int) -> None:
+    """Raises SourceError for what no reader can open by its name, or would wait for without an end."""
+    if not S_ISREG(mode):
+        raise SourceError(f"{name}: is a pipe or a device, which may never end; move it away or correct `path`")
+    if any("\ud800" <= c <= "\udfff" for c in name):
+        raise SourceError(f"{name}: its name is not UTF-8; rename the file")
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """Names that a pattern matches, as ``glob`` with ``**``; but no directory is entered twice, by whatever links."""
+    head, found, rest = f"{pattern}/".partition("/**/")
+    if not found:
+        yield from glob.iglob(pattern)  # noqa: PTH207
+        return
+    for top in glob.iglob(head or "/"):  # noqa: PTH207
+        for directory in _directories(top, set()):
+            yield from _matching(str(Path(glob.escape(directory)) / (rest.rstrip("/") or "*")))
+
+
+def _directories(top: str, seen: set[str]) -> Iterator[str]:
+    """A directory and those below it, hidden ones left out, links after the directories that they may lead to."""
+    place = os.path.realpath(top)
+    if place in seen or not Path(top).is_dir():
+        return
+    seen.add(place)
+    if len(seen) > MOST_DIRECTORIES:
+        raise SourceError(f"{top}: `**` leads to more than {MOST_DIRECTORIES:,} directories; write a narrower `path`")
+    yield top
+    try:
+        with os.scandir(top) as entries:
+            below = sorted((one.is_symlink(), one.path) for one in entries if one.name[0] != "." and _is_directory(one))
+    except OSError:
+        return  # as `glob`: what may not be entered holds nothing for us
+    for _, path in below:
+        yield from _directories(path, seen)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link to itself
 
 
 def _list_remote(pattern: str) -> Mapping[str, FileVersion]:

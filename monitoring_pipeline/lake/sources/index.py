@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import duckdb
@@ -13,7 +13,7 @@ from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.sources import tables
 from monitoring_pipeline.lake.sources.files import list_labels, list_predictions
 from monitoring_pipeline.lake.sources.reading import Reader, reading
-from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable, restored_path, same_path
+from monitoring_pipeline.lake.sources.scan import Scan, find_unreadable, restored_path, same_path, unreadable
 from monitoring_pipeline.lake.times import FUTURE_TOLERANCE, aware, timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.records import FileVersion, IndexedFile
@@ -60,8 +60,22 @@ def index_labels(monitor: Monitor, known: Mapping[str, FileVersion], settings: S
         scans, broken = reader.scans(list(changed))
         found = [IndexedFile(path, changed[path], 0, {}, error=message) for path, message in broken.items()]
         for scan in scans:
-            found += [IndexedFile(path, changed[path], n, {}) for path, n in _footers(connection, scan).items()]
+            found += _label_files(connection, scan, changed)
     return sorted(found, key=lambda f: f.path)
+
+
+def _label_files(
+    connection: duckdb.DuckDBPyConnection, scan: Scan, versions: Mapping[str, FileVersion]
+) -> list[IndexedFile]:
+    """The files of a scan with their rows; parts of a footer that nobody else reads can be damaged, file by file."""
+    try:
+        return [IndexedFile(path, versions[path], n, {}) for path, n in _footers(connection, scan).items()]
+    except duckdb.Error as error:
+        if len(scan.files) == 1:
+            path = scan.origin or scan.files[0]
+            return [IndexedFile(path, versions[path], 0, {}, error=unreadable(path, error))]
+    alone = [replace(scan, files=(path,)) for path in scan.files]
+    return [file for one in alone for file in _label_files(connection, one, versions)]
 
 
 def _footers(connection: duckdb.DuckDBPyConnection, scan: Scan) -> dict[str, int]:

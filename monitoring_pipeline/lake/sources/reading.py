@@ -170,10 +170,10 @@ class Reader:
         text.header_text(path)  # raises for UTF-16
         self.connection.execute(
             "CREATE OR REPLACE TEMP TABLE __lines AS SELECT row_number() OVER () - 1 AS __row, __line,"  # noqa: S608
-            " coalesce(json_valid(__line) AND json_type(TRY_CAST(__line AS JSON)) = 'OBJECT', false) AS __good"
-            f" FROM {text.read_lines_sql(path)}"
+            f" {text.IS_ROW} AS __good FROM {text.read_lines_sql(path)}"
         )
         names = text.json_names(self.connection, self.wanted or ())
+        text.check_width(path, len(names))
         rows = f"SELECT __row, {text.json_values_sql(names)} AS __values FROM __lines WHERE __good"  # noqa: S608
         picked = "".join(f"__values[{i + 1}] AS {source_alias(i)}, " for i in range(len(names)))
         rows = f"SELECT {picked}__row FROM ({rows})"  # noqa: S608
@@ -182,7 +182,7 @@ class Reader:
         self._reject(
             path,
             copy,
-            "SELECT __row + 1 AS __line, 'not a JSON object' AS __why, __line AS __text FROM __lines"
+            f"SELECT __row + 1 AS __line, {literal(text.NO_ROW)} AS __why, __line AS __text FROM __lines"  # noqa: S608
             " WHERE NOT __good AND trim(__lines.__line) != ''",
             "__line - 1",
         )

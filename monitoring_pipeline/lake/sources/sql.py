@@ -200,7 +200,7 @@ def open_table(source: Source, base_dir: Path) -> SqlTable:
     assert source.url is not None and source.table is not None
     try:
         url = sa.make_url(expand_environment(source.url, "url"))
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # a port that is no number
         raise SourceError(
             "url: is no SQLAlchemy URL; write for instance postgresql+psycopg2://user@host/name"
         ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from monitoring_pipeline.lake.duck import file_list, literal, protocol_of
 from monitoring_pipeline.lake.names import source_alias
 
 _DELIMITERS = ",;\t|"
+MOST_COLUMNS = 1_500  # of CSV and JSON Lines: each costs memory for every part that is read at once
 _HEAD_BYTES = 1 << 20
 _MAX_LINE = 1 << 24
 _KEY_SAMPLE = 20_000
@@ -34,16 +36,29 @@ def csv_header(path: str, delimiter: str | None) -> tuple[list[str], str]:
     first = text.splitlines()[0] if text.strip() else ""
     if not first:
         raise SourceError(f"{path}: is empty; a CSV file begins with a header line")
-    separator = delimiter or max(_DELIMITERS, key=lambda d: (len(next(csv.reader([first], delimiter=d))), d == ","))
-    names = next(csv.reader(io.StringIO(text), delimiter=separator))
+    try:
+        separator = delimiter or max(_DELIMITERS, key=lambda d: (len(next(csv.reader([first], delimiter=d))), d == ","))
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    except csv.Error as error:  # a name longer than 131,072 characters
+        raise SourceError(f"{path}:1: the header cannot be read ({error}); is this CSV text?") from error
+    check_width(path, len(names))
     if any("\0" in name or "\ufffd" in name for name in names):
         raise SourceError(f"{path}:1: {_NOT_UTF8}")
+    seen = Counter(names)
     for i, name in enumerate(names):
         # pandas and spreadsheets leave the first, their index, without a name
-        if names.count(name) > 1 or (i and not name):
+        if seen[name] > 1 or (i and not name):
             what = f"names column {name!r} twice" if name else "leaves a column without a name"
             raise SourceError(f"{path}:1: the header {what}; give every column a name of its own")
     return names, separator
+
+
+def check_width(path: str, n_columns: int) -> None:
+    """Raises SourceError for a text file that is too wide to be read in little memory."""
+    if n_columns > MOST_COLUMNS:
+        raise SourceError(
+            f"{path}: has {n_columns:,} columns; a text file may have {MOST_COLUMNS:,}. Write fewer, or Parquet"
+        )
 
 
 def header_text(path: str) -> str:
@@ -76,6 +91,12 @@ def read_lines_sql(path: str) -> str:
         f"read_csv({file_list([path])}, auto_detect=false, header=false, columns={{'__line': 'VARCHAR'}}, delim='\x01',"
         f" quote='', escape='', strict_mode=false, max_line_size={_MAX_LINE}, buffer_size={4 * _MAX_LINE})"
     )
+
+
+# A line of so many keys has at least so many bytes, and only of those the keys are counted.
+IS_ROW = f"""coalesce(json_valid(__line) AND json_type(TRY_CAST(__line AS JSON)) = 'OBJECT', false)
+ AND CASE WHEN strlen(__line) < {6 * MOST_COLUMNS} THEN true ELSE len(json_keys(__line)) <= {MOST_COLUMNS} END"""
+NO_ROW = f"not a JSON object of at most {MOST_COLUMNS:,} keys"
 
 
 def json_names(connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> list[str]:

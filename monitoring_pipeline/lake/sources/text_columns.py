@@ -38,7 +38,7 @@ def _json_texts(path: str) -> set[str]:
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # cut off, or no JSON: a broken row is counted where the file is read
         for name, value in row.items() if isinstance(row, dict) else ():
             if value is not None:

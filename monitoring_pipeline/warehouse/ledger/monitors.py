@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, text
 
 from monitoring_pipeline.monitors.declaration import Monitor
+from monitoring_pipeline.monitors.secrets import without_passwords
 
 DECLARE_MONITOR = text("""
 insert into monitoring.monitor as m (monitor, description, task, window_size, starts_on, owner_team, owner_email,
@@ -32,7 +33,9 @@ where (s.position, s.asset, s.needs_labels) is distinct from (excluded.position,
 """)
 KEEP_DECLARATION = text("""
 insert into monitoring.monitor_declaration (monitor, config_version, declaration)
-values (:monitor, :config_version, cast(:declaration as jsonb)) on conflict do nothing
+values (:monitor, :config_version, cast(:declaration as jsonb))
+on conflict (monitor, config_version) do update set declaration = excluded.declaration
+where monitor_declaration.declaration is distinct from excluded.declaration
 """)
 DECLARATIONS = text("""
 select m.monitor, d.declaration from monitoring.monitor m
@@ -75,7 +78,7 @@ def declare_monitor(conn: Connection, monitor: Monitor, stage_configs: Mapping[s
             "stage_configs": json.dumps(dict(stage_configs)),
         },
     )
-    declaration = json.dumps(monitor.canonical())
+    declaration = json.dumps(without_passwords(monitor.canonical()))
     named = {"monitor": monitor.name, "config_version": monitor.config_version}
     conn.execute(KEEP_DECLARATION, named | {"declaration": declaration})
 

@@ -15,6 +15,7 @@ from monitoring_pipeline.errors import UserError
 from monitoring_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from monitoring_pipeline.monitors import Monitor
     from monitoring_pipeline.profiles.document import Reference
 
 app = typer.Typer(help="The reference profile that windows and services are compared with.", no_args_is_help=True)
@@ -43,30 +44,48 @@ def export(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write. [standard output]")] = None,
 ) -> None:
-    """Write the reference of a model version: bins, categories and counts."""
+    """Write the reference of a model version: bins, categories and counts.
+
+    The declared one is made first if it is not there: a service needs it before its first prediction.
+    """
     from monitoring_pipeline.profiles.document import to_document
-    from monitoring_pipeline.warehouse import model_versions, profile_store
 
     settings = Settings()
-    monitor = monitor_named(name, settings)
-    with open_warehouse(settings) as warehouse, warehouse.transaction() as conn:
-        references = profile_store.references(conn, name)
-        wanted = version or model_versions.champion(conn, name) or monitor.reference.model_version
-    if version is None and wanted not in references and len(references) == 1:
-        (wanted,) = references
-    if wanted not in references:
-        known = ", ".join(sorted(references)) or f"none; `monitoring-pipeline run {name}` makes the declared one"
-        raise UserError(f"{name} has no reference of model version {wanted!r}. There are: {known}")
-    if format is Format.json:
-        text = json.dumps(to_document(references[wanted]), indent=1, sort_keys=True) + "\n"
-    else:
-        text = _as_series(references[wanted])
+    made = _reference(monitor_named(name, settings), settings, version)
+    text = json.dumps(to_document(made), indent=1, sort_keys=True) + "\n" if format is Format.json else _as_series(made)
     if out is None:
         typer.echo(text, nl=False)
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)
         typer.echo(f"wrote {out}", err=True)
+
+
+def _reference(monitor: Monitor, settings: Settings, version: str | None) -> Reference:
+    """Raises UserError for a version that there is not, SourceError for a declared reference that cannot be read."""
+    from monitoring_pipeline.stages.context import StageContext
+    from monitoring_pipeline.stages.reference import profile_reference
+    from monitoring_pipeline.warehouse import model_versions, profile_store
+
+    name, declared = monitor.name, monitor.reference.model_version
+    with open_warehouse(settings) as warehouse:
+
+        def kept() -> tuple[dict[str, Reference], str | None]:
+            with warehouse.transaction() as conn:
+                found = profile_store.references(conn, name)
+                return found, version or model_versions.champion(conn, name) or declared
+
+        references, wanted = kept()
+        if wanted not in references and (not references or (wanted is not None and wanted == declared)):
+            profile_reference(StageContext(monitor, warehouse, settings, run_id="reference export"))
+            references, wanted = kept()
+    if version is None and wanted not in references and len(references) == 1:
+        return next(iter(references.values()))
+    if wanted is None or wanted not in references:
+        raise UserError(
+            f"{name} has no reference of model version {wanted!r}. There are: {', '.join(sorted(references))}"
+        )
+    return references[wanted]
 
 
 def _as_series(made: Reference) -> str:

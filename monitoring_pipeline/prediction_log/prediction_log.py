@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
@@ -54,8 +55,11 @@ class PredictionLog:
         self.append: Callable[[bytes, int], None] = _not_open
         """(body, rows): returns when the frame is durable by the policy. Raises PredictionLogError."""
 
-    def open(self, schema: RowSchema, count: Count) -> None:
-        """Starts spool and shipper. ``count(what, n)`` hears what ``Shipper`` tells, and of rows that are dropped."""
+    def open(self, schema: RowSchema, count: Count, apart: bool = False) -> None:
+        """Starts spool and shipper. ``count(what, n)`` hears what ``Shipper`` tells, and of rows that are dropped.
+
+        ``apart``: this process counts for itself; ``n_apart`` says how many others of the same model do.
+        """
         if self._spool is not None:
             raise ValueError(
                 "this PredictionLog is open already; give every Monitoring its own (spool_dir may be shared)"
@@ -70,9 +74,11 @@ class PredictionLog:
                 logger.error("%s: %d predictions dropped (%s)", self.directory, unsaid["rows"], reason)
                 unsaid.update(rows=0, at=time.monotonic() + 10.0)
 
-        self._spool = Spool(self.directory, schema.to_bytes(), self.policy, dropped)
+        told = schema.to_bytes()
+        mark = hashlib.sha256(told).hexdigest()[:16].encode() if apart else b""
+        self._spool = Spool(self.directory, told, self.policy, dropped, mark=mark)
         self.append = self._spool.append
-        self.shipper = Shipper(self.directory, self._spool, self.sink, decode_rows, self.policy.max_age, count)
+        self.shipper = Shipper(self.directory, self._spool, self.sink, decode_rows, self.policy.max_age, count, mark)
 
     @property
     def spool_bytes(self) -> int:
@@ -83,6 +89,11 @@ class PredictionLog:
     def oldest_seconds(self) -> float:
         """Age of the oldest row that is not shipped, in seconds."""
         return self._spool.oldest_age() if self._spool else 0.0
+
+    @property
+    def n_apart(self) -> int:
+        """Other living workers on this spool that predict with the same model and count for themselves."""
+        return self.shipper.neighbours if self.shipper else 0
 
     @property
     def sink_up(self) -> bool:

@@ -17,7 +17,7 @@ from monitoring_pipeline.prediction_log.attempts import Attempts
 from monitoring_pipeline.prediction_log.decoding import POLITE, Decode, Decoded, R, owner_of
 from monitoring_pipeline.prediction_log.segment import SegmentContent, schema_of
 from monitoring_pipeline.prediction_log.sinks import Sink
-from monitoring_pipeline.prediction_log.spool import Spool, adopt, as_refused, bury, set_aside
+from monitoring_pipeline.prediction_log.spool import Spool, adopt, as_refused, bury, living, set_aside
 
 # ``concurrent.futures.thread`` asks to be called at the end of the interpreter, and cannot once the end has begun. What
 # a sink imports (pandas, by way of pyarrow) imports it: of a short script as late as that.
@@ -64,7 +64,7 @@ class ShipperReport:
 
 
 class Shipper(Generic[R]):
-    """Runs until ``stop``. ``decode`` makes of a segment's bodies what ``sink`` takes.
+    """Runs until ``stop``. ``decode`` makes of a segment's bodies what ``sink`` takes; ``mark`` is the spool's.
 
     ``count(what, n)`` is told of rows that were ``shipped`` and ``refused``, of ``corrupt`` stretches of files, of
     ``sink_failures``, of rows in files that somebody deleted (``dropped:deleted``).
@@ -78,11 +78,15 @@ class Shipper(Generic[R]):
         decode: Decode[R],
         max_age: float,
         count: Callable[[str, int], None],
+        mark: bytes = b"",
     ) -> None:
         self._directory, self._spool, self._sink, self._decode = directory, spool, sink, decode
         self._max_age, self._count = max_age, count
         self._attempts = Attempts()
         self._asked_at: float | None = None
+        self._mark, self._seen = mark, set[str]()
+        self.neighbours = 0
+        """Other living workers of the same mark, which had been there some seconds before as well."""
         self.report = ShipperReport()
         self._stop = threading.Event()
         self._quiet_until: dict[str, float] = {}
@@ -110,12 +114,18 @@ class Shipper(Generic[R]):
             if time.monotonic() >= next_adoption:
                 next_adoption = time.monotonic() + ADOPTION_SECONDS
                 self._guard("adopt", self.ship_orphans)
+                self._guard("neighbours", self._look_around)
             if not busy:
                 self._stop.wait(tick)
 
     def _prepare(self) -> None:
         with _forks.excluded:
             self._sink.prepare()
+
+    def _look_around(self) -> None:
+        """Twice the same, since a worker that is being replaced lives on for a moment."""
+        now = living(self._directory, self._spool.worker, self._mark)
+        self.neighbours, self._seen = len(now & self._seen), now
 
     def _keep_house(self) -> None:
         self._spool.notice_deletion()

@@ -60,10 +60,12 @@ class Spool:
         policy: SpoolPolicy,
         dropped: Callable[[str, int], None],
         at_once: bool = False,
+        mark: bytes = b"",
     ) -> None:
         """``dropped(reason, rows)`` hears of rows given up. Files are allocated with the first append, since a service
-        may have many processes that never predict; ``at_once``: now, so that it is known whether they can be. Raises
-        PredictionLogError if nothing can be written."""
+        may have many processes that never predict; ``at_once``: now, so that it is known whether they can be.
+        ``mark`` stands in the lock file from then on, for ``living``. Raises PredictionLogError if nothing can be
+        written."""
         self._directory, self._policy, self._dropped = directory, policy, dropped
         self.schema = schema
         self.worker = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -81,6 +83,7 @@ class Spool:
         self.bytes_on_disk = 0  # allocated: what the budget is for
         self._sizes = threading.Lock()
         self._lock_fd = -1
+        self._in_use, self._mark = at_once, mark
         try:
             self._hold_lock()
         except OSError as error:
@@ -88,7 +91,6 @@ class Spool:
                 f"{directory}: the spool cannot be opened ({error}); give a writable directory on a local disk"
             ) from error
         self._active: Segment | None = None
-        self._in_use = at_once
         if at_once:
             with contextlib.suppress(OSError):  # the first append meets the policy
                 self._active = self._allocate()
@@ -116,6 +118,8 @@ class Spool:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
         self._lock_fd = fd
+        if self._in_use:
+            os.pwrite(fd, self._mark, 0)
 
     def append(self, body: bytes, n_rows: int) -> None:
         """Returns when the frame survives what the policy promises. Raises PredictionLogError (``block``: timeout)."""
@@ -133,7 +137,7 @@ class Spool:
     def _rotate(self, body: bytes, n_rows: int) -> Segment | None:
         """A segment with room for ``body``, or None when the rows are to be dropped. Holds the lock."""
         deadline = time.monotonic() + self._policy.block_timeout
-        self._in_use = True
+        self._use()
         while self._active is None or not self._active.fits(body):
             self._retire()  # what stands in a full segment can be shipped, which makes room
             try:
@@ -149,6 +153,13 @@ class Spool:
                         "sink. The prediction was not logged and must not be answered (policy block)"
                     ) from error
         return self._active
+
+    def _use(self) -> None:
+        """Says beside the lock whose rows they are, with the first of them."""
+        if not self._in_use:
+            self._in_use = True
+            with contextlib.suppress(OSError):  # on a full disk, which the caller meets next
+                os.pwrite(self._lock_fd, self._mark, 0)
 
     def _wait_for_room(self, deadline: float) -> bool:
         """False when the time is over. Lets go of the lock while it waits."""
@@ -461,6 +472,30 @@ def adopt(directory: Path, own: str) -> list[tuple[str, int, list[Path]]]:
             paths = sorted(p for p in paths if p.exists())
             found.append((worker, fd, paths))
     return found
+
+
+def living(directory: Path, own: str, mark: bytes) -> set[str]:
+    """Other workers that live, have appended and bear this mark. Raises OSError.
+
+    A dead one's lock may be held too, by who ships its files: its process is gone.
+    """
+    found = set()
+    for path in directory.glob("*.lock") if mark else ():
+        pid = path.stem.partition("-")[0]
+        if path.stem == own or not Path("/proc", pid).exists():
+            continue
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            if file.read(len(mark) + 1) == mark and _is_held(file.fileno()):
+                found.add(path.stem)
+    return found
+
+
+def _is_held(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False  # closing the file lets go of it
 
 
 def bury(directory: Path, worker: str, fd: int) -> None:

@@ -37,6 +37,8 @@ FOLDED_AT = 8  # dead workers' files
 class LocalCounters:
     """Counters of one process: blocks of cells by key. Cells are changed, and then published, under ``lock``."""
 
+    shared = False  # whether other processes' are added
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self._blocks: dict[Key, Cells] = {}
@@ -71,6 +73,8 @@ class LocalCounters:
 
 class SharedCounters(LocalCounters):
     """Counters of several processes: each has its memory, and a file that shows it to the others."""
+
+    shared = True
 
     def __init__(self, directory: Path, model: str) -> None:
         """``model`` tells the files of one model version from another's. A directory without room is logged."""

@@ -260,6 +260,9 @@ class LiveCollector(Collector):
         yield self._gauge("model_log_oldest_seconds", "Age of the oldest prediction that is not shipped, in a worker.",
                           gauge("oldest_seconds"))  # fmt: skip
         yield self._gauge(
+            "model_workers_apart", "Other workers of this model that count for themselves; 0 is right.", gauge("apart")
+        )
+        yield self._gauge(
             "model_log_sink_up", "1 while no worker's last attempt failed.", float(gauge("sink_down") == 0)
         )
 

@@ -70,7 +70,7 @@ class Recorder:
         self.http_active.clear()
         self.ids.reset()
         if self.log is not None:
-            self.log.open(self.schema, self._note_log)
+            self.log.open(self.schema, self._note_log, apart=not self.counters.shared)
 
     def stop(self, timeout: float) -> None:
         """Counts what waits, and ships what can be shipped in ``timeout`` seconds."""

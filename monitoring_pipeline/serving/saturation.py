@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 import weakref
 from pathlib import Path
 
+from monitoring_pipeline.prediction_log.prediction_log import PredictionLog
 from monitoring_pipeline.serving.counters import GAUGE
 from monitoring_pipeline.serving.gpus import Gpus
 from monitoring_pipeline.serving.recorder import Recorder
 
+logger = logging.getLogger(__name__)
 INTERVAL = 1.0  # seconds
-GAUGES = ("cpu_share", "memory_bytes", "in_flight", "http_in_flight", "spool_bytes", "oldest_seconds", "sink_down")
+GAUGES = (
+    "cpu_share", "memory_bytes", "in_flight", "http_in_flight", "spool_bytes", "oldest_seconds", "sink_down", "apart",
+)  # fmt: skip
 GPU = "gpu "
 """Before a GPU's number in the key of its cells: busy share, bytes used, bytes in all, and how many workers read it.
 All of them read the same, and cells are added up over workers: the exposition divides."""
@@ -29,6 +34,7 @@ class Saturation:
         self._cpu, self._wall = time.process_time(), time.monotonic()
         self._lock = threading.Lock()
         self._gpus: Gpus | None = None
+        self._said = False
         threading.Thread(target=self._run, name="monitoring-saturation", daemon=True).start()
 
     def stop(self) -> None:
@@ -63,9 +69,21 @@ class Saturation:
                 cells["spool_bytes"][0] = recorder.log.spool_bytes
                 cells["oldest_seconds"][0] = recorder.log.oldest_seconds
                 cells["sink_down"][0] = 0.0 if recorder.log.sink_up else 1.0
+                cells["apart"][0] = self._others(recorder.log)
             gpus = self._sample_gpus(recorder)
             with recorder.counters.lock:
                 recorder.counters.publish(*((GAUGE, name) for name in (*GAUGES, *gpus)))
+
+    def _others(self, log: PredictionLog) -> float:
+        """Workers whose counts are not on this one's page, though whoever scrapes the service takes it for all."""
+        if log.n_apart and not self._said:
+            self._said = True
+            logger.error(
+                "%s: %d other workers predict with this model, and each counts for itself: /metrics shows whichever "
+                "is asked. Set PROMETHEUS_MULTIPROC_DIR to an empty directory before they start; services that are "
+                "scraped one by one need a spool directory each", log.directory, log.n_apart,
+            )  # fmt: skip
+        return float(log.n_apart)
 
     def _sample_gpus(self, recorder: Recorder) -> list[str]:
         """Keys of the GPUs; one that was read before and is not now counts no worker."""

@@ -32,14 +32,16 @@ class MonitoredPipeline:
     copy's, whose ``steps`` are the instrumented ones.
 
     A mapping, or a list of them, is turned into what the pipeline was fitted on: a frame if it knows feature names
-    (pandas is then imported), else an array in the reference's order.
+    (pandas is then imported); mappings, if its first step makes vectors of them; else an array in the reference's
+    order.
     """
 
     def __init__(self, pipeline: Any, served: Any, features: Sequence[str], output: OutputForm, wrap: Wrap) -> None:
         """``served``: the instrumented copy of ``pipeline``."""
         self._features = features
         self._pipeline = served
-        self._fitted_names = getattr(pipeline, "feature_names_in_", None)
+        self._fitted_names = _fitted_names(pipeline, features)
+        self._takes_mappings = _takes_mappings(_first_step(pipeline))
         classes = _classes(pipeline)
         for name in FORMS:
             method = getattr(self._pipeline, name, None)
@@ -64,11 +66,38 @@ class MonitoredPipeline:
             rows = [rows]
         if not isinstance(rows, list) or not rows or as_mapping(rows[0]) is None:
             return rows
+        if self._takes_mappings:
+            return [dict(_mapping(r)) for r in rows]
         if self._fitted_names is None:
-            return np.array([[r.get(f) for f in self._features] for r in map(_mapping, rows)])
+            values = [[r.get(f) for f in self._features] for r in map(_mapping, rows)]
+            texts = any(isinstance(v, str) for row in values for v in row)  # beside which numbers would become texts
+            return np.array(values, object) if texts else np.array(values)
         import pandas as pd
 
         return pd.DataFrame([_mapping(r) for r in rows], columns=list(self._fitted_names))
+
+
+def _first_step(model: Any) -> Any:
+    """The first step that does anything, of nested pipelines and of the best estimator of a search too."""
+    model = getattr(model, "best_estimator_", model)
+    steps = [step for _, step in getattr(model, "steps", ()) if step is not None and not isinstance(step, str)]
+    return _first_step(steps[0]) if steps else model
+
+
+def _takes_mappings(step: Any) -> bool:
+    """Whether a step makes vectors of mappings, as DictVectorizer and FeatureHasher do."""
+    return type(step).__name__ == "DictVectorizer" or getattr(step, "input_type", None) == "dict"
+
+
+def _fitted_names(pipeline: Any, features: Sequence[str]) -> Names:
+    """Columns of the frame it was fitted on: its own, or its first step's; the reference's where a later one has
+    names, as after a function that adds columns. None of one that was fitted on arrays."""
+    for step in (pipeline, _first_step(pipeline)):
+        if (names := getattr(step, "feature_names_in_", None)) is not None:
+            return list(names)
+    model = getattr(pipeline, "best_estimator_", pipeline)
+    named = any(getattr(step, "feature_names_in_", None) is not None for _, step in getattr(model, "steps", ()))
+    return features if named else None
 
 
 def _mapping(row: Any) -> Mapping[str, Any]:

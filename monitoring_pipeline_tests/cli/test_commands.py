@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from monitoring_pipeline.serving import Monitoring
 from monitoring_pipeline_tests.cli.conftest import Shell
+from monitoring_pipeline_tests.toy import Toy
 
 
 def unprepared(directory: Path) -> Path:
@@ -54,9 +56,29 @@ def test_from_somebodys_parquet_to_rows(shell: Shell, tmp_path: Path) -> None:
     declaration = shell.monitors / "churn.yaml"
     declaration.write_text(declaration.read_text().replace("reference:\n", "reference:\n  model_version: new\n", 1))
     renamed = shell("reference", "export", "churn")
-    assert json.loads(renamed.stdout) == exported, "the only reference there is, though another one is declared now"
-    wanted = shell("reference", "export", "churn", "--version", "new")
-    assert wanted.returncode == 1 and "no reference of model version 'new'" in wanted.stderr
+    assert json.loads(renamed.stdout) == exported | {"model_version": "new"}, "made, since it is the declared one now"
+    wanted = shell("reference", "export", "churn", "--version", "newer")
+    assert wanted.returncode == 1 and "no reference of model version 'newer'" in wanted.stderr
+
+
+def test_the_reference_is_there_before_the_first_prediction(shell: Shell, tmp_path: Path) -> None:
+    toy = Toy(shell.base)
+    toy.declare()
+    toy.write_reference()
+    out = tmp_path / "live" / "reference.json"
+    done = shell("reference", "export", "toy", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    made = json.loads(out.read_text())
+    assert (made["monitor"], made["n_rows"] > 100) == ("toy", True)
+    again = shell("reference", "export", "toy")
+    assert json.loads(again.stdout) == made
+    service = Monitoring(out)
+    service.observe({}, score=0.5)
+    service.close()
+    toy.yaml.write_text(toy.yaml.read_text().replace('"model_version": "v1"', '"model_version": "v2"'))
+    (shell.base / "reference.parquet").unlink()
+    missing = shell("reference", "export", "toy", "--version", "v2")
+    assert missing.returncode == 1 and "Traceback" not in missing.stderr and "reference.parquet" in missing.stderr
 
 
 def test_wrong_usage_is_two_and_refused_work_is_one(shell: Shell) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from monitoring_pipeline.prediction_log import shipper
 from monitoring_pipeline.serving import Monitoring
 from monitoring_pipeline_tests.serving.conftest import logged, value
 from monitoring_pipeline_tests.serving.reference import good_row
@@ -95,3 +96,48 @@ def test_a_worker_that_never_predicted_leaves_nothing(make: Make, durability: st
     assert m.log is not None
     m.close()
     assert list(m.log.directory.iterdir()) == []
+
+
+def test_workers_that_count_for_themselves_are_noticed(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that shares its counters, one that never predicted, one of another version and a dead one are not."""
+    monkeypatch.setattr(shipper, "ADOPTION_SECONDS", 0.05)
+    others = """
+    other = Monitoring(reference_document() | {"model_version": "8"},
+                       PredictionLog(place / "spool", ParquetSink(place / "lake")))
+    other.wrap(lambda row: 0.5)(good_row())
+    print("ready", flush=True)
+    if sys.stdin.readline():
+        predict(good_row())
+        print("ready", flush=True)
+        sys.stdin.readline()
+    """
+    program = [sys.executable, "-c", SERVICE + textwrap.dedent(others), str(tmp_path)]
+    m = make()
+    m.wrap(lambda row: 0.5)(good_row())
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdin is not None and worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        assert value(m, "model_workers_apart") == 0 and "count" not in caplog.text
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        assert worker.stdout.readline() == "ready\n"
+        until(lambda: value(m, "model_workers_apart") == 1)
+        assert "Set PROMETHEUS_MULTIPROC_DIR" in caplog.text
+        worker.kill()
+    until(lambda: value(m, "model_workers_apart") == 0)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "counters"))
+    shared = [make(), make()]
+    for one in shared:
+        one.wrap(lambda row: 0.5)(good_row())
+    time.sleep(0.5)
+    assert {value(one, "model_workers_apart") for one in (m, *shared)} == {0}
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler, TargetEncoder
 
 from monitoring_pipeline.serving import Monitoring
 from monitoring_pipeline_tests.serving.conftest import logged, samples, value
@@ -126,6 +127,44 @@ def test_a_mapping_and_a_list_of_them_are_accepted(fitted: Pipeline) -> None:
     assert served.predict_proba([row, row]).shape == (2, 2)
     assert imputed(m) == {("x1", "columns.numbers.knnimputer"): 3}
     assert value(m, "model_predictions_total") == 3
+    m.close()
+
+
+def with_ratio(given: pd.DataFrame) -> pd.DataFrame:
+    return given.assign(ratio=given["x0"] / (given["x1"].abs() + 1))
+
+
+def first_rows() -> dict[str, tuple[Any, Any]]:
+    """Pipelines whose first step knows no names, or takes none; each with what it was fitted on."""
+    data = frame().astype(dict.fromkeys(CATEGORICAL, object))
+    added = ColumnTransformer([("n", SimpleImputer(), ["x0", "ratio"]), ("c", OneHotEncoder(), ["c0"])])
+    columns = by_columns().named_steps["columns"]
+    steps: dict[str, list[Any]] = {
+        "passthrough": ["passthrough", columns],
+        "nothing, nested": [Pipeline([("a", "passthrough"), ("b", columns)])],
+        "adds a column": [FunctionTransformer(with_ratio), added],
+        "dicts": [DictVectorizer()],
+        "hashed dicts": [FeatureHasher(32)],
+        "objects": [OneHotEncoder(handle_unknown="ignore")],
+    }
+    given = {"dicts": data.to_dict("records"), "hashed dicts": data.to_dict("records"),
+             "objects": data[[*NUMERICAL, *CATEGORICAL, "late"]].to_numpy(object)}  # fmt: skip
+    return {name: (make_pipeline(*some, LogisticRegression()), given.get(name, data)) for name, some in steps.items()}
+
+
+@pytest.mark.parametrize("name", list(first_rows()))
+@pytest.mark.parametrize("search", [False, True])
+def test_mappings_become_what_the_first_step_was_fitted_on(name: str, search: bool) -> None:
+    model, given = first_rows()[name]
+    if search:
+        model = GridSearchCV(model, {"logisticregression__C": [1.0]}, cv=2)
+    model.fit(given, (frame()["x0"] > 0).astype(int))
+    rows = frame().to_dict("records")
+    m = Monitoring(reference_document())
+    served = m.wrap_pipeline(model)
+    np.testing.assert_allclose(served.predict_proba(rows[:7]), model.predict_proba(given[:7]))
+    np.testing.assert_allclose(served.predict_proba(rows[3]), model.predict_proba(given[3:4]))
+    assert value(m, "model_predictions_total") == 8
     m.close()
 
 

@@ -289,16 +289,16 @@ def backtests() -> Any:
     )
     return shown(
         panel,
-        when("ran_at", "Made", 138, MINUTE),
+        when("ran_at", "Made", 98),
         column("policy", "Policy", 130, grows=True),
-        column("metric", "Metric", 84),
+        column("metric", "Metric", 76),
         value("n_retrainings", "Retrained", 76, "none", 0),
         value("n_promoted", "Promoted", 76, "none", 0),
-        value("training", "Training", 76, "s", 0),
-        value("mean_happened", "Happened", 80, "none", 4),
-        value("mean_replayed", "Replayed", 78, "none", 4),
-        value("gain", "Gain", 72, "none", 4),
-        value("least_gain", "Least gain", 80, "none", 4),
+        value("training", "Training", 70, "s", 0),
+        value("mean_happened", "Happened", 76, "none", 4),
+        value("mean_replayed", "Replayed", 74, "none", 4),
+        value("gain", "Gain", 64, "none", 4),
+        value("least_gain", "Least gain", 78, "none", 4),
     )
 
 
@@ -321,7 +321,7 @@ def build() -> Any:
     page.row(9, (12, training_metrics()), (12, curve()))
     page.row(8, (24, trials()))
     page.row(8, (24, versions()))
-    page.row(9, (9, backtest_months()), (15, backtests()))
+    page.row(9, (8, backtest_months()), (16, backtests()))
     page.events("Promotions", ESTIMATED, SHARED["version_changes"], main)
     page.events("Retraining decided", WARNING, SQL["decision_events"], main)
     return page.build()

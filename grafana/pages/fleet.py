@@ -37,7 +37,7 @@ COLUMNS = (
     trend("Trend #B", "Trend", 120),
     value("coverage", "Labelled", 72, "percentunit", 0),
     late("lag", "Lag", 72, 2 * DAY),
-    column("champion", "Champion", 84),
+    column("champion", "Champion", 102),
     value("age", "Age", 74, "s", 0),
     count("opened", "Opened", 66),
     value("budget", "Budget", 64, "none", 2),

@@ -174,7 +174,7 @@ def comparison() -> Any:
         panel,
         column("guard", "Guard", 90),
         column("segment", "Segment", 110, grows=True),
-        column("metric", "Metric", 200),
+        column("metric", "Metric", 186),
         value("champion_value", "Champion", 84, "none", 4),
         value("challenger_value", "Challenger", 88, "none", 4),
         value("difference", "Difference", 86, "none", 4),
@@ -183,7 +183,7 @@ def comparison() -> Any:
         value("n", "Rows", 76),
         value("n_blocks", "Days", 58, "none", 0),
         word("verdict", "Verdict", 110, COMPARED),
-        sentence("reason", "Why", 220),
+        sentence("reason", "Why", 198),
     )
 
 
@@ -201,7 +201,7 @@ def versions() -> Any:
         ),
         word("role", "Role", 110, ROLES),
         when("trained_at", "Trained", 138, MINUTE),
-        column("algorithm", "Algorithm", 190),
+        column("algorithm", "Algorithm", 216),
         value("n_rows", "Rows", 76),
         when("train_start", "Data from", 96),
         when("train_end", "to", 96),
@@ -216,7 +216,7 @@ def training_metrics() -> Any:
     panel = rows(
         "Training metrics of the challenger",
         "Of the chosen attempt, else of the champion: on rows it was trained on, validated on, and on held-out rows "
-        "with the interval.",
+        "with the interval. Cells of the confusion matrix are counts, in `training_metric_current`.",
         SQL["training_metrics"],
         empty="No training metrics for this version: it was not trained here.",
     )
@@ -256,7 +256,8 @@ def trials() -> Any:
 def curve() -> Any:
     panel = bars(
         "Training curve of the challenger",
-        "The trainer's metric after each iteration, on rows trained on and on rows validated on; the first 400.",
+        "The trainer's metric after each iteration, on rows trained on and on rows validated on; every few"
+        " iterations, about 25 in all.",
         SQL["curve"],
         unit="none",
         empty="No curve for this version: its trainer reports none, or it was not trained here.",
@@ -268,15 +269,14 @@ def curve() -> Any:
 
 def backtest_months() -> Any:
     panel = bars(
-        "Newest backtest by month",
-        "The metric of each month as it happened, and as it would have been under the replayed policy; the newest 36"
-        " months, whatever the time range.",
+        "Newest backtest: gain by month",
+        "What the replayed policy would have gained over what happened, in units of its metric; positive is better. The"
+        " newest 36 months, whatever the time range.",
         SQL["backtest_months"],
         unit="none",
         empty=NO_BACKTEST,
     )
-    panel.override_by_name("happened", [prop("displayName", "As it happened"), fixed(QUIET)])
-    return panel.override_by_name("replayed", [prop("displayName", "Under the policy"), fixed(REALIZED)]).decimals(3)
+    return panel.override_by_name("gain", [prop("displayName", "Gain"), fixed(REALIZED)]).decimals(3)
 
 
 def backtests() -> Any:
@@ -289,16 +289,16 @@ def backtests() -> Any:
     )
     return shown(
         panel,
-        when("ran_at", "Replayed", 138, MINUTE),
+        when("ran_at", "Made", 98),
         column("policy", "Policy", 130, grows=True),
-        column("metric", "Metric", 84),
+        column("metric", "Metric", 76),
         value("n_retrainings", "Retrained", 76, "none", 0),
         value("n_promoted", "Promoted", 76, "none", 0),
-        value("training", "Training", 76, "s", 0),
-        value("mean_happened", "Happened", 80, "none", 4),
-        value("mean_replayed", "Replayed", 78, "none", 4),
-        value("gain", "Gain", 72, "none", 4),
-        value("least_gain", "Least gain", 80, "none", 4),
+        value("training", "Training", 70, "s", 0),
+        value("mean_happened", "Happened", 76, "none", 4),
+        value("mean_replayed", "Replayed", 74, "none", 4),
+        value("gain", "Gain", 64, "none", 4),
+        value("least_gain", "Least gain", 78, "none", 4),
     )
 
 
@@ -321,7 +321,7 @@ def build() -> Any:
     page.row(9, (12, training_metrics()), (12, curve()))
     page.row(8, (24, trials()))
     page.row(8, (24, versions()))
-    page.row(9, (9, backtest_months()), (15, backtests()))
+    page.row(9, (8, backtest_months()), (16, backtests()))
     page.events("Promotions", ESTIMATED, SHARED["version_changes"], main)
     page.events("Retraining decided", WARNING, SQL["decision_events"], main)
     return page.build()

@@ -76,7 +76,7 @@ from monitoring.model_version_current v where v.monitor = '$monitor' order by v.
 select metric, max(value) filter (where split = 'train') as train, max(value) filter (where split = 'validation') as validation,
        max(value) filter (where split = 'test') as test, max(ci_low) filter (where split = 'test') as low,
        max(ci_high) filter (where split = 'test') as high, max(n) filter (where split = 'test') as n
-from monitoring.training_metric_current where {{this_monitor}} and model_version = {{its_version}} group by 1 order by 1
+from monitoring.training_metric_current where {{this_monitor}} and model_version = {{its_version}} and metric not like 'confusion[%' group by 1 order by 1
 
 -- name: its_version
 coalesce((select a.challenger_version from monitoring.retrain_attempt_current a where a.monitor = '$monitor' and a.attempt_id::text = {{attempt}}),
@@ -86,12 +86,15 @@ coalesce((select a.challenger_version from monitoring.retrain_attempt_current a 
 select trial, rung, state, metric, value, hyperparameters::text as hyperparameters, n_resources, cpu_seconds, error
 from monitoring.tuning_trial_current where {{this_monitor}} and model_version = {{its_version}} order by value desc nulls last, trial limit 500
 
+-- At most about 25 iterations, the last one among them: there is no room for the labels of all.
 -- name: curve
 select iteration::text as label, max(value) filter (where split = 'train') as train,
        max(value) filter (where split = 'validation') as validation
 from monitoring.training_curve_current
 where {{this_monitor}} and model_version = {{its_version}}
   and metric = (select min(c.metric) from monitoring.training_curve_current c where c.monitor = '$monitor' and c.model_version = {{its_version}})
+  and iteration % (select 1 + max(c.iteration) / 25 from monitoring.training_curve_current c where c.monitor = '$monitor' and c.model_version = {{its_version}})
+      = (select max(c.iteration) % (1 + max(c.iteration) / 25) from monitoring.training_curve_current c where c.monitor = '$monitor' and c.model_version = {{its_version}})
 group by training_curve_current.iteration order by training_curve_current.iteration limit 400
 
 -- name: newest_backtest
@@ -99,9 +102,10 @@ group by training_curve_current.iteration order by training_curve_current.iterat
 
 -- name: backtest_months
 select * from (
-  select to_char(month at time zone 'UTC', 'YYYY-MM') as label, happened, replayed
-  from monitoring.backtest_month_current where {{this_monitor}} and backtest_id = {{newest_backtest}}
-  order by backtest_month_current.month desc limit 36) newest order by 1
+  select to_char(m.month at time zone 'UTC', 'YYYY-MM') as label,
+         case when b.higher_is_better then m.replayed - m.happened else m.happened - m.replayed end as gain
+  from monitoring.backtest_month_current m join monitoring.backtest_current b using (backtest_id)
+  where m.monitor = '$monitor' and backtest_id = {{newest_backtest}} order by m.month desc limit 36) newest order by 1
 
 -- name: backtests
 select ran_at, policy_name || case when all_promoted then ', all promoted' else '' end as policy, metric, n_retrainings, n_promoted,

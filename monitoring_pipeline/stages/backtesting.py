@@ -13,7 +13,7 @@ from monitoring_pipeline.retraining.backtest import Backtest, History, replay
 from monitoring_pipeline.retraining.context import RetrainContext
 from monitoring_pipeline.retraining.training_set import labelled_rows
 from monitoring_pipeline.stages.retrain_facts import Moment, history_facts
-from monitoring_pipeline.warehouse import backtest_store, retrain_facts
+from monitoring_pipeline.warehouse import backtest_store, promotions, retrain_facts
 from monitoring_pipeline.windows import LENGTH
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ def backtest(
 
     Writes nothing. See ``retraining.backtest.replay``. Raises UserError without judged windows or labelled rows.
     """
-    history = history_of(ctx)
+    history = history_of(ctx, first)
     length = LENGTH[ctx.monitor.window]
     begin = first or history.moved[0].window.start
     end = last + length if last else history.moved[-1].window.end
@@ -49,9 +49,13 @@ def keep(ctx: RetrainContext, found: Backtest, policy_name: str, all_promoted: b
     return ctx.warehouse.run(lambda conn: backtest_store.add(conn, run, months, retrainings))
 
 
-def history_of(ctx: RetrainContext) -> History:
-    """Everything that is stored of the monitor's windows, and every labelled row. Raises UserError without any."""
+def history_of(ctx: RetrainContext, first: datetime | None = None) -> History:
+    """Everything that is stored of the monitor's windows, and every labelled row. Raises UserError without any.
+
+    The champion is the one that served when ``first`` began, or the history: what was promoted since is what happened.
+    """
     monitor = ctx.monitor
+    begin = first or datetime.combine(monitor.start, time(), UTC)
 
     def read(conn: Connection) -> tuple:
         newest = retrain_facts.newest_judged(conn, monitor.name, datetime.now(UTC), 1)
@@ -59,7 +63,7 @@ def history_of(ctx: RetrainContext) -> History:
             raise UserError(f"{monitor.name}: no window is judged yet; run `monitoring-pipeline run {monitor.name}`")
         at = Moment(newest[0].window_end, newest[0].window_end)
         return (
-            history_facts(conn, monitor, ctx.settings, at),
+            history_facts(conn, monitor, ctx.settings, at, _champion_at(conn, monitor.name, begin)),
             {r.window_start: r.n_rows for r in retrain_facts.label_counts(conn, monitor.name, at.until)},
             {r.incident_id: r.resolved_at for r in retrain_facts.incidents(conn, monitor.name, at.until)},
         )
@@ -73,6 +77,15 @@ def history_of(ctx: RetrainContext) -> History:
         monitor, facts.windows, facts.incidents, {k: v for k, v in resolved.items() if v is not None},
         facts.performance, n_rows, facts.champion, facts.n_reference, _by_time(rows),
     )  # fmt: skip
+
+
+def _champion_at(conn: Connection, monitor: str, moment: datetime) -> str | None:
+    """Of a monitor whose champion changed, the one before the first change after ``moment``; else None."""
+    changes = promotions.replacements(conn, monitor)
+    later = [before for before, _, at in changes if at > moment]
+    if later:
+        return later[0]
+    return changes[-1][1] if changes else None
 
 
 def _by_time(rows: pd.DataFrame) -> pd.DataFrame:

@@ -51,18 +51,25 @@ def read_facts(conn: Connection, monitor: Monitor, settings: Settings, at: Momen
     return _facts(conn, monitor, settings, at, of, at.until - back)
 
 
-def history_facts(conn: Connection, monitor: Monitor, settings: Settings, at: Moment) -> Facts:
-    """The same with all windows instead of those that a decision needs."""
-    return _facts(conn, monitor, settings, at, ALL, LONG_AGO)
+def history_facts(
+    conn: Connection, monitor: Monitor, settings: Settings, at: Moment, began_with: str | None = None
+) -> Facts:
+    """The same with all windows instead of those that a decision needs.
+
+    ``began_with``: the champion at the beginning, of a monitor whose champion changed; each window then counts with
+    whatever version served it.
+    """
+    return _facts(conn, monitor, settings, at, ALL, LONG_AGO, began_with)
 
 
 def _facts(
-    conn: Connection, monitor: Monitor, settings: Settings, at: Moment, most: int, first: datetime
+    conn: Connection, monitor: Monitor, settings: Settings, at: Moment, most: int, first: datetime,
+    began_with: str | None = None,
 ) -> Facts:  # fmt: skip
     """``most`` judged windows, performance of windows from ``first`` on."""
     name = monitor.name
-    champion = _champion(conn, monitor)
-    version = champion.model_version if champion else None
+    champion = _champion(conn, monitor, began_with)
+    version = champion.model_version if champion and began_with is None else None
     windows = [Window(*row) for row in rows.newest_judged(conn, name, at.until, most)]
     labels = labelled_windows(conn, monitor, settings, at)
     done = rows.retrainings(conn, name)
@@ -154,8 +161,8 @@ def _beyond(metric: str, row: Any) -> float | None:
     return None if better is None else (row.threshold - row.value if better else row.value - row.threshold)
 
 
-def _champion(conn: Connection, monitor: Monitor) -> ChampionFact | None:
-    row = rows.champion(conn, monitor.name)
+def _champion(conn: Connection, monitor: Monitor, version: str | None = None) -> ChampionFact | None:
+    row = rows.champion(conn, monitor.name, version)
     if row is None:
         return None
     policy, counts_from = monitor.retrain, row.cut

@@ -58,7 +58,8 @@ select v.model_version, coalesce(v.labels_known_at, v.train_end) as cut, v.label
        (select r.n_rows from monitoring.reference_profile r
         where r.monitor = v.monitor and r.model_version = v.model_version) as n_reference
 from monitoring.model_version v
-where v.monitor = :monitor and v.role = 'champion' and v.superseded_at is null
+where v.monitor = :monitor and v.superseded_at is null
+  and case when cast(:version as text) is null then v.role = 'champion' else v.model_version = :version end
 """)
 REFERENCE_ROWS = text("""
 select n_rows from monitoring.reference_profile where monitor = :monitor and model_version = :version
@@ -116,9 +117,11 @@ def label_counts(conn: Connection, monitor: str, until: datetime) -> Sequence[An
     return conn.execute(LABELS, {"monitor": monitor, "until": until}).all()
 
 
-def champion(conn: Connection, monitor: str) -> Any | None:
-    """(model_version, cut, n_rows, continues_at, n_reference) of the version in service; None without one."""
-    return conn.execute(CHAMPION, {"monitor": monitor}).first()
+def champion(conn: Connection, monitor: str, version: str | None = None) -> Any | None:
+    """(model_version, cut, n_rows, continues_at, n_reference) of this version, else of the one in service; None
+    without one.
+    """
+    return conn.execute(CHAMPION, {"monitor": monitor, "version": version}).first()
 
 
 def reference_rows(conn: Connection, monitor: str, version: str) -> int:

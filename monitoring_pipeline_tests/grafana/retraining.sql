@@ -42,3 +42,10 @@ select :monitor, :new, n, case when n = 7 then 'failed' when n > 4 then 'pruned'
        jsonb_build_object('learning_rate', round((0.02 * (1 + n))::numeric, 3), 'max_leaf_nodes', 8 * (1 + n % 4)), 'roc_auc',
        case when n <> 7 then 0.71 - 0.002 * abs(n - 3) end, n % 3, 5000 * (1 + n % 3), 1.5 + n, case when n = 7 then 'out of memory' end
 from generate_series(0, 9) n;
+insert into monitoring.backtest (monitor, policy_name, policy, first_window, last_window, all_promoted, metric, higher_is_better,
+  n_retrainings, n_promoted, minutes, mean_happened, mean_replayed, worst_happened, worst_replayed, gain, least_gain, code_version)
+values (:monitor, 'policy.yaml', '{"cooldown": "14d"}', :start - interval '90 days', :start, false, 'roc_auc', true, 4, 3, 2.5, 0.718, 0.7315,
+  0.6766, 0.6934, 0.0135, -0.006, '1');
+insert into monitoring.backtest_month (backtest_id, month, n, happened, replayed)
+select backtest_id, date_trunc('month', :start) - n * interval '1 month', 27000, 0.7 + 0.005 * n, 0.712 + 0.004 * n
+from monitoring.backtest cross join generate_series(1, 3) n where monitor = :monitor;

@@ -5,12 +5,6 @@ select monitor, incident_id, kind, severity, state, opened_at, first_window, las
        segments, evidence, run_id, as_known_at, superseded_at, change, actions, n_windows, reason, rank
 from monitoring.incident;
 comment on view monitoring.incident_history is 'Incidents, every revision with its reason.';
-comment on column monitoring.incident.kind is
-  'Kind of its worst alarms: drift, quality, performance, volume, coverage, freshness or service.';
-comment on column monitoring.incident_current.kind is
-  'Kind of its worst alarms: drift, quality, performance, volume, coverage, freshness or service.';
-comment on column monitoring.incident_history.kind is
-  'Kind of its worst alarms: drift, quality, performance, volume, coverage, freshness or service.';
 
 create or replace view monitoring.alarm_budget_current as
 with month as (

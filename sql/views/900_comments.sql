@@ -1,9 +1,24 @@
--- Comments for column names that many tables and views share. A column that already has a comment keeps it.
+-- Comments for column names that many tables and views share. A column that already has a comment keeps it, unless that is
+-- one of those that are said otherwise since.
 
 do $$
 declare
   lacking record;
 begin
+  for lacking in
+    with corrected (before, meaning) as (
+      values
+        ('Kind of its worst alarms: drift, quality, performance, volume, coverage or freshness.',
+         'Kind of its worst alarms: drift, quality, performance, volume, coverage, freshness or service.')
+    )
+    select relation.relname, attribute.attname, corrected.meaning
+    from pg_class relation
+    join pg_attribute attribute on attribute.attrelid = relation.oid and attribute.attnum > 0 and not attribute.attisdropped
+    join corrected on corrected.before = col_description(relation.oid, attribute.attnum)
+    where relation.relnamespace = 'monitoring'::regnamespace and relation.relkind in ('r', 'p', 'v')
+  loop
+    execute format('comment on column monitoring.%I.%I is %L', lacking.relname, lacking.attname, lacking.meaning);
+  end loop;
   for lacking in
     with glossary (name, meaning) as (
       values
@@ -102,7 +117,8 @@ begin
         ('retrain_decision_current', 'retrain_decision'), ('training_metric_current', 'training_metric'),
         ('tuning_trial_current', 'tuning_trial'), ('retrain_attempt_current', 'retrain_attempt'),
         ('model_comparison_current', 'model_comparison'), ('promotion_current', 'promotion'),
-        ('training_curve_current', 'training_curve'), ('parity_current', 'parity'), ('evidently_report_current', 'evidently_report'), ('window_status', 'prediction_window'),
+        ('training_curve_current', 'training_curve'), ('parity_current', 'parity'), ('backtest_current', 'backtest'),
+        ('backtest_month_current', 'backtest_month'), ('backtest_retraining_current', 'backtest_retraining'), ('evidently_report_current', 'evidently_report'), ('window_status', 'prediction_window'),
         ('stage_status', 'window_stage'), ('stale_window', 'window_stage'), ('stage_input', 'window_stage'), ('label_batch_current', 'label_batch'),
         ('column_profile_current', 'layout_column'), ('monitor_current', 'monitor'),
         ('ingestion_current', 'prediction_window'), ('window_headline_current', 'window_headline'), ('reference_profile_current', 'layout_column')

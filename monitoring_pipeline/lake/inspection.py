@@ -584,7 +584,8 @@ def _summarize_column(
     # Approximate counts are off by 6 % at times: where uniqueness is in question they are made exact.
     if n_distinct < 10_000 or n_distinct > 0.8 * (n_rows - n_null):
         (n_distinct,) = _first(connection, f"SELECT count(DISTINCT {typed}) FROM {sample.table}")  # noqa: S608
-    written = tuple(_most_frequent(connection, sample, f"CAST({one.written} AS VARCHAR)", _EXAMPLES))
+    shown = f"CAST({one.written} AS VARCHAR)"
+    written = tuple(_most_frequent(connection, sample, values.present(shown) if is_narrowed else shown, _EXAMPLES))
     label = sample.value(name, values.class_label).sql
     classes = tuple(_most_frequent(connection, sample, label, MOST_LABELS)) if n_distinct <= _CLASSES else ()
     is_stored_as_text = _is_text(sample, name) if texts is None else name in texts

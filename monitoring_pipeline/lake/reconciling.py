@@ -37,7 +37,7 @@ def reconcile(connection: duckdb.DuckDBPyConnection, sample: Sample, name: str) 
     if len(met) == 1:
         ((only, kind),) = met.items()
         written = _written(only)
-        return Reconciled(kind, written if kind == only.kind else f"CAST({written} AS {kind})", written)
+        return Reconciled(kind, written if kind == only.kind else _cast(only.sql, only.kind, kind), written)
     of_values = replace(sample, columns={name: tuple(met)})
     one = _common(connection, of_values, name, list(met.values()))
     return one or _disagreeing(of_values, name, met)
@@ -65,7 +65,7 @@ def _common(
     if len(same) > 1:
         return Reconciled(_TEXT, sample.each(name, lambda c, kind: values.categorical(c, kind).sql), text)
     (kind,) = same
-    return Reconciled(kind, sample.each(name, lambda column, own: f"CAST({_blank(column, own)} AS {kind})"), text)
+    return Reconciled(kind, sample.each(name, lambda column, own: _cast(column, own, kind)), text)
 
 
 def _disagreeing(sample: Sample, name: str, met: dict[Variant, str]) -> Reconciled:
@@ -75,7 +75,7 @@ def _disagreeing(sample: Sample, name: str, met: dict[Variant, str]) -> Reconcil
     write = "write it in one type in all files, or leave it out of the declaration"
     own = _written(plain)
     kind = met[plain]
-    typed = own if kind == plain.kind else f"CAST({own} AS {kind})"
+    typed = own if kind == plain.kind else _cast(plain.sql, plain.kind, kind)
     return Reconciled(kind, typed, own, f"{said}; {write}")
 
 
@@ -97,8 +97,14 @@ def _blank(column: str, kind: str) -> str:
     return f"nullif({column}, '')" if kind == _TEXT else column
 
 
-def _narrowest(connection: duckdb.DuckDBPyConnection, rows: str, text: str) -> str | None:
-    """The type that every value of a text column has; None where it has no value."""
+def _cast(column: str, own: str, kind: str) -> str:
+    """A column of type ``own`` as ``kind``, which all of its values have; words for "no value" are none."""
+    return f"CAST({values.present(column) if own == _TEXT else column} AS {kind})"
+
+
+def _narrowest(connection: duckdb.DuckDBPyConnection, rows: str, written: str) -> str | None:
+    """The type that every value of a text column has, as far as it says anything; None where it has no value."""
+    text = values.present(written)
     has_zone = f"regexp_matches({text}, '{OFFSET}')"
     words = "('true', 'false', 'yes', 'no', 't', 'f')"
     tests = {
@@ -110,7 +116,8 @@ def _narrowest(connection: duckdb.DuckDBPyConnection, rows: str, text: str) -> s
         "TIMESTAMP": f"TRY_CAST({text} AS TIMESTAMP) IS NOT NULL AND NOT {has_zone}",
     }
     counts = ", ".join(f"count(*) FILTER (coalesce({test}, false))" for test in tests.values())
-    n, *fitting = connection.execute(f"SELECT count({text}), {counts} FROM {rows}").fetchone() or (0,)  # noqa: S608
+    selected = f"SELECT count({written}), count({text}), {counts} FROM {rows}"  # noqa: S608
+    n_written, n, *fitting = connection.execute(selected).fetchone() or (0, 0)
     if not n:
-        return None
+        return _TEXT if n_written else None
     return next((kind for kind, k in zip(tests, fitting, strict=True) if k == n), _TEXT)

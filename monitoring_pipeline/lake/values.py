@@ -9,8 +9,10 @@ INTEGERS = {
 }  # fmt: skip
 FLOATS = {"FLOAT", "DOUBLE"}
 # Patterns, since DuckDB makes a join of an IN with five values: a wide file then took memory by its columns squared.
-# What exporters write for "no number". In a categorical column the same letters may be a category (NA is Namibia).
-_NO_NUMBER = "(?i)(na|n/a|null|none|<na>)?"
+# What exporters write for "no value", in any case; documented in docs/first-draft.md, and blanks are one too. In a
+# categorical column the same letters may be a category (NA is Namibia).
+MISSING = ("na", "n/a", "#n/a", "#na", "<na>", "null", "none", "-", "?", ".")
+_NO_NUMBER = f"(?i)({'|'.join(word.replace('?', '[?]').replace('.', '[.]') for word in MISSING)})?"
 _TRUE, _FALSE = "(?i)true|t|yes|y|1|1[.]0", "(?i)false|f|no|n|0|0[.]0"
 
 
@@ -112,6 +114,11 @@ def key(column: str, kind: str) -> str:
 def version(column: str, kind: str, default: str) -> str:
     """The model version as VARCHAR: text as it is, 2.0 stays ``2.0`` (versions are names, not numbers)."""
     return f"coalesce(nullif(CAST({column} AS VARCHAR), ''), {default})"
+
+
+def present(text: str) -> str:
+    """A text as it is, null where it says that a number, a time or a flag is missing."""
+    return f"CASE WHEN NOT {_matches(text, _NO_NUMBER)} THEN {text} END"
 
 
 def _matches(text: str, pattern: str) -> str:

@@ -277,6 +277,26 @@ def test_measurements_kept_as_text_stay_numbers(drafts: Drafts) -> None:
     assert (schema.score, schema.numerical) == ("score", ("x",))
 
 
+def test_gaps_in_csv_do_not_make_numbers_into_categories(drafts: Drafts) -> None:
+    gaps = ", ".join(
+        f"CASE hash(i + {n}) % 5 WHEN 0 THEN {word!r} WHEN 1 THEN '' WHEN 2 THEN ' ' ELSE {kind} END AS x{n}"
+        for n, (word, kind) in enumerate(
+            (
+                ("NA", "(i % 700)::TEXT"),
+                ("null", "(i / 7.0)::TEXT"),
+                ("#N/A", "(i % 700)::TEXT"),
+                ("?", "(i / 7)::TEXT"),
+            )
+        )
+    )
+    only = "['NA', 'DE'][1 + i % 2] AS country, ['1', '0', 'NA'][1 + i % 3] AS returning"
+    path = drafts.write(f"'a' || i AS id, {REST}, {gaps}, {only}", suffix="csv")
+    schema = drafts.init(path)[0].schema_
+    assert set(schema.numerical) == {"age", "x0", "x1", "x2", "x3"}
+    assert (schema.categorical, schema.boolean) == (("country",), ("returning",))
+    assert drafts.validate()[0] == 0
+
+
 # -- labels ------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from monitoring_pipeline.lake import values
 
-NO_NUMBER = ["", " ", "NA", " n/a ", "Null", "none", "<NA>", "\u00a0na\u2003"]
+NO_NUMBER = ["", " ", "#N/A", "-", " ?", ".", "NA", " n/a ", "Null", "none", "<NA>", "\u00a0na\u2003"]
 NEITHER = ["x", "nan.", "n a", "true", "na\n", "\tna", "N/A.", "<na"]
 FLAGS = {"true": ["true", "TRUE", " t ", "yes", "Y", "1", "1.0"], "false": ["false", "F", "no", "n", "0", "0.0"]}
 

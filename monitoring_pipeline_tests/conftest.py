@@ -23,8 +23,8 @@ from monitoring_pipeline.warehouse.embedded import EmbeddedPostgres
 from monitoring_pipeline.warehouse.migrations import migrate
 
 DEBIAN_BINARIES = Path("/usr/lib/postgresql/15/bin")
-# What a test left behind goes; the schema stays. Deleting a few rows is quicker than truncating thirty tables. Months of
-# partitioned tables go when there are many: each makes every later query, and this, slower to plan.
+# What a test left behind goes; the schema stays. Deleting a few rows is quicker than truncating thirty tables. Months
+# of partitioned tables go when there are many: each makes every later query, and this, slower to plan.
 EMPTY = """
 select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();
 set session_replication_role = replica;

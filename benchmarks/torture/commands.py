@@ -109,6 +109,8 @@ def _become(
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
+        sys.stdout = os.fdopen(1, "w", closefd=False)  # whoever forks us may have put others there
+        sys.stderr = os.fdopen(2, "w", closefd=False)
         for name, value in environment.items():
             if value is None:
                 os.environ.pop(name, None)

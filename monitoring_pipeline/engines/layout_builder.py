@@ -131,14 +131,16 @@ class ReferenceReader:
 
     def _categories(self, column: str, limit: int | None = None) -> tuple[str, ...]:
         """The most frequent, ties by name. The others are counted as unseen, in the reference as in every window: its
-        share of unseen is then not 0, and only a change of it is drift."""
+        share of unseen is then not 0, and only a change of it is drift. So are those with a NUL, which no database
+        holds."""
         if not self._has(column):
             return ()
         name = identifier(column)
         rows = self._connection.execute(
             self._sql(
                 "SELECT CAST({name} AS VARCHAR) AS __category FROM {relation} WHERE {name} IS NOT NULL "
-                "GROUP BY __category ORDER BY count(*) DESC, __category LIMIT ?",
+                "GROUP BY __category HAVING NOT contains(__category, chr(0)) "
+                "ORDER BY count(*) DESC, __category LIMIT ?",
                 name=name,
             ),
             [self._monitor.max_categories if limit is None else limit],

@@ -94,8 +94,14 @@ def line_of(path: str | Path, location: Sequence[str | int]) -> int:
     A text below a list is the item of that value: ``("schema", "numerical", "distance")``. What is not there has the
     line of the nearest key above it.
     """
-    node = compose(Path(path).read_text(encoding="utf-8"))
+    node = _composed(Path(path).read_text(encoding="utf-8"))
     return _Document(str(path), node).line(tuple(location)) if node is not None else 1
+
+
+@functools.lru_cache(maxsize=4)
+def _composed(text: str) -> Node | None:
+    """Kept: there may be a finding for each of thousands of columns."""
+    return compose(text)
 
 
 def _read_all(paths: Sequence[Path]) -> tuple[list[Monitor], list[Finding]]:

@@ -146,3 +146,8 @@ def test_regression_without_outcomes_has_edges_all_the_same(engine, connection, 
     assert outcome.error_edges[0] < 0 < outcome.error_edges[-1]
     assert all(a < b for a, b in itertools.pairwise(outcome.error_edges))
     assert outcome.centre == (guess[0] or 0.0 if len(guess) == 1 else 2.0)
+
+
+def test_a_category_that_no_database_holds_is_unseen(engine, connection):
+    layout = engine.build_layout(relation(connection, {"c": texts(["a\0b"] * 5 + ["a"] * 3 + ["\0"])}), monitor())
+    assert layout.column("c").categories == ("a",)

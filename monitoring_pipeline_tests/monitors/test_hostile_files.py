@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from monitoring_pipeline.monitors import loading
 from monitoring_pipeline.monitors.loading import check_files
 
 GOOD = """name: toy
@@ -81,3 +82,13 @@ def test_aliases_and_merges_that_stay_small_are_read(tmp_path: Path) -> None:
         "thresholds: {columns: {a: &one {missing_share: 0.1}, b: {<<: *one, unseen_share: 0.2}}}\n"
     )
     assert check_files([path]) == []
+
+
+def test_thousands_of_findings_read_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    compose = loading.compose
+    monkeypatch.setattr(loading, "compose", lambda text: (read.append(text), compose(text))[1])
+    path = tmp_path / "toy.yaml"
+    path.write_text(GOOD.replace("[a]", f"[{', '.join(f'n{i}' for i in range(300))}]"))
+    lines = [loading.line_of(path, ("schema", "numerical", f"n{i}")) for i in range(300)]
+    assert set(lines) == {3} and len(read) == 1

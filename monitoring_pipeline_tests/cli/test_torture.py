@@ -1,0 +1,65 @@
+"""A short selection of `make torture`: one bad input of each kind, always the same, and a kill while initdb runs."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from benchmarks.torture import cases, commands, inputs, kills
+from monitoring_pipeline.settings import Settings
+
+SEED = 2013
+PATIENCE = 120.0  # of the clock, on a busy machine; what counts is CPU
+OF_DATA = ("csv shape", "csv cells", "column names", "parquet bytes", "json lines")
+OF_DECLARATIONS = ("yaml value", "yaml more", "yaml bytes", "yaml bomb", "yaml wide", "paths")
+
+
+def faults(base: Path, settings: Settings, kind: str, *wanted: str) -> list[str]:
+    """What was wrong with these commands on the kind's input."""
+    commands.prepare()
+    _, case = cases.make(base, "m1", SEED, kind)
+    environment = {
+        "MONITORING_HOME": str(base / "home"),
+        "MONITORS_DIR": str(case.base / "monitors"),
+        "DATABASE_URL": settings.database_url,
+        "MONITORING_DATABASE_PATIENCE": "1",
+    }
+    found = []
+    for command in wanted:
+        ended = commands.call(inputs.called(case, command), environment, base, PATIENCE)
+        # With the tests' own modules in it, memory is not the command's.
+        found += [f"{command}: {one}\n{ended.said}" for one in ended.faults() if not one.startswith("memory")]
+        if ended.code != case.expected.get(command, ended.code):
+            found.append(f"{command}: exit code {ended.code}\n{ended.said}")
+    return found
+
+
+@pytest.mark.parametrize("kind", OF_DATA)
+def test_bad_rows_end_in_a_sentence(kind: str, tmp_path: Path, settings: Settings) -> None:
+    assert faults(tmp_path, settings, kind, "init", "validate") == []
+
+
+@pytest.mark.parametrize("kind", OF_DECLARATIONS)
+def test_a_bad_declaration_ends_in_a_sentence(kind: str, tmp_path: Path, settings: Settings) -> None:
+    assert faults(tmp_path, settings, kind, "validate") == []
+
+
+def test_what_is_right_succeeds(tmp_path: Path, settings: Settings) -> None:
+    assert faults(tmp_path, settings, "intact", "init", "validate", "run", "reference") == []
+
+
+def test_the_same_seed_makes_the_same_input(tmp_path: Path) -> None:
+    made = []
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        kind, case = cases.make(tmp_path / place, "m7", SEED)
+        made.append((kind, [path.read_bytes() for path in sorted(case.base.rglob("*")) if path.is_file()]))
+    assert made[0] == made[1]
+
+
+@pytest.mark.slow
+def test_a_kill_while_the_server_is_made_leaves_one_that_starts(tmp_path: Path) -> None:
+    ground = kills.Ground(tmp_path, "", "", random.Random(SEED))
+    assert len(list(kills.servers(ground, 1))) == 1

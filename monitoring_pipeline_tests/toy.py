@@ -116,7 +116,7 @@ class Toy:
 
     def declare(self, **changes: Any) -> Monitor:
         """Write ``monitors/<name>.yaml`` (JSON is YAML) and load it; keywords replace parts of the declaration."""
-        self.declared = self.declared | changes  # the given one may be another toy's too
+        self.declared |= changes
         self.yaml.parent.mkdir(parents=True, exist_ok=True)
         self.yaml.write_text(json.dumps(self.declaration() | self.declared, default=str, indent=1))
         return load_monitor(self.yaml)

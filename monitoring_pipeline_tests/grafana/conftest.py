@@ -50,21 +50,22 @@ def nothing(embedded_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPath
 
 
 def _fill(base: Path, warehouse: Warehouse, settings: Settings) -> None:
-    full = awkward(Toy(base / "full", declared=ODD_COLUMNS), DAYS)
+    declared = dict(ODD_COLUMNS)  # what one toy declares holds for those after it, and not for another world
+    full = awkward(Toy(base / "full", declared=declared), DAYS)
     stages = StageContext(full.declare(), warehouse, settings, "run of toy")
     profile_reference(stages)
     run(stages, range(DAYS))
 
-    few = awkward(Toy(base / "few", name="unlabelled", declared=ODD_COLUMNS), 1, labelled=False)
+    few = awkward(Toy(base / "few", name="unlabelled", declared=declared), 1, labelled=False)
     stages = StageContext(few.declare(ground_truth=None, segments=[]), warehouse, settings, "run of unlabelled")
     profile_reference(stages)
     run(stages, range(1))
 
-    bare = Toy(base / "bare", name="bare", declared=ODD_COLUMNS)
+    bare = Toy(base / "bare", name="bare", declared=declared)
     with warehouse.transaction() as conn:
         declare(conn, bare.declare())
 
-    gone = awkward(Toy(base / "gone", name="retired", declared=ODD_COLUMNS), 2)
+    gone = awkward(Toy(base / "gone", name="retired", declared=declared), 2)
     stages = StageContext(gone.declare(end=START + timedelta(days=2)), warehouse, settings, "run of retired")
     profile_reference(stages)
     run(stages, range(2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,10 @@ from monitoring_pipeline.settings import Settings
 if TYPE_CHECKING:
     from monitoring_pipeline.lake.inspection import SourceFinding
     from monitoring_pipeline.monitors.loading import Finding
+    from monitoring_pipeline.monitors.summary import SourceSummary
 
+OF_LOG = ("prediction_id", "event_time", "model_version", "prediction", "score")
+OF_LABELS = ("label_id", "outcome", "label_time")  # of the ground truth; of the log where it holds the outcome itself
 SOURCE_HELP = "File, glob, directory or fsspec URL; or SQLALCHEMY_URL#TABLE."
 
 
@@ -24,6 +27,10 @@ def init(
     predictions: Annotated[str, typer.Option(help=f"The prediction log. {SOURCE_HELP}")],
     ground_truth: Annotated[str | None, typer.Option(help="True outcomes by prediction id.")] = None,
     reference: Annotated[str | None, typer.Option(help="Labelled rows the model was not fitted on.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="ROLE=COLUMN", help=f"Not to be guessed: {', '.join(OF_LOG + OF_LABELS)}."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File to write. [MONITORS_DIR/NAME.yaml]")] = None,
     force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
@@ -35,7 +42,12 @@ def init(
     path = out or settings.monitors_dir / f"{name}.yaml"
     if path.exists() and not force:
         raise UserError(f"{path} already exists; --force replaces it, --out writes to another file")
-    summaries = [summarize(source, settings) if source else None for source in (predictions, ground_truth, reference)]
+    told = _told(set_ or [])
+    of_log = {role: name for role, name in told.items() if role in OF_LOG or ground_truth is None}
+    of_labels = {role: name for role, name in told.items() if role in OF_LABELS}
+    sources = ((predictions, of_log), (ground_truth, of_labels), (reference, of_labels))
+    summaries = [summarize(source, settings, named) if source else None for source, named in sources]
+    _refuse_unknown(told, summaries)
     for conflict in (said for summary in summaries if summary for said in summary.conflicts):
         typer.secho(f"warning: {conflict}", fg="yellow", err=True)
     assert summaries[0] is not None
@@ -46,6 +58,27 @@ def init(
     typer.echo(
         f"wrote {path}\nreview it, then `monitoring-pipeline validate {path}` and `monitoring-pipeline run {name}`"
     )
+
+
+def _told(assignments: Sequence[str]) -> dict[str, str]:
+    """Columns by role. Raises UserError for what is no ROLE=COLUMN."""
+    told = {}
+    for written in assignments:
+        role, separator, column = written.partition("=")
+        if not separator or not column or role not in OF_LOG + OF_LABELS:
+            raise UserError(f"--set {written}: write ROLE=COLUMN, ROLE one of {', '.join(OF_LOG + OF_LABELS)}")
+        told[role] = column
+    return told
+
+
+def _refuse_unknown(told: Mapping[str, str], summaries: Sequence[SourceSummary | None]) -> None:
+    """Raises UserError for a column that the source of its role lacks."""
+    log, truth, _ = summaries
+    for role, column in told.items():
+        source, name = (truth, "ground truth") if truth is not None and role in OF_LABELS else (log, "predictions")
+        if source is not None and source.column(column) is None:
+            met = ", ".join(one.name for one in source.columns[:40])
+            raise UserError(f"--set {role}={column}: the {name} have no such column (columns: {met})")
 
 
 def validate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -127,6 +128,7 @@ def _report(settings: Settings, warehouse: Warehouse, monitors: Sequence[Monitor
     from monitoring_pipeline.demo.report import Place, render
     from monitoring_pipeline.demo.retraining_report import render as render_retraining
     from monitoring_pipeline.demo.summary import monitor_report
+    from monitoring_pipeline.resources import data_dir
 
     with warehouse.transaction() as conn:
         reports = [monitor_report(conn, monitor) for monitor in monitors]
@@ -138,7 +140,13 @@ def _report(settings: Settings, warehouse: Warehouse, monitors: Sequence[Monitor
         Place("the tables", f"{command} db psql -c 'table drift_current limit 5'"),
         Place("decisions to retrain", f"{command} db psql -c 'table retrain_decision_current'"),
         Place("the models", f"{command} model list late15_retrained"),
-        Place("example queries", "sql/cookbook/*.sql"),
-        Place("the monitor files", "monitors/late15.yaml"),
+        Place("example queries", _from_here(data_dir("sql") / "cookbook" / "*.sql")),
+        Place("the monitor files", _from_here(data_dir("monitors") / "late15.yaml")),
     ]
     return render(reports, places, time.monotonic() - began, [retrained])
+
+
+def _from_here(path: Path) -> str:
+    """As one would type it: relative to the current directory where it lies below, else whole."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,10 +57,11 @@ class SourceFinding:
     stops: bool = True
 
 
-def summarize(written: str, settings: Settings) -> SourceSummary:
+def summarize(written: str, settings: Settings, told: Mapping[str, str] | None = None) -> SourceSummary:
     """Describe a file, glob, directory or fsspec URL, or ``SQLALCHEMY_URL#TABLE``, from a sample: 200,000 rows at most.
 
-    Text columns get the type that all their values have. Raises SourceError when there is nothing to read.
+    Text columns get the type that all their values have. ``told``: columns that the user names, by role; those that
+    the source lacks are left out. Raises SourceError when there is nothing to read.
     """
     source = _source_of(written)
     monitor = _undeclared(source)
@@ -70,14 +71,18 @@ def summarize(written: str, settings: Settings) -> SourceSummary:
         reconciled = {name: reconcile(connection, sample, name) for name in sample.columns}
         found = [_summarize_column(connection, sample, name, one, texts) for name, one in reconciled.items()]
         (n,) = _first(connection, f"SELECT count(*) FROM {sample.table}")  # noqa: S608
-    time, keys = find_event_time(found), [c.name for c in id_candidates(found, int(n))]
+    by_name = {c.name: c for c in found}
+    told = {role: name for role, name in (told or {}).items() if name in by_name}
+    time = by_name[told["event_time"]] if "event_time" in told else find_event_time(found)
+    keys = [c.name for c in id_candidates(found, int(n))]
+    keys += [told["prediction_id"]] if "prediction_id" in told and told["prediction_id"] not in keys else []
     versions = [c.name for c in found if is_candidate(c)]
     census = take_census(monitor, source, settings, time.name if time else None, keys, versions)
     counted = tuple(
         replace(c, repeats=census.repeats.get(c.name), alternation=census.alternation.get(c.name)) for c in found
     )
     conflicts = tuple(one.conflict for one in reconciled.values() if one.conflict)
-    return SourceSummary(int(n), counted, source.path, source.url, source.table, conflicts, census.whole)
+    return SourceSummary(int(n), counted, source.path, source.url, source.table, conflicts, census.whole, told)
 
 
 def summarize_delays(log: SourceSummary, truth: SourceSummary | None, settings: Settings) -> LabelDelays | None:

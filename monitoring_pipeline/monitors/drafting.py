@@ -43,7 +43,7 @@ def draft(
         raise DeclarationError(f"{name!r} is not a name for a monitor; write a letter, then letters, digits and _")
     if not predictions.n_rows:
         raise DeclarationError("predictions: the source holds no rows; a draft needs some to look at")
-    roles = infer_roles(predictions, ground_truth)
+    roles = infer_roles(predictions, ground_truth, reference)
     period = _Period(predictions, roles)
     lines = [
         f"# Drafted from {_looked_at(predictions)}. Read the comments, correct what was guessed wrong, then:",
@@ -99,7 +99,10 @@ def _label_columns(roles: Roles, log: SourceSummary, truth: SourceSummary | None
     outcome, identifier = find_outcome(truth, log), find_join_id(truth, roles.prediction_id)
     if outcome is None or identifier is None:
         return None
-    known_at = find_time([c for c in truth.columns if c not in (identifier, outcome) and c.name != roles.event_time])
+    told = truth.told_column("label_time")
+    known_at = told or find_time(
+        [c for c in truth.columns if c not in (identifier, outcome) and c.name != roles.event_time]
+    )
     return LabelColumns(*own, identifier.name, known_at.name if known_at else None, False)
 
 
@@ -158,7 +161,11 @@ class _Period:
         inner = [n for _, n, *_ in days[1:-1]]
         self.rows_per_day = statistics.median(inner) if inner else n_rows / max(span, 1.0)
         spread = whole is None or whole.n_hours >= _HOURS_A_DAY * len(whole.days)
-        self.window: WindowSize = "hour" if span < 2 or (self.rows_per_day >= HOURLY_FROM and spread) else "day"
+        pace = self.rows_per_day
+        if span < 2:  # a day of it is not to be had: the hours at hand tell how many rows one holds
+            hours = (whole.n_hours if whole else 0) or max(span * 24, 1.0)
+            pace, spread = n_rows / hours * 24, True
+        self.window: WindowSize = "hour" if pace >= HOURLY_FROM and spread else "day"
 
     @property
     def reference_end(self) -> datetime | None:
@@ -277,8 +284,10 @@ def _ground_truth(roles: Roles, log: SourceSummary, truth: SourceSummary | None)
     identifier = find_join_id(truth, roles.prediction_id)
     if outcome is None or identifier is None:
         what = "an outcome" if outcome is None else f"the prediction id ({roles.prediction_id})"
-        met = ", ".join(column.name for column in truth.columns)
-        raise DeclarationError(f"ground truth: no column looks like {what} (columns: {met}); add or rename one")
+        role, met = "outcome" if outcome is None else "label_id", ", ".join(column.name for column in truth.columns)
+        raise DeclarationError(
+            f"ground truth: no column looks like {what} (columns: {met}); add one, or name it: `--set {role}=COLUMN`"
+        )
     lines = _source("ground_truth", truth)
     if identifier.name != roles.prediction_id:
         lines.append(f"  prediction_id: {scalar(identifier.name)}")

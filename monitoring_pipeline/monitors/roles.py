@@ -11,6 +11,7 @@ from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.declaration import Task
 from monitoring_pipeline.monitors.kinds import (
     FLAGS,
+    INTEGERS,
     UNIQUE_SHARE,
     by_name,
     classes_of,
@@ -34,6 +35,7 @@ from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, S
 
 Group = Literal["numerical", "categorical", "boolean"]
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+_DATED = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T,]+\d{1,2}:\d{2}.*)?")
 MAX_CATEGORIES = 1000  # more distinct values than this are ids or free text to a monitor
 MOST_NAMED = 40  # columns, in a message
 
@@ -170,26 +172,33 @@ class Roles:
     label_time: str | None = None
 
 
-def infer_roles(log: SourceSummary, truth: SourceSummary | None = None) -> Roles:
-    """Guess the roles of the columns of a prediction log; ``truth`` tells which ids and outcomes to expect.
+def infer_roles(
+    log: SourceSummary, truth: SourceSummary | None = None, reference: SourceSummary | None = None
+) -> Roles:
+    """Guess the roles of the columns of a prediction log; ``truth`` tells which ids and outcomes to expect,
+    ``reference`` which features there is something to compare with.
 
     Raises DeclarationError when no id, no event time or neither a prediction nor a score can be found.
     """
     columns = [column for column in log.columns if not _PANDAS_INDEX.fullmatch(column.name)]
-    time = _required(find_event_time(columns), log, "time", "the prediction was made at", "event_time")
-    found_id = _find_id(columns, log, truth)
+    found_time = log.told_column("event_time") or find_event_time(columns)
+    if found_time is None and (why := _nearly_a_time(columns)):
+        raise DeclarationError(f"predictions: time: no column the prediction was made at; {why}")
+    time = _required(found_time, log, "time", "the prediction was made at", "event_time")
+    found_id = log.told_column("prediction_id") or _find_id(columns, log, truth)
     if found_id is None and (why := _nearly_an_id(columns)):
         raise DeclarationError(f"predictions: id: no column tells predictions apart; {why}")
     identifier = _required(found_id, log, "id", "tells predictions apart", "prediction_id")
     rest = [column for column in columns if column not in (time, identifier)]
-    version = find_model_version(rest)
+    version = log.told_column("model_version") or find_model_version(rest)
     found = _find_output([column for column in rest if column is not version], log)
     outcome = found.outcome if truth is None else find_outcome(truth, log)
     task = _task(found.prediction, found.score, found.class_scores, outcome)
     prediction, score, spare = _usable_output(found, task, outcome)
-    known_at = by_name([c for c in rest if is_time(c) or is_epoch(c)], _LABEL_TIME) if found.outcome else None
+    known_at = by_name([c for c in rest if is_time(c) or is_epoch(c)], _LABEL_TIME)
+    known_at = (log.told_column("label_time") or known_at) if found.outcome else None
     others = [c for c in rest if c not in (version, known_at) and not found.has(c)]
-    features, left_out = _features(others, log.n_rows)
+    features, left_out = _features(others, log.n_rows, reference)
     left_out |= spare
     left_out |= dict.fromkeys({c.name for c in log.columns} - {c.name for c in columns}, "an index that pandas wrote")
     if found.outcome is not None and truth is not None:
@@ -263,6 +272,18 @@ def _nearly_an_id(columns: Sequence[ColumnSummary]) -> str | None:
     return f"{said}; write one that is different in every prediction"
 
 
+def _nearly_a_time(columns: Sequence[ColumnSummary]) -> str | None:
+    """Why a column that is called a time, or looks like one, is none."""
+    able = [c for c in columns if c.samples and is_text(c)]
+    called = by_name(able, _TIME) or next((c for c in able if set(words(c.name)[-1:]) & _TIME_ENDINGS), None)
+    dated = next((c for c in able if _DATED.fullmatch(c.samples[0].strip())), None)
+    column = called if called is not None and called.samples[0][:1].isdigit() else dated
+    if column is None:
+        return None
+    said = f"{column.name!r} looks like one, but {column.samples[0]!r} cannot be read as a time"
+    return f"{said}; write ISO 8601, such as 2024-03-31T10:00:00Z, or seconds since 1970"
+
+
 def _other_words(prediction: ColumnSummary | None, outcome: ColumnSummary | None) -> str | None:
     """Why a predicted class beside a score is of no use: it calls the classes otherwise than the outcome does."""
     if prediction is None or outcome is None:
@@ -303,10 +324,13 @@ class _Output:
 
 
 def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary) -> _Output:
-    outcome = by_name(columns, _OUTCOME)
+    outcome = log.told_column("outcome") or by_name(columns, _OUTCOME)
     rest = [column for column in columns if column is not outcome]
-    class_scores, score, spare = _find_scores(rest)
-    prediction = _find_prediction([c for c in rest if c is not score and c.name not in class_scores.values()])
+    class_scores, score, spare = _find_scores([c for c in rest if c.name != log.told.get("prediction")])
+    score = log.told_column("score") or score
+    prediction = log.told_column("prediction") or _find_prediction(
+        [c for c in rest if c is not score and c.name not in class_scores.values()]
+    )
     written = [c for c in rest if has_decimal_comma(c) and _is_output(c)]
     if written and (prediction is None or prediction in written):
         raise DeclarationError(_decimal_comma(written[0]))
@@ -346,7 +370,7 @@ def _predicted_thing(
 def find_outcome(truth: SourceSummary, log: SourceSummary) -> ColumnSummary | None:
     """The column of the true outcome in a source of ground truth: by name, else what the log does not have."""
     candidates = [column for column in truth.columns if not is_time(column)]
-    named = by_name(candidates, _OUTCOME)
+    named = truth.told_column("outcome") or by_name(candidates, _OUTCOME)
     if named is not None:
         return named
     new = [column for column in candidates if log.column(column.name) is None]
@@ -367,12 +391,13 @@ def find_time(
 def find_join_id(truth: SourceSummary, prediction_id: str) -> ColumnSummary | None:
     """The column of a source of ground truth with the prediction ids: of the same name, so called, or else unique."""
     unique = (c for c in truth.columns if is_unique(c, truth.n_rows) and (is_text(c) or is_whole(c)))
-    return truth.column(prediction_id) or by_name(truth.columns, _ID) or next(unique, None)
+    told = truth.told_column("label_id")
+    return told or truth.column(prediction_id) or by_name(truth.columns, _ID) or next(unique, None)
 
 
 def _required(found: ColumnSummary | None, log: SourceSummary, what: str, does: str, name: str) -> ColumnSummary:
     if found is None:
-        message = f"no column {does} (columns: {_met(log)}); write one, or rename the one that does to `{name}`"
+        message = f"no column {does} (columns: {_met(log)}); write one, or name it: `--set {name}=COLUMN`"
         raise DeclarationError(f"predictions: {what}: {message}")
     return found
 
@@ -385,8 +410,8 @@ def _met(log: SourceSummary) -> str:
 
 def _no_output(log: SourceSummary) -> str:
     return (
-        f"predictions: no column looks like the model's output (columns: {_met(log)}); rename it to `prediction`"
-        " (a class or a value) or `score` (in [0, 1])"
+        f"predictions: no column looks like the model's output (columns: {_met(log)}); name it:"
+        " `--set prediction=COLUMN` (a class or a value) or `--set score=COLUMN` (in [0, 1])"
     )
 
 
@@ -408,19 +433,30 @@ def _find_scores(
     columns: Sequence[ColumnSummary],
 ) -> tuple[dict[str, str], ColumnSummary | None, list[ColumnSummary]]:
     """Scores by class (three or more), the one score, and columns that say the same once more."""
-    scores = [c for c in columns if is_share(c)]
-    groups: dict[str, list[tuple[str, ColumnSummary]]] = {}
-    for column in scores:
-        match = re.fullmatch(r"(?i)(.*?(?:score|probability|proba|prob|p)(?:_class)?)[_ .-](.+)", column.name)
-        if match:
-            groups.setdefault(match[1], []).append((match[2], column))
-    group = max(groups.values(), key=len, default=[])
+    scores, group = [c for c in columns if is_share(c)], _class_scores(columns)
     if len(group) > 2:
         return {suffix: column.name for suffix, column in group}, None, []
     if len(group) == 2:
         positive = next((pair for value in POSITIVE for pair in group if pair[0].lower() == value), group[1])
         return {}, positive[1], [column for _, column in group if column is not positive[1]]
     return {}, by_name(scores, _SCORE) or next((c for c in scores if _SCORE_WORDS & set(words(c.name))), None), []
+
+
+def _class_scores(columns: Sequence[ColumnSummary]) -> list[tuple[str, ColumnSummary]]:
+    """(class, column) of the largest group of columns called as scores of classes are.
+
+    One beyond [0, 1] among others within is a score that is wrong, which `validate` says, and no feature.
+    """
+    groups: dict[str, list[tuple[str, ColumnSummary]]] = {}
+    for column in columns:
+        match = re.fullmatch(r"(?i)(.*?(?:score|probability|proba|prob|p)(?:_class)?)[_ .-](.+)", column.name)
+        if match and is_number(column) and column.kind not in INTEGERS:
+            groups.setdefault(match[1], []).append((match[2], column))
+    shares = {name: [pair for pair in group if is_share(pair[1])] for name, group in groups.items()}
+    best = max(groups, key=lambda name: len(shares[name]), default=None)
+    if best is None:
+        return []
+    return groups[best] if 2 * len(shares[best]) > len(groups[best]) else shares[best]
 
 
 def _find_prediction(columns: Sequence[ColumnSummary]) -> ColumnSummary | None:
@@ -448,16 +484,26 @@ def _task(
     return "binary" if n_classes(prediction) <= 2 else "multiclass"
 
 
-def _features(columns: Sequence[ColumnSummary], n_rows: int) -> tuple[dict[str, Group], dict[str, str]]:
+def _features(
+    columns: Sequence[ColumnSummary], n_rows: int, reference: SourceSummary | None
+) -> tuple[dict[str, Group], dict[str, str]]:
     features: dict[str, Group] = {}
     left_out: dict[str, str] = {}
     for column in columns:
-        reason = _no_feature(column, n_rows)
+        reason = _no_feature(column, n_rows) or _nothing_to_compare(column, reference)
         if reason:
             left_out[column.name] = reason
         else:
             features[column.name] = _group(column)
     return features, left_out
+
+
+def _nothing_to_compare(column: ColumnSummary, reference: SourceSummary | None) -> str | None:
+    """Why the reference has nothing to hold a column against; None when it has, or is not given."""
+    if reference is None or not reference.n_rows:
+        return None
+    there = reference.column(column.name)
+    return "the reference lacks it" if there is None else None if there.n_distinct else "empty in the reference"
 
 
 def _no_feature(column: ColumnSummary, n_rows: int) -> str | None:

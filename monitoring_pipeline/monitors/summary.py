@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -74,6 +75,11 @@ class SourceSummary:
     table: str | None = None
     conflicts: tuple[str, ...] = ()  # columns whose files disagree on the type so that values would be lost
     whole: Whole | None = None
+    told: Mapping[str, str] = field(default_factory=dict)  # by role: the column that the user names for it
+
+    def told_column(self, role: str) -> ColumnSummary | None:
+        """The column that the user names for a role, or None."""
+        return self.column(self.told[role]) if role in self.told else None
 
     def column(self, name: str) -> ColumnSummary | None:
         """The column of this name, or None."""

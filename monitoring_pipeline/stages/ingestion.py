@@ -21,6 +21,7 @@ from monitoring_pipeline.monitors import Window
 from monitoring_pipeline.records import IngestedWindow, WindowFailure
 from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcome, good_windows
 from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.stages.deleted_sources import remains
 from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window
 from monitoring_pipeline.warehouse import ledger
 
@@ -78,10 +79,11 @@ def ingest(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcom
     """Takes in these windows. One whose files and declaration are unchanged is left as it lies in the lake."""
     index(stages)
     known = _known(stages, windows)
-    files, before = known.files, known.before
+    left = remains(stages, windows, known.files, known.before)
+    files, before = left.files, known.before
     never_read = never_read_files(stages)
-    doubtful = {w: why for w in windows if (why := why_doubtful(w, bool(files[w.start]), never_read))}
-    unchanged = {w for w in windows if _is_unchanged(stages, w, files[w.start], before.get(w.start))}
+    doubtful = {w: why for w in windows if (why := why_doubtful(w, bool(files[w.start]), never_read))} | left.lost
+    unchanged = left.kept | {w for w in windows if _is_unchanged(stages, w, files[w.start], before.get(w.start))}
     waiting = {w: files[w.start] for w in windows if w not in unchanged and w not in doubtful}
     arriving = Arriving(ingest_windows(stages.monitor, waiting, stages.settings.lake, stages.settings))
     now: dict[Window, IngestedWindow] = {}

@@ -203,6 +203,30 @@ def test_logs_that_cannot_be_drafted(drafts: Drafts, suffix: str, select: str, n
     assert code == 1 and said in answer
 
 
+def test_roles_that_are_named_are_not_guessed(drafts: Drafts) -> None:
+    log = drafts.write(
+        f"i AS nummer, 'u' || i AS id, {TIME} AS zeit, (hash(i) % 90) / 7.0 AS vorhersage, i % 70 AS age"
+    )
+    truth = drafts.write(f"i AS zu, i / 9.0 AS wert, i % 7 AS label, {TIME} AS von, {TIME} AS bis", "truth")
+    told = {"prediction_id": "nummer", "event_time": "zeit", "prediction": "vorhersage", "outcome": "wert",
+            "label_id": "zu", "label_time": "bis"}  # fmt: skip
+    sets = [f"--set={role}={column}" for role, column in told.items()]
+    arguments = ["init", "m", f"--predictions={log}", f"--ground-truth={truth}", "--force", f"--out={drafts.out}"]
+    answer = CliRunner().invoke(app, [*arguments, *sets])
+    assert answer.exit_code == 0, answer.exception
+    monitor = load_monitor(drafts.out)
+    assert (monitor.task, monitor.schema_.prediction_id, monitor.schema_.event_time, monitor.schema_.prediction) == (
+        "regression", "nummer", "zeit", "vorhersage",
+    )  # fmt: skip
+    assert monitor.ground_truth is not None and monitor.schema_.numerical == ("age",)
+    assert (monitor.ground_truth.prediction_id, monitor.ground_truth.outcome, monitor.ground_truth.label_time) == (
+        "zu", "wert", "bis",
+    )  # fmt: skip
+    for wrong, said in (("score=nix", "the predictions have no such column"), ("skore=age", "ROLE one of")):
+        refused = CliRunner().invoke(app, [*arguments, f"--set={wrong}"])
+        assert refused.exit_code == 1 and said in str(refused.exception)
+
+
 def test_one_row(drafts: Drafts) -> None:
     monitor, _ = drafts.init(drafts.write(f"'a' AS id, {REST}", n=1))
     assert (monitor.schema_.prediction_id, monitor.schema_.event_time) == ("id", "event_time")

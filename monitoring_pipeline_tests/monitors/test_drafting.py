@@ -291,6 +291,46 @@ def test_what_a_log_cannot_do_without(dropped: str, message: str) -> None:
     assert len(str(error.value)) < 500
 
 
+def test_a_time_that_cannot_be_read_is_named_with_the_reason() -> None:
+    found = _log(n_rows=1000)
+    kept = tuple(column for column in found.columns if column.name != "at")
+    zeit = ColumnSummary("zeit", "VARCHAR", 900, 0, samples=("31.12.2024 10:00", "01.01.2025 11:00"))
+    with pytest.raises(
+        DeclarationError, match=r"'zeit' looks like one, but '31\.12\.2024 10:00' cannot be read.*ISO 8601"
+    ):
+        draft("m", SourceSummary(1000, (*kept, zeit), path="x.csv"))
+
+
+def test_what_the_reference_does_not_hold_is_no_feature(tmp_path: Path) -> None:
+    found = _log(n_rows=1000)
+    more = [ColumnSummary(name, "DOUBLE", 900, 0, -1.0, 1.0) for name in ("full", "bare", "new")]
+    log = SourceSummary(1000, (*found.columns, *more), path="x.parquet")
+    bare = ColumnSummary("bare", "DOUBLE", 0, 500)
+    reference = SourceSummary(500, (*found.columns, more[0], bare), path="r.parquet")
+    text = draft("m", log, None, reference)
+    assert "#   bare: empty in the reference" in text and "#   new: the reference lacks it" in text
+    assert {"full"} <= set(loaded(text, tmp_path).schema_.numerical) and "bare" not in loaded(
+        text, tmp_path
+    ).schema_.numerical
+
+
+def test_a_class_score_beyond_one_is_a_score_and_no_feature(tmp_path: Path) -> None:
+    found = _log(n_rows=1000)
+    kept = [column for column in found.columns if column.name != "score"]
+    scores = [
+        ColumnSummary(f"p_{c}", "DOUBLE", 900, 0, 0.0, high) for c, high in (("cat", 1.0), ("dog", 1.2), ("eel", 0.9))
+    ]
+    schema = loaded(draft("m", SourceSummary(1000, (*kept, *scores), path="x.parquet")), tmp_path).schema_
+    assert schema.class_scores == {"cat": "p_cat", "dog": "p_dog", "eel": "p_eel"}
+    assert not set(schema.numerical) & {"p_cat", "p_dog", "p_eel"}
+
+
+def test_a_short_log_of_few_rows_has_windows_of_a_day(tmp_path: Path) -> None:
+    """By rows, not by the log's length: an hour of 40 rows says nothing."""
+    assert "window: day" in draft("m", _log(1000, last=datetime(2024, 1, 1, 23)))
+    assert "window: hour" in draft("m", _log(60_000, last=datetime(2024, 1, 1, 23)))
+
+
 def test_an_empty_source_and_a_bad_name() -> None:
     with pytest.raises(DeclarationError, match="holds no rows"):
         draft("m", _log(n_rows=0))

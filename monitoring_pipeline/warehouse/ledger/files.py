@@ -62,6 +62,17 @@ select window_start, path from monitoring.source_file_window
 where monitor = :monitor and role = :role and window_start = any (cast(:starts as timestamptz[])) and n_rows > 0
 order by window_start, path
 """)
+SOURCES_OF_WINDOWS = text("""
+select w.window_start, w.path, w.n_rows, f.size, f.modified_at, f.read_as
+from monitoring.source_file_window w join monitoring.source_file f using (monitor, role, path)
+where w.monitor = :monitor and w.role = 'predictions' and w.window_start = any (cast(:starts as timestamptz[]))
+  and w.n_rows > 0
+""")
+NOTE_MISSED = text("""
+update monitoring.source_file set missed_at = now()
+where monitor = :monitor and role = 'predictions' and path = any (cast(:paths as text[])) and missed_at is null
+returning path
+""")
 SOURCE_REVISIONS = text("""
 select window_start, max(revision) as revision from monitoring.source_file_window
 where monitor = :monitor and role = 'predictions' and window_start = any (cast(:starts as timestamptz[]))
@@ -142,6 +153,23 @@ def files_of_windows(
     for start, path in conn.execute(FILES_OF_WINDOWS, {"monitor": monitor, "role": role, "starts": wanted}):
         found[start].append(path)
     return found
+
+
+def sources_of_windows(
+    conn: Connection, monitor: str, windows: Iterable[Window]
+) -> dict[datetime, dict[str, tuple[int, FileVersion]]]:
+    """Rows and version, as they were when last looked at, of the files that hold rows of each window, by path."""
+    found: dict[datetime, dict[str, tuple[int, FileVersion]]] = {}
+    for start, path, n, *version in conn.execute(
+        SOURCES_OF_WINDOWS, {"monitor": monitor, "starts": starts_of(windows)}
+    ):
+        found.setdefault(start, {})[path] = n, FileVersion(*version)
+    return found
+
+
+def note_missed(conn: Connection, monitor: str, paths: Iterable[str]) -> list[str]:
+    """Notes that these prediction files are no longer there. Returns those that were not missed before, in order."""
+    return sorted(conn.execute(NOTE_MISSED, {"monitor": monitor, "paths": list(paths)}).scalars())
 
 
 def source_revisions(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[datetime, int]:

@@ -1,4 +1,4 @@
--- depends: 0022_evidently_reports
+-- depends: 0024_single_precision
 -- What `backtest` found: one row a run, its months, its retrainings.
 
 create table monitoring.backtest (

@@ -1,3 +1,4 @@
+-- depends: 0023_fold_states
 -- Smaller measurements: p-values in single precision, and effects only where they say what the value does not.
 --
 -- null in measurement.effect: undefined; of missing_share_change, whose effect it is, the size of the value.

@@ -20,7 +20,6 @@ Integers = NDArray[np.int64]
 
 WHOLE_ROWS = "*"  # the column name of a metric that is about whole rows
 TOLERANCE = 1e-12  # relative; two runs may add the same numbers in another order
-P_TOLERANCE = 5e-7  # relative, of p-values: seven digits of them are kept
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,10 @@ class Measurement:
 _IDENTITY = ("family", "model_version", "baseline", "segment", "keys", "detail", "n_predictions", "n_labelled")
 _COUNTS = ("n", "n_reference")
 _NUMBERS = ("value", "p_value", "effect", "error_bound", "low", "high", "reference_value")
-_TOLERANCES = {"p_value": P_TOLERANCE}
 
 
 def same_values(a: Measurement, b: Measurement) -> bool:
-    """Whether two measurements of the same thing say the same: counts and details equal, numbers up to 1e-12 relative,
-    p-values up to 5e-7.
+    """Whether two measurements of the same thing say the same: counts and details equal, numbers up to 1e-12 relative.
 
     NaN equals NaN; an array that only one of them has makes a difference.
     """
@@ -115,13 +112,13 @@ def same_values(a: Measurement, b: Measurement) -> bool:
     counts = ((getattr(a, name), getattr(b, name)) for name in _COUNTS)
     if not all(x is y if x is None or y is None else np.array_equal(x, y) for x, y in counts):
         return False
-    numbers = ((getattr(a, name), getattr(b, name), _TOLERANCES.get(name, TOLERANCE)) for name in _NUMBERS)
-    return all(x is y if x is None or y is None else _close(x, y, tolerance) for x, y, tolerance in numbers)
+    numbers = ((getattr(a, name), getattr(b, name)) for name in _NUMBERS)
+    return all(x is y if x is None or y is None else _close(x, y) for x, y in numbers)
 
 
-def _close(a: Floats, b: Floats, tolerance: float) -> bool:
+def _close(a: Floats, b: Floats) -> bool:
     if a.shape != b.shape:
         return False
     with np.errstate(invalid="ignore"):
-        near = np.abs(a - b) <= tolerance * np.maximum(np.abs(a), np.abs(b))
+        near = np.abs(a - b) <= TOLERANCE * np.maximum(np.abs(a), np.abs(b))
     return bool(np.all(near | (a == b) | (np.isnan(a) & np.isnan(b))))

@@ -100,13 +100,11 @@ def like_first(values: Sequence[str]) -> Literal:
     return Literal("{" + ",".join([*values[:1], *("NULL" if v == values[0] else v for v in values[1:])]) + "}")
 
 
-def unless(values: NDArray[np.floating], usual: NDArray[np.floating] | float) -> Literal:
+def unless(values: NDArray[np.float64], usual: NDArray[np.float64] | float) -> Literal:
     """A numeric array as Postgres writes it; null where an element is, bit by bit, the usual one."""
-    bits = np.dtype(f"i{values.itemsize}")
-    same = values.view(bits) == np.broadcast_to(usual, values.shape).astype(values.dtype).view(bits)
-    # str of a number of 4 bytes has the fewest digits that read back as the same one
-    digits = map(repr, values.tolist()) if values.itemsize == 8 else map(str, values)
-    return Literal("{" + ",".join(["NULL" if skip else v for skip, v in zip(same.tolist(), digits, strict=True)]) + "}")
+    same = values.view(np.int64) == np.broadcast_to(usual, values.shape).astype(np.float64).view(np.int64)
+    shown = zip(same.tolist(), map(repr, values.tolist()), strict=True)
+    return Literal("{" + ",".join(["NULL" if skip else v for skip, v in shown]) + "}")
 
 
 def _bytes_literal(value: bytes) -> str:

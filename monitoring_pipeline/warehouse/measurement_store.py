@@ -2,8 +2,7 @@
 
 What changed supersedes, what is equal stays untouched, and what is no longer there (a model version, a segment) is
 superseded too; other families are not touched. Equal means equal values (floats to 1e-12 relative, the noise of summing
-in threads; p-values to the seven digits that are kept of them); when and by which run they were computed does not
-count.
+in threads); when and by which run they were computed does not count.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -66,8 +64,7 @@ select m.measurement_id, m.window_start, m.window_end, m.family, m.model_version
        m.n_predictions, m.n_labelled, m.metric_keys_id, array_replace(m.value, null, 0)::text as value,
        array_replace(m.n, null, m.n[1])::text as n,
        array_replace(m.n_reference, null, m.n_reference[1])::text as n_reference,
-       array_replace(cast(m.p_value as float8[]), null, 1)::text as p_value,
-       m.effect::text, m.error_bound::text,
+       array_replace(m.p_value, null, 1)::text as p_value, m.effect::text, m.error_bound::text,
        m.ci_low::text, m.ci_high::text,
        coalesce(r.reference_values, m.reference_value)::text as reference_value, m.detail
 from monitoring.measurement m
@@ -94,11 +91,7 @@ COLUMNS = (
     *("ci_low", "ci_high", "detail", "reference_values_id", "as_known_at"),
 )
 STORED_FLOATS = ("p_value", "effect", "error_bound", "low", "high")
-FLOATS = ("p_value", "error_bound", "low", "high", "reference_value")
-EFFECT_IS_SIZE = "missing_share_change"
-"""The effect of this method is the size of its value, and is not kept."""
-LEAST_P = float(np.finfo(np.float32).tiny)
-"""The smallest p-value kept; 0 is kept too."""
+FLOATS = (*STORED_FLOATS, "reference_value")
 COLUMN_OF = {"low": "ci_low", "high": "ci_high"}
 HAS: dict[str, frozenset[str]] = {
     "drift": frozenset({"p_value", "effect", "error_bound"}),
@@ -220,7 +213,7 @@ def _change(one: Arriving, family: Family, standing: Mapping[Place, Kept]) -> _C
 
 def _by_place(family: Family, measurements: Sequence[Measurement]) -> dict[Place, Measurement]:
     found: dict[Place, Measurement] = {}
-    for m in map(_as_kept, measurements):
+    for m in measurements:
         place = _place(m)
         if m.family != family:
             raise ValueError(f"a measurement of the family {m.family!r} cannot replace one of {family!r}")
@@ -291,7 +284,6 @@ def _kept(row: Any, keys: MetricKeys) -> Kept:
         value=parse_sums(row.value),
         n=_repeated(row.n, len(keys)),
         n_reference=None if row.n_reference is None else _repeated(row.n_reference, len(keys)),
-        effect=_effect(row, keys),
         **{name: _floats(row, name, len(keys)) for name in FLOATS},
         detail=_details(row, keys),
         n_predictions=row.n_predictions,
@@ -307,12 +299,7 @@ def _details(row: Any, keys: MetricKeys) -> tuple[str | None, ...] | None:
     return (None,) * len(keys) if row.family == "quality" else None
 
 
-def _as_kept(m: Measurement) -> Measurement:
-    """With p-values as they come back: in single precision, the least of them as ``LEAST_P``."""
-    if m.p_value is None:
-        return m
-    p = np.where(m.p_value > 0, np.maximum(m.p_value, LEAST_P), m.p_value)
-    return replace(m, p_value=p.astype(np.float32).astype(np.float64))
+USUAL = {"value": 0.0, "p_value": 1.0}
 
 
 def _stored(m: Measurement, name: str) -> NDArray[np.float64] | Literal | None:
@@ -323,36 +310,9 @@ def _stored(m: Measurement, name: str) -> NDArray[np.float64] | Literal | None:
     values: NDArray[np.float64] | None = getattr(m, name)
     if values is None or (name != "value" and np.isnan(values).all()):
         return None
-    if name == "value":
-        return unless(values, 0.0)
-    if name == "p_value":
-        return unless(values.astype(np.float32), 1.0)
-    if name == "effect":
-        usual = _usual_effect(m.keys, m.value)
-        told = np.where(np.isnan(values), np.nan, values)  # there are several NaN
-        return None if np.array_equal(told, usual, equal_nan=True) else unless(told, usual)
-    return unless(values, m.value) if name in ("low", "high") else values
-
-
-def _usual_effect(keys: MetricKeys, value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a null stands for in the effects of these values."""
-    return np.where(_is_size(keys) & ~np.isnan(value), np.abs(value), np.nan)
-
-
-@lru_cache(maxsize=1024)
-def _is_size(keys: MetricKeys) -> NDArray[np.bool_]:
-    return np.array([metric == EFFECT_IS_SIZE for metric in keys.metrics], bool)
-
-
-def _effect(row: Any, keys: MetricKeys) -> NDArray[np.float64] | None:
-    """Inverse of ``_stored`` for effects."""
-    if "effect" not in HAS[row.family]:
-        return None
-    usual = _usual_effect(keys, parse_sums(row.value))
-    if row.effect is None:
-        return usual
-    shown = zip(row.effect[1:-1].split(","), usual.tolist(), strict=True)
-    return np.array([value if told == "NULL" else float(told) for told, value in shown])
+    if name in ("low", "high"):
+        return unless(values, m.value)
+    return unless(values, USUAL[name]) if name in USUAL else values
 
 
 def _once(counts: NDArray[np.int64] | None) -> NDArray[np.int64] | Literal | None:

@@ -1,14 +1,12 @@
 -- Measurements unnested, each with its verdict: one row per metric. Conditions on window, version, segment and baseline reach the
 -- measurement's row before it is unfolded. Arrays hold NaN where a value is undefined; here it is null.
--- A null in an array stands for 0 (value), 1 (p_value), the value (ci_low, ci_high) or the first element (n, n_reference); in effect for
--- none, of missing_share_change for the size of the value. Flags are two bits each:
+-- A null in an array stands for 0 (value), 1 (p_value), the value (ci_low, ci_high) or the first element (n, n_reference). Flags are two bits each:
 -- judged, flagged.
 
 create or replace view monitoring.drift_current as
 select m.monitor, m.model_version, m.window_start, m.window_end, m.baseline, m.segment, u.column_name, u.role, u.method,
        nullif(coalesce(u.value, 0), 'NaN') as value, nullif(u.threshold, 'NaN') as threshold, coalesce(u.source, 'default') as threshold_source,
-       nullif(case when m.p_value is not null then coalesce(u.p_value, 1)::double precision end, 'NaN') as p_value,
-       nullif(coalesce(u.effect, case when u.method = 'missing_share_change' then abs(coalesce(u.value, 0)) end), 'NaN') as effect, nullif(u.error_bound, 'NaN') as error_bound,
+       nullif(case when m.p_value is not null then coalesce(u.p_value, 1) end, 'NaN') as p_value, nullif(u.effect, 'NaN') as effect, nullif(u.error_bound, 'NaN') as error_bound,
       
        case when get_bit(v.flags, 2 * u.position::int - 2) = 1 then get_bit(v.flags, 2 * u.position::int - 1) = 1 end as drifted, coalesce(u.n_reference, m.n_reference[1]) as n_reference,
        coalesce(u.n, m.n[1]) as n_current, c.data_version, c.label_batch, c.computed_at, c.run_id, c.code_version,
@@ -34,8 +32,6 @@ join monitoring.verdict v on v.window_start = m.window_start and v.measurement_i
 join monitoring.judgement j on j.judgement_id = v.judgement_id
 where m.family = 'drift' and m.superseded_at is null and v.share_source is not null;
 comment on view monitoring.drift_current is 'Drift of each column from each baseline: one row per window, column, baseline and method.';
-comment on column monitoring.drift_current.p_value is
-  'Probability of such a difference without any drift, where the method is a test; to 7 digits, and at least 1.2e-38.';
 
 create or replace view monitoring.quality_current as
 select m.monitor, m.model_version, m.window_start, m.window_end, m.segment, u.column_name, u.metric, nullif(coalesce(u.value, 0), 'NaN') as value,

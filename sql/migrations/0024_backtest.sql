@@ -1,4 +1,4 @@
--- depends: 0024_single_precision
+-- depends: 0023_fold_states
 -- What `backtest` found: one row a run, its months, its retrainings.
 
 create table monitoring.backtest (

@@ -1,4 +1,4 @@
--- depends: 0025_backtest
+-- depends: 0024_backtest
 -- Source files that retention deleted after they were taken in: said once, and their windows stay as they are.
 
 alter table monitoring.source_file add column missed_at timestamptz;

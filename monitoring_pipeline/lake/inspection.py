@@ -222,7 +222,8 @@ class _Check:
             needed["reference", "outcome"] = outcome
         findings = self._missing(needed)
         outputs = output_columns(self.monitor)
-        scored_later = reference and bool(outputs) and not any(column in self.columns for column in outputs.values())
+        # An output under another spelling is there, and misspelled: then no model scores the reference.
+        scored_later = reference and bool(outputs) and not any(self._near(column) for column in outputs.values())
         if scored_later:
             findings.append(self._no_outputs(*next(iter(outputs.items()))))
         for one in fields_of(self.monitor, outcome):
@@ -263,8 +264,12 @@ class _Check:
         )
         return SourceFinding(tuple(field.split(".")), said, stops=False)
 
+    def _near(self, column: str) -> list[str]:
+        """The source's columns of this name, whatever their case."""
+        return [c for c in self.columns if c.casefold().strip() == column.casefold().strip()]
+
     def _absent(self, place: Location, column: str) -> SourceFinding:
-        near = [c for c in self.columns if c.casefold().strip() == column.casefold().strip()]
+        near = self._near(column)
         some = ", ".join(list(self.columns)[:20])
         write = f"write {near[0]!r}" if near else f"write one of its columns: {some}"
         return SourceFinding(place, f"the {_source_name(self.field)} has no column {column!r}; {write}")

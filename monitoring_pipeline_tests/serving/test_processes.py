@@ -87,7 +87,7 @@ def test_the_spool_takes_room_with_the_first_prediction_and_counts_what_is_used(
     several = value(m, "model_log_spool_bytes")
     assert one is not None and several is not None
     assert 0 < one < 2000 and one < several < 11 * one
-    assert sum(p.stat().st_size for p in spool(m)) > 8 << 20, "allocated, so that a full disk is met here"
+    assert sum(p.stat().st_size for p in spool(m)) >= 8 << 20, "a whole file, so that a full disk is met here"
 
 
 @pytest.mark.parametrize("durability", ["process", "power"])

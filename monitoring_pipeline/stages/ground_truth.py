@@ -115,11 +115,14 @@ def _unusable(stages: StageContext, number: int, files: Sequence[str]) -> dict[s
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of the labels of a run's windows: newest batch, lake files, rows already counted as labelled."""
+    """What is known of the labels of a run's windows: newest batch, lake files, rows already counted as labelled, and
+    the layout that each model version's were counted by.
+    """
 
     batches: Mapping[datetime, int]
     files: Mapping[datetime, list[str]]
     counted: Mapping[datetime, int]
+    layouts: Mapping[datetime, Mapping[str, str]]
 
 
 def join_labels(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
@@ -156,15 +159,20 @@ def _read(stages: StageContext, windows: Sequence[Window]) -> tuple[Shelf, Label
             ledger.latest_batch(conn, name, windows),
             ledger.label_files(conn, name, windows),
             readers.label_counts(conn, name, windows),
+            readers.profiled_layouts(conn, name, windows, part="outcomes"),
         )
 
     return stages.warehouse.run(read)
 
 
 def _is_current(shelf: Shelf, one: IngestedWindow, labels: Labels) -> bool:
-    """Whether the window was counted from these rows, labels and segments, by this version of the code."""
+    """Whether the window was counted from these rows, labels, layouts and segments, by this version of the code."""
     start = one.window.start
     if start not in labels.counted or not shelf.counted_as_now(one.window):
+        return False
+    by_model = by_version(shelf.stages.monitor, one.versions, shelf.layouts, shelf.references)
+    counted_by = labels.layouts.get(start, {})
+    if any(counted_by.get(version, layout.layout_id) != layout.layout_id for version, layout in by_model.items()):
         return False
     return shelf.states[start, "ground_truth"].label_batch == labels.batches[start]
 

@@ -13,7 +13,7 @@ from monitoring_pipeline.windows import Window
 
 PROFILED_LAYOUTS = text("""
 select window_start, model_version, layout_id from monitoring.profile
-where monitor = :monitor and segment = '*' and scope = 'window' and part = 'columns' and window_start = any(:starts)
+where monitor = :monitor and segment = '*' and scope = 'window' and part = :part and window_start = any(:starts)
 """)
 SEGMENTS_BY_CONFIG = text("""
 select config_version, declaration -> 'segments' as segments from monitoring.monitor_declaration
@@ -67,10 +67,12 @@ def _of(monitor: str, windows: Iterable[Window]) -> dict[str, Any]:
     return {"monitor": monitor, "starts": [w.start for w in windows]}
 
 
-def profiled_layouts(conn: Connection, monitor: str, windows: Iterable[Window]) -> dict[datetime, dict[str, str]]:
-    """Which layout each model version of each window was counted by."""
+def profiled_layouts(
+    conn: Connection, monitor: str, windows: Iterable[Window], part: str = "columns"
+) -> dict[datetime, dict[str, str]]:
+    """Which layout this part of the profile of each model version of each window was counted by."""
     found: dict[datetime, dict[str, str]] = {}
-    for start, version, layout_id in conn.execute(PROFILED_LAYOUTS, _of(monitor, windows)):
+    for start, version, layout_id in conn.execute(PROFILED_LAYOUTS, _of(monitor, windows) | {"part": part}):
         found.setdefault(start, {})[version] = layout_id
     return found
 

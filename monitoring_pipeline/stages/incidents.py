@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group, Replacement
 from monitoring_pipeline.alerting.incidents.grouping import GAP, closed_by, grouped, without_known_columns
 from monitoring_pipeline.alerting.incidents.kinds import ARTIFACT, change_of
+from monitoring_pipeline.alerting.incidents.lasting import Seen, lasting
 from monitoring_pipeline.alerting.incidents.ranking import rank_of, relative_loss
 from monitoring_pipeline.alerting.incidents.sentence import NAMED, Described, Harm, sentence, strongest
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
@@ -77,9 +78,11 @@ def fold(stages: StageContext) -> Folded:
 
 
 def incidents_of(
-    conn: Connection, monitor: Monitor, alarms: Sequence[Alarm], namer: Namer = nameless
+    conn: Connection, monitor: Monitor, alarms: Sequence[Alarm], namer: Namer = nameless, *, stored: bool = True
 ) -> list[Incident]:
-    """The incidents that these alarms make, in the order they begin. ``namer``: see ``describe``."""
+    """The incidents that these alarms make, in the order they begin. ``namer``: see ``describe``. ``stored``: the
+    alarms are those of the stored verdicts, which say what lasts.
+    """
     span = incident_store.judged_span(conn, monitor.name)
     if span is None:
         return []
@@ -93,7 +96,8 @@ def incidents_of(
     described = describe(conn, monitor, told, references, namer)
     spans = {id(group): _span(monitor, group) for group in groups}
     harm = incident_store.harm(conn, monitor.name, HEADLINE[monitor.task], spans.values())
-    told_by = Telling(monitor, (first, last), described, known, importance, replaced, harm)
+    seen = _seen_after(conn, monitor, groups) if stored else []
+    told_by = Telling(monitor, (first, last), described, known, importance, replaced, harm, seen)
     return [_incident(told_by, group, spans[id(group)]) for group in groups]
 
 
@@ -145,8 +149,8 @@ def _fold(conn: Connection, stages: StageContext) -> Folded:
 @dataclass(frozen=True)
 class Telling:
     """What incidents are told by: numbers of the first and last judged window (``span``), numbers behind alarms,
-    columns that move together, importance of columns, model versions that were replaced, and the headline metric in
-    the incidents' windows."""
+    columns that move together, importance of columns, model versions that were replaced, the headline metric in the
+    incidents' windows, and what was seen of columns in the windows after them."""
 
     monitor: Monitor
     span: tuple[int, int]
@@ -155,10 +159,23 @@ class Telling:
     importance: Mapping[str, float]
     replaced: Sequence[Replacement]
     harm: Mapping[tuple[incident_store.Span, str], incident_store.Values]
+    seen: Collection[Seen]
 
 
 def _span(monitor: Monitor, group: Group) -> incident_store.Span:
     return start_of(group.first, monitor.window), start_of(group.last, monitor.window)
+
+
+def _seen_after(conn: Connection, monitor: Monitor, groups: Sequence[Group]) -> list[Seen]:
+    """Columns without an alarm in the windows that end incidents of drift."""
+    ended = [group.last for group in groups if any(alarm.kind == "drift" for alarm in group.alarms)]
+    after = sorted({last + i for last in ended for i in range(1, GAP + 1)})
+    rows = incident_store.quiet_columns(conn, monitor.name, [start_of(number, monitor.window) for number in after])
+    return [
+        Seen(number_of(r.window_start, monitor.window), r.model_version, r.segment, r.column_name,
+             r.status == "notice", r.effect or 0.0)
+        for r in rows
+    ]  # fmt: skip
 
 
 def _incident(by: Telling, group: Group, span: incident_store.Span) -> Incident:
@@ -173,6 +190,7 @@ def _incident(by: Telling, group: Group, span: incident_store.Span) -> Incident:
     known = realized or by.harm.get((span, "estimated"))
     harm = None if realized is None else Harm(metric, *realized)
     others = by.known.quiet_peers(group)
+    left = () if is_open or closed is not None else lasting(strongest(group), group.last, by.seen)
     return Incident(
         incident_id=_id(monitor, group, first),
         kind=worst_kind(group, monitor.alarms.severity),
@@ -183,8 +201,10 @@ def _incident(by: Telling, group: Group, span: incident_store.Span) -> Incident:
         last_window=last,
         columns=_ranked(group, by.importance),
         segments=group.segments,
-        summary=sentence(group, change, first, last, by.described, harm, is_open=is_open, others=others, closed=closed),
-        evidence=_evidence(monitor, group, by.described) | _closing(closed),
+        summary=sentence(
+            group, change, first, last, by.described, harm, is_open=is_open, others=others, closed=closed, lasting=left
+        ),
+        evidence=_evidence(monitor, group, by.described) | _closing(closed) | ({"lasting": list(left)} if left else {}),
         resolved_at=None if is_open else quiet,
         change=change.name,
         actions=change.actions,
@@ -244,7 +264,8 @@ def _reason(was: Incident | None, now: Incident, former: Incident | None = None)
     if was is None or was.state == "retracted":
         return "opened" if former is None else f"continues {former.incident_id}, whose first window changed"
     if was.state == "open" and now.state == "resolved":
-        return str(now.evidence.get("closed_by", f"resolved after {GAP} quiet windows"))
+        lasts = "; the change lasts, but is no longer new" if "lasting" in now.evidence else ""
+        return str(now.evidence.get("closed_by", f"resolved after {GAP} quiet windows{lasts}"))
     steps = []
     if was.state == "resolved" and now.state == "open":
         steps.append("open again")

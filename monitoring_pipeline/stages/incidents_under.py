@@ -64,7 +64,7 @@ def compared(stages: StageContext, windows: Sequence[Window], policy: Monitor) -
 
     alarms = _alarms(stages, windows, policy)
     now = tuple(stages.warehouse.run(stands))
-    then = tuple(stages.warehouse.run(lambda conn: incidents_of(conn, policy, alarms)))
+    then = tuple(stages.warehouse.run(lambda conn: incidents_of(conn, policy, alarms, stored=False)))
     return Comparison(
         now,
         then,

@@ -19,6 +19,11 @@ where v.monitor = :monitor and v.status = 'alarm'
     select c.window_start from monitoring.column_verdict c
     where c.monitor = :monitor and (2 = any (c.status) or 2 = any (c.pinned)))
 """)
+AFTER_ALARMS = text("""
+select v.window_start, v.model_version, v.segment, v.column_name, v.status, v.effect
+from monitoring.column_verdict_current v
+where v.monitor = :monitor and v.window_start = any (cast(:starts as timestamptz[])) and v.status in ('notice', 'quiet')
+""")
 # Shares of missing, unseen and outside values are judged as drift; here they count where somebody pinned a threshold.
 QUALITY_ALARMS = text("""
 select q.window_start, q.model_version, q.segment, q.column_name, q.metric, q.value, q.threshold, q.threshold_source,
@@ -146,6 +151,12 @@ def alarm_rows(conn: Connection, monitor: str, parity_allowed: float | None = No
     if parity_allowed is not None:
         rows.append(conn.execute(PARITY_ALARMS, {"monitor": monitor, "allowed": parity_allowed}).all())
     return AlarmRows(*rows)
+
+
+def quiet_columns(conn: Connection, monitor: str, starts: Sequence[datetime]) -> Sequence[Any]:
+    """Columns without an alarm of the windows with these starts: by window, version, segment and column, whether
+    notice or quiet, and the signed effect."""
+    return conn.execute(AFTER_ALARMS, {"monitor": monitor, "starts": list(starts)}).all() if starts else []
 
 
 def judged_span(conn: Connection, monitor: str) -> tuple[datetime, datetime] | None:

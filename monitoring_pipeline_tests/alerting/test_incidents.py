@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from monitoring_pipeline.alerting.incidents.alarm import Alarm, Group
 from monitoring_pipeline.alerting.incidents.grouping import CORRELATED, GAP, grouped, unrelated
 from monitoring_pipeline.alerting.incidents.kinds import CHANGES, LASTING, change_of
+from monitoring_pipeline.alerting.incidents.lasting import Seen, lasting
 from monitoring_pipeline.alerting.incidents.ranking import rank_of, relative_loss
 from monitoring_pipeline.alerting.incidents.sentence import NAMED, Described, Harm, sentence, strongest, told_of
 from monitoring_pipeline.alerting.incidents.severity import severity_of, worst_kind
@@ -281,3 +282,35 @@ def test_incidents_are_ranked_by_importance_times_effect_times_loss() -> None:
     assert rank_of(Group([of_rows(1, "quality")]), {}, None, alarms) == 1
     assert change_of(Group([drift(1, "y", role="target")])).name == "label drift"
     assert relative_loss("roc_auc", 0.9, 0.8) == 0 == relative_loss("mae", 1.0, 0.0)
+
+
+# -- what lasts when the alarms end -----------------------------------------------------------------------------------
+
+
+def seen(number: int, *, differs: bool = True, effect: float = 0.8, column: str = "x", segment: str = "*") -> Seen:
+    return Seen(number, "1", segment, column, differs, effect)
+
+
+@pytest.mark.parametrize(
+    ("after", "lasts"),
+    [
+        ([seen(11), seen(12)], True),
+        ([seen(12)], True),  # the window between held no rows
+        ([seen(11), seen(12, differs=False)], False),
+        ([seen(11, effect=-0.8), seen(12, effect=-0.8)], False),
+        ([seen(13), seen(14)], False),
+        ([seen(11, column="y"), seen(12, column="y")], False),
+        ([seen(11, segment="a"), seen(12, segment="a")], False),
+        ([], False),
+    ],
+)
+def test_a_change_lasts_where_the_windows_after_it_still_differ_to_the_same_side(after, lasts) -> None:
+    assert lasting([drift(10), of_rows(10, "volume")], 10, after) == (("x",) if lasts else ())
+
+
+def test_the_sentence_says_that_a_change_lasts() -> None:
+    (group,) = grouped([drift(10, column) for column in "abcde"])
+    change = change_of(group, first_judged=0)
+    told = sentence(group, change, FIRST, FIRST, {}, None, is_open=False, lasting=tuple("abcde"))
+    assert "a, b, c and 2 more did not go back: later windows still differ from the reference" in told
+    assert "go back" not in sentence(group, change, FIRST, FIRST, {}, None, is_open=False)

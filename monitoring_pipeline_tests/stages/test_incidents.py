@@ -101,6 +101,21 @@ def test_an_incident_is_open_until_two_quiet_windows_have_passed(story: Story) -
     assert incident.resolved_at == story.start(7)
 
 
+def test_a_change_that_lasts_is_one_incident_that_says_so_when_its_alarms_end(story: Story) -> None:
+    story.write_reference()
+    for day in range(45):
+        story.write(day, shift=1.0 if day >= 18 else 0.0)
+    run(story.monitor(), range(45))
+    incident = of_column(story, "x")
+    assert (number(incident.first_window), incident.state) == (18, "resolved")
+    assert (
+        " did not go back: later windows still differ from the reference, as the weeks before do." in incident.summary
+    )
+    assert incident.evidence["lasting"][0] == "x"
+    (reason,) = story.query("select reason from monitoring.incident_history where state = 'resolved'")["reason"]
+    assert reason == "opened"
+
+
 def test_an_incident_is_retracted_when_late_rows_remove_its_cause(eventful: Story) -> None:
     stages = eventful.monitor()
     run(stages, range(LOSSY))

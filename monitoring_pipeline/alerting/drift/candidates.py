@@ -247,11 +247,13 @@ def _signed_p(e: Entries, null: Null) -> Floats:
 
 
 def _signed_season(e: Entries, null: Null) -> Floats:
-    """The seasonal p; 0 where it is not known, so that the other one decides."""
+    """The seasonal p; 0 where it is not known, so that the other one decides, and 1 where the window lies closer to the
+    reference than expected: after a step, the trend of the weeks across it overshoots."""
     at = e.source
     nodes = p_values.variance_nodes(null.season_s2[at], null.noise[at], null.season_df[at])
     between = nodes * (e.season_factor / np.maximum(e.horizon, 1))[:, None]
     p = p_values.two_sided(e.season_x, e.season_sampling, between, null.tail[at])
+    p = np.where(np.sign(e.season_x) == np.sign(e.effect), p, 1.0)
     return np.where(e.season_factor > 0, p, 0.0)
 
 

@@ -81,7 +81,7 @@ def judge_columns(
     first_of = np.searchsorted(calibrated.units_of, np.arange(shape[0]))
     source = np.full(shape, "", "<U16")
     for low, high in _weeks(plan, start, first + shape[1]):
-        null = learner.null_at(low, p_alarm)
+        null = learner.null_at(low, p_value, p_alarm)
         source[:, low - first : high - first] = null.source[first_of, None]
         tested = found.between(low, high).tested(null, len(plan.horizons), plan.alarms.seasonal)
         size, here = (shape[0], high - low), slice(low - first, high - first)

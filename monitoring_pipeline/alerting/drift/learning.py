@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.alerting.budget import benjamini_hochberg
 from monitoring_pipeline.alerting.drift.calibration import Calibrated
 from monitoring_pipeline.alerting.drift.contrasts import Basis, Contrasts, Floats, contrasts
 from monitoring_pipeline.alerting.drift.null import LEAST_ROWS, Null, Sample, observe, settle
@@ -41,10 +42,10 @@ class Learner:
         """By batch: each window alone. Only a reference with too few blocks needs them."""
         return [contrasts(of, b.windows, b.windows_missing) for of, b in self._pairs()]
 
-    def null_at(self, number: int, p_alarm: Floats) -> Null:
+    def null_at(self, number: int, p_value: Floats, p_alarm: Floats) -> Null:
         """The null for the week of window ``number``, learnt from the windows before that week.
 
-        ``p_alarm`` (M, T) of all windows up to that one; NaN where not judged.
+        ``p_value`` against the reference and ``p_alarm`` (M, T) of all windows up to that one; NaN where not judged.
         """
         week = number // self._plan.period * self._plan.period - self._first
         stop = max(min(week, p_alarm.shape[1]), 0)
@@ -52,8 +53,18 @@ class Learner:
         accepted[:, :stop] = p_alarm[:, :stop] > self._plan.alarms.seasonal.accept_above
         null = self._calibrated.null
         if (null.source == "provisional").any():
-            null = self._learnt(null, accepted, stop)
+            null = self._learnt(null, accepted & self._alike(p_value, stop), stop)
         return self._seasoned(null, accepted, stop) if self._residuals is not None else null
+
+    def _alike(self, p_value: Floats, stop: int) -> Mask:
+        """(M, T) whether windows before ``stop`` are neither an alarm nor a notice.
+
+        A lasting difference is no alarm for long, but it must not become the usual spread.
+        """
+        low = max(stop - self._plan.lookback, 0)
+        alike = np.zeros(p_value.shape, bool)
+        alike[:, low:stop] = self._plan.level < benjamini_hochberg(p_value[:, low:stop].T).T
+        return alike
 
     def _pairs(self) -> list[tuple[Basis, Batch]]:
         return list(zip(self._calibrated.bases, self._batches, strict=True))

@@ -25,7 +25,8 @@ PERIOD = {size: 7 * a_day for size, a_day in WINDOWS_A_DAY.items()}  # windows i
 @dataclass(frozen=True, eq=False)
 class Expected:
     """Differences from the expectation. ``known`` (U, T); ``d`` (U, T, J) of z; ``sampling`` (U, T, J) its variance by
-    sampling; ``factor`` (U, T) how often the variance between windows is in it; ``shape`` (U, T) squared distance."""
+    sampling; ``factor`` (U, T) how often the variance between windows is in it; ``shape`` (U, T) squared distance, 0
+    where the window lies closer to the reference than expected."""
 
     known: NDArray[np.bool_]
     d: Floats
@@ -73,9 +74,14 @@ def expected(of: Basis, counted: tuple[Counted, Counted], h: int, period: int, s
         sampling += w * w / sizes[:, at]
         difference -= w * q[:, at]
         largest = np.maximum(largest, np.where(w != 0, q[:, at], 0))
-    squares = np.where(largest > 0, difference**2 / np.where(largest > 0, largest, 1), 0).sum(axis=2)
+    away = (q[:, here] - of.p[:, None, :]) * difference
+    squares, away = (
+        np.where(largest > 0, x / np.where(largest > 0, largest, 1), 0).sum(axis=2) for x in (difference**2, away)
+    )
     if of.kind == "numerical":
         squares = np.maximum(squares - (d[:, :, :2] ** 2).sum(axis=2), 0)
+        away = away - (d[:, :, :2] * found.z[:, here, :2]).sum(axis=2)
+    squares = np.where(away > 0, squares, 0)
     return Expected(there.sum(axis=2) >= 2, d, sampling, 1 + (weights**2).sum(axis=2), squares)
 
 

@@ -79,9 +79,11 @@ def _rank(alarm: Alarm) -> tuple[bool, float, int]:
 def sentence(
     group: Group, change: Change, first: datetime, last: datetime, described: Mapping[Alarm, Described],
     harm: Harm | None, *, is_open: bool, others: Sequence[str] = (), closed: Replacement | None = None,
+    lasting: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """``first`` and ``last``: starts of the first and last window with an alarm. ``others``: columns correlated with
-    the first one that did not move. ``closed``: what ended it, where quiet windows did not.
+    the first one that did not move. ``closed``: what ended it, where quiet windows did not. ``lasting``: columns that
+    have not gone back since.
     """
     largest = strongest(group)
     told = [told_of(alarm, described.get(alarm, Described())) for alarm in largest[:NAMED]]
@@ -94,6 +96,9 @@ def sentence(
         text += f" {harm.metric} is {harm.value:.3f} in these windows, {harm.reference:.3f} in the reference."
     if others:
         text += f" Correlated columns that did not move: {', '.join(others)}."
+    if lasting:
+        still = "later windows still differ from the reference, as the weeks before do"
+        text += f" {_listed(lasting)} did not go back: {still}."
     if closed is not None:
         text += f" {closed.said[0].upper()}{closed.said[1:]} on {closed.at:%Y-%m-%d}."
     return f"{text} To do: {'; '.join(change.actions)}."
@@ -165,6 +170,11 @@ def _hours(seconds: float) -> str:
 
 def _named(unseen: Sequence[tuple[str, int]]) -> str:
     return f" ({', '.join(f'{name}: {count:,}' for name, count in unseen[:5])})" if unseen else ""
+
+
+def _listed(columns: Sequence[str]) -> str:
+    more = len(columns) - NAMED
+    return ", ".join(columns[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _when(first: datetime, last: datetime, n_windows: int, *, is_open: bool) -> str:

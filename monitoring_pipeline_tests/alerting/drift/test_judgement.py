@@ -145,6 +145,26 @@ def test_what_earlier_weeks_lead_to_expect_is_a_notice_and_what_is_new_an_alarm(
     np.testing.assert_array_equal(found.status[1, -2:], [ALARM, ALARM])
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["with blocks", "without times"])
+@pytest.mark.parametrize("what", ["location", "missing", "categories"])
+def test_a_lasting_step_alarms_once_and_stays_a_notice(what, kept):
+    random, before, after, change = np.random.default_rng(16), 30, 75, 65
+    late = np.arange(before + after) >= change
+    if what == "categories":
+        shares = np.where(late[None, :, None], (0.1, 0.8, 0.1), (0.6, 0.3, 0.1))
+        counts = random.multinomial(300, shares, size=(1, before + after))
+        batch = placed("categorical", counts, np.zeros(counts.shape[:2]), before, kept=kept)
+    else:
+        moved = random.normal(0, 0.05, (1, before + after)) + (0.8 * late if what == "location" else 0)
+        missing = np.where(late, 0.2, 0.05) if what == "missing" else 0.05
+        batch = numbers_at(random, moved, before, 300, missing, kept=kept)
+    status = judged([batch], plan(), before).status[0]
+    alarms = np.flatnonzero(status == ALARM) + before
+    assert alarms[0] in (change, change + 1)
+    assert (np.diff(alarms) <= 2).all(), "the weeks across the step lead to expect more than the step"
+    assert (status[alarms[-1] + 1 - before :] == NOTICE).all()
+
+
 def test_persistence_needs_two_windows_of_three():
     moved = np.zeros((3, 40))
     moved[0, 33] = moved[1, 36:38] = 1.0

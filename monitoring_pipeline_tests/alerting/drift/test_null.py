@@ -60,9 +60,9 @@ def test_accepted_windows_teach_what_blocks_would_have_taught():
     timed, untimed = (numbers_at(random, moved, blocks, kept=kept) for kept in (True, False))
     of_blocks = calibrate([timed], plan()).null
     found, calibrated = judged([untimed], plan(), blocks), calibrate([untimed], plan())
-    p_alarm = np.full((8, blocks + 70), np.nan)
-    p_alarm[:, blocks:] = found.p_alarm
-    learnt = Learner([untimed], calibrated, plan(), blocks).null_at(blocks + 69, p_alarm)
+    p_value, p_alarm = (np.full((8, blocks + 70), np.nan) for _ in range(2))
+    p_value[:, blocks:], p_alarm[:, blocks:] = found.p_value, found.p_alarm
+    learnt = Learner([untimed], calibrated, plan(), blocks).null_at(blocks + 69, p_value, p_alarm)
     at = locations(learnt, 8)
     assert set(learnt.source[at]) == {"learnt"}
     ratio = np.median((learnt.s2 - learnt.noise)[at]) / np.median((of_blocks.s2 - of_blocks.noise)[at])

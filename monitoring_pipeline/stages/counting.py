@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -18,6 +18,7 @@ from monitoring_pipeline.profiles.profile import LabelledProfile, Profile
 from monitoring_pipeline.records import IngestedWindow, StageState
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.inputs import Inputs, references_read
+from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,14 @@ class Shelf:
         same_segments = self.segments.get(state.config_version or "") == declared
         same_rows = state.data_version == self.taken[window.start].data_version
         return same_rows and state.code_version == __version__ and same_segments
+
+    def layouts_by(self, versions: Iterable[str]) -> dict[str, Layout]:
+        """By model version: the layout that its rows are counted by."""
+        return by_version(self.stages.monitor, versions, self.layouts, self.references)
+
+    def layout_ids(self, one: IngestedWindow) -> dict[str, str]:
+        """The same of the versions of a window, by their ids."""
+        return {version: layout.layout_id for version, layout in self.layouts_by(one.versions).items()}
 
     def inputs(self, one: IngestedWindow, **others: str) -> Inputs:
         """What counting the window reads, and ``others``."""

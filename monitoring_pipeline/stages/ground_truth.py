@@ -23,7 +23,6 @@ from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcom
 from monitoring_pipeline.stages.counting import Shelf, counted_ahead
 from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window
 from monitoring_pipeline.stages.inputs import output_version
-from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import ledger, profile_store, readers
 
 log = logging.getLogger(__name__)
@@ -170,9 +169,8 @@ def _is_current(shelf: Shelf, one: IngestedWindow, labels: Labels) -> bool:
     start = one.window.start
     if start not in labels.counted or not shelf.counted_as_now(one.window):
         return False
-    by_model = by_version(shelf.stages.monitor, one.versions, shelf.layouts, shelf.references)
     counted_by = labels.layouts.get(start, {})
-    if any(counted_by.get(version, layout.layout_id) != layout.layout_id for version, layout in by_model.items()):
+    if any(counted_by.get(version, wanted) != wanted for version, wanted in shelf.layout_ids(one).items()):
         return False
     return shelf.states[start, "ground_truth"].label_batch == labels.batches[start]
 
@@ -180,7 +178,7 @@ def _is_current(shelf: Shelf, one: IngestedWindow, labels: Labels) -> bool:
 def _count(shelf: Shelf, labels: Labels, some: Sequence[IngestedWindow]) -> list[LabelledProfile]:
     monitor = shelf.stages.monitor
     versions = {version for one in some for version in one.versions}
-    wanted = by_version(monitor, versions, shelf.layouts, shelf.references)
+    wanted = shelf.layouts_by(versions)
     scan = labelled(monitor, some, labels.files)
     counted = engine_of(shelf.stages.settings).profile(scan, wanted, monitor.segment_keys, PARTS)
     return labelled_of(counted, wanted, labels.batches, monitor.window)

@@ -17,7 +17,6 @@ from monitoring_pipeline.stages.context import Facts, StageContext, WindowOutcom
 from monitoring_pipeline.stages.counting import Shelf, counted_ahead
 from monitoring_pipeline.stages.each_window import Computed, Wrote, each_window
 from monitoring_pipeline.stages.inputs import output_version
-from monitoring_pipeline.stages.versions import by_version
 from monitoring_pipeline.warehouse import profile_store, readers
 
 PARTS = frozenset(profile_store.OF_ROWS)
@@ -59,18 +58,14 @@ def _read(stages: StageContext, windows: Sequence[Window]) -> tuple[Shelf, Mappi
 
 def _is_current(shelf: Shelf, one: IngestedWindow, profiled: Mapping[datetime, dict[str, str]]) -> bool:
     """Whether the window was counted from these rows, layouts and segments, by this version of the code."""
-    if not shelf.counted_as_now(one.window):
-        return False
-    by_model = by_version(shelf.stages.monitor, one.versions, shelf.layouts, shelf.references)
-    wanted = {version: layout.layout_id for version, layout in by_model.items()}
-    return profiled.get(one.window.start, {}) == wanted
+    return shelf.counted_as_now(one.window) and profiled.get(one.window.start, {}) == shelf.layout_ids(one)
 
 
 def _count(shelf: Shelf, some: Sequence[IngestedWindow]) -> list[Profile]:
     """Raises WindowError that names the lake files, when they cannot be read."""
     monitor, engine = shelf.stages.monitor, engine_of(shelf.stages.settings)
     versions = {version for one in some for version in one.versions}
-    wanted = by_version(monitor, versions, shelf.layouts, shelf.references)
+    wanted = shelf.layouts_by(versions)
     counted = engine.profile(predictions_of(monitor, some), wanted, monitor.segment_keys, PARTS)
     return profiles_of(counted, wanted, monitor.window)
 

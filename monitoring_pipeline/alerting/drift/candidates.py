@@ -142,47 +142,49 @@ def candidates(
     start: int,
 ) -> Candidates:  # fmt: skip
     """Of the windows from number ``start`` on, by every horizon."""
-    signed, shapes, judged, known, n, rows = [], [], [], [], [], []
+    found = []
     unit = source = 0
     reach = max(SEASONS * step(h, period) + h for h in horizons)  # what is further back cannot matter
     for whole, of in zip(batches, bases, strict=True):
         batch = whole.between(max(start - reach, whole.first), whole.first + whole.windows.shape[1])
-        position = start - batch.first
-        stop, filled = batch.windows.shape[1], batch.windows.sum(axis=2) + batch.windows_missing > 0
-        at = np.arange(position, stop)
-        all_counted = [Counted(counts) for counts in (batch.windows, batch.windows_missing, filled)]
-        seasonal = _both(*with_blocks(batch)) if alarms.season else None
-        enough = np.zeros((len(batch.units), batch.windows.shape[1] - position), bool)
-        season_known = np.zeros_like(enough)
-        newest = contrasts(of, batch.windows[:, position:], batch.windows_missing[:, position:])
-        for h in horizons:
-            counts, missing, many = (one.last(h, at) for one in all_counted)
-            now = contrasts(of, counts, missing)
-            after = expected(of, seasonal, h, period, position, stop) if seasonal is not None else None
-            here = (now.rows >= alarms.rows) & (of.rows >= alarms.rows)[:, None] & (many >= min(h, 2))
-            # A window without rows is not judged by those before it.
-            here &= filled[:, position:]
-            enough |= here
-            season_known |= here & after.known if after is not None else False
-            places = unit, source, start, h
-            shown = np.abs(newest.z) * (np.sign(newest.z) == np.sign(now.z)) >= alarms.echo * np.abs(now.z)
-            signed.append(_signed(of, now, after, many, here[:, :, None] & shown, places, alarms))
-            shown = newest.shape >= alarms.echo * now.shape
-            shapes.append(_shapes(of, now, after, many, here & shown, places, alarms))
-        judged.append(enough)
-        known.append(season_known)
-        n.append(batch.windows.sum(axis=2)[:, position:])
-        rows.append(n[-1] + batch.windows_missing[:, position:])
+        found.append(_of_batch(batch, of, alarms, horizons, period, (unit, source, start)))
         unit += len(batch.units)
         source += len(batch.units) * of.n_contrasts
-    return Candidates(
-        Entries.joined(signed),
-        Entries.joined(shapes),
-        np.concatenate(judged),
-        np.concatenate(known),
-        np.concatenate(n),
-        np.concatenate(rows),
+    signed, shapes = (Entries.joined([getattr(one, name) for one in found]) for name in ("signed", "shapes"))
+    judged, known, n, rows = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("judged", "season_known", "n", "rows")
     )
+    return Candidates(signed, shapes, judged, known, n, rows)
+
+
+def _of_batch(
+    batch: Batch, of: Basis, alarms: DriftAlarms, horizons: Sequence[int], period: int, places: tuple[int, int, int],
+) -> Candidates:  # fmt: skip
+    """Of one batch. ``places``: of its first unit, of its first contrast, and the number of the first window judged."""
+    signed, shapes = [], []
+    position = places[2] - batch.first
+    stop, filled = batch.windows.shape[1], batch.windows.sum(axis=2) + batch.windows_missing > 0
+    at = np.arange(position, stop)
+    all_counted = [Counted(counts) for counts in (batch.windows, batch.windows_missing, filled)]
+    seasonal = _both(*with_blocks(batch)) if alarms.season else None
+    judged = np.zeros((len(batch.units), stop - position), bool)
+    known = np.zeros_like(judged)
+    newest = contrasts(of, batch.windows[:, position:], batch.windows_missing[:, position:])
+    for h in horizons:
+        counts, missing, many = (one.last(h, at) for one in all_counted)
+        now = contrasts(of, counts, missing)
+        after = expected(of, seasonal, h, period, position, stop) if seasonal is not None else None
+        here = (now.rows >= alarms.rows) & (of.rows >= alarms.rows)[:, None] & (many >= min(h, 2))
+        here &= filled[:, position:]  # a window without rows is not judged by those before it
+        judged |= here
+        known |= here & after.known if after is not None else False
+        shown = np.abs(newest.z) * (np.sign(newest.z) == np.sign(now.z)) >= alarms.echo * np.abs(now.z)
+        signed.append(_signed(of, now, after, many, here[:, :, None] & shown, (*places, h), alarms))
+        shown = newest.shape >= alarms.echo * now.shape
+        shapes.append(_shapes(of, now, after, many, here & shown, (*places, h), alarms))
+    n = batch.windows.sum(axis=2)[:, position:]
+    rows = n + batch.windows_missing[:, position:]
+    return Candidates(Entries.joined(signed), Entries.joined(shapes), judged, known, n, rows)
 
 
 def _both(counts: Floats, missing: Floats) -> tuple[Counted, Counted]:

@@ -217,7 +217,11 @@ class Promotion(_Section):
     )  # fmt: skip
     compare_on: Duration = Field(default=timedelta(days=28), description="newest mature windows that are compared on")
     least_days: int = Field(default=14, ge=2, description="fewest days; below it the comparison is inconclusive")
-    least_rows: int = Field(default=5000, ge=1, description="fewest rows; below it the comparison is inconclusive")
+    least_rows: int = Field(
+        default=5000, ge=1,
+        description="fewest rows on which not worse counts; with fewer, only a challenger that is surely better is"
+        " promoted, else the comparison is inconclusive",
+    )  # fmt: skip
     level: float = Field(default=0.95, gt=0.5, lt=1, description="confidence level of the interval")
     segments: bool = Field(default=True, description="whether a segment that is surely worse forbids promotion")
     calibration: bool = Field(default=True, description="whether a calibration that is surely worse forbids promotion")

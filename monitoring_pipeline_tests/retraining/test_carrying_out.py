@@ -161,12 +161,24 @@ def test_a_useless_challenger_is_rejected(
     assert pointer(shop) is None
 
 
-def test_too_few_rows_are_inconclusive(made_up: Shop, quick_trainer: QuickTrainer) -> None:
+def no_better(ctx: RetrainContext, attempt: Attempt) -> judged_rows.Judged:
+    """The made-up rows on which the challenger says what the champion says."""
+    judged = made_up_rows(ctx, attempt)
+    return replace(judged, rows=replace(judged.rows, challenger=judged.rows.champion))
+
+
+def test_too_few_rows_are_inconclusive(
+    made_up: Shop, quick_trainer: QuickTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retraining.judged_rows, "judged_rows", no_better)
     made_up.monitor = made_up.toy.declare(retrain=RETRAIN | {"promote": PROMOTE | {"least_rows": 5000}})
     decide(made_up.ctx, at(22))
     done = retraining.carry_out(made_up.ctx)
     assert done is not None and done.state == "inconclusive"
-    assert done.reason == "900 labelled rows that neither model was trained on; 5,000 are needed"
+    assert (
+        done.reason
+        == "900 labelled rows that neither model was trained on; 5,000 are needed of a challenger that is not surely better"
+    )
     (headline,) = made_up.query("select verdict from monitoring.model_comparison_current")
     assert headline.verdict == "abstained"
 

@@ -272,7 +272,8 @@ def test_the_rule() -> None:
     [
         (scene(0.3, n_days=4), EASY, "4 days with labelled rows"),
         (scene(0.3, n_days=10), Promotion(least_rows=100), "10 days .* 14 are needed"),
-        (scene(0.3), Promotion(least_rows=9000, least_days=5), "8,000 labelled rows .* 9,000 are needed"),
+        (scene(0.0), Promotion(least_rows=9000, least_days=5), "8,000 labelled rows .* 9,000 are needed"),
+        (scene(0.3, n_days=400).of(np.arange(8000) % 400 < 14), Promotion(), "280 labelled rows .* 5,000 are needed"),
         (scene(0.3).of(scene(0.3).outcome == 1), EASY, "a class is missing"),
         (scene(0.3).of(np.zeros(8000, bool)), EASY, "0 days"),
     ],
@@ -282,6 +283,14 @@ def test_too_little_is_inconclusive(rows: PairedRows, promote: Promotion, why: s
     assert said.outcome == "inconclusive"
     assert said.compared[0].verdict == "abstained"
     assert re.search(why, said.reason), said.reason
+
+
+def test_few_rows_show_a_large_gain_as_well_as_many_but_not_that_nothing_is_lost() -> None:
+    promote = Promotion(least_days=5)
+    few = np.arange(8000) < 2000
+    assert compare(scene(0.5).of(few), "roc_auc", promote).outcome == "promote"
+    same = compare(scene(0.0).of(few), "roc_auc", promote)
+    assert same.outcome == "inconclusive" and "of a challenger that is not surely better" in same.reason
 
 
 def test_margins_of_errors_are_shares_of_the_champions_value() -> None:

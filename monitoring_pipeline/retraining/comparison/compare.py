@@ -19,6 +19,7 @@ from monitoring_pipeline.retraining.comparison.guards import (
     calibration_guard,
     segment_guard,
     sentence,
+    too_few,
 )
 from monitoring_pipeline.retraining.comparison.paired import difference_in
 from monitoring_pipeline.retraining.comparison.rows import Outputs, PairedRows
@@ -55,9 +56,9 @@ def compare(
     guard: Literal["headline", "shadow"] = "shadow" if shadow else "headline"
     said = sentence(difference, metric, verdict)
     headline = Compared(guard, EVERYTHING, metric, difference, margin, verdict, said)
-    too_few = _too_few(rows, difference, promote, shadow)
-    if too_few:
-        return Comparison("inconclusive", too_few, (replace(headline, verdict="abstained", reason=too_few),))
+    lacking = _lacking(rows, difference, promote, shadow)
+    if lacking:
+        return Comparison("inconclusive", lacking, (replace(headline, verdict="abstained", reason=lacking),))
     guards = segment_guard(rows, metric, margin, level) if promote.segments else []
     guards += calibration_guard(rows, level) if promote.calibration else []
     guards += fairness_guard(rows, promote.fairness, level) if promote.fairness else []
@@ -81,15 +82,21 @@ def least_days(promote: Promotion, shadow: bool) -> int:
     return max(declared, LEAST_DAYS)
 
 
-def _too_few(rows: PairedRows, difference: Difference, promote: Promotion, shadow: bool) -> str | None:
+def _lacking(rows: PairedRows, difference: Difference, promote: Promotion, shadow: bool) -> str | None:
     least = least_days(promote, shadow)
     if rows.n_days < least:
         return f"{rows.n_days} days with labelled rows that neither model was trained on; {least} are needed"
-    if len(rows) < promote.least_rows:
-        return f"{len(rows):,} labelled rows that neither model was trained on; {promote.least_rows:,} are needed"
     if not isfinite(difference.value) or not isfinite(difference.low):
         return f"the metric is not defined on these {len(rows):,} rows: a class is missing"
+    if len(rows) < promote.least_rows and not _surely_better(rows, difference):
+        needed = f"{promote.least_rows:,} are needed of a challenger that is not surely better"
+        return f"{len(rows):,} labelled rows that neither model was trained on; {needed}"
     return None
+
+
+def _surely_better(rows: PairedRows, difference: Difference) -> bool:
+    """Few rows show a large gain as well as many; what they cannot show is that nothing is lost."""
+    return difference.low > 0 and too_few(rows) is None
 
 
 def _ruled(

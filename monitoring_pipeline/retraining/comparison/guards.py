@@ -52,7 +52,7 @@ def segment_guard(rows: PairedRows, metric: str, margin: float, level: float) ->
     few: list[tuple[str, PairedRows]] = []
     for segment, of_segment in _segments(rows):
         chosen = rows.of(of_segment)
-        (few if _too_few(chosen) else enough).append((segment, chosen))
+        (few if too_few(chosen) else enough).append((segment, chosen))
     each = 1 - (1 - level) / max(len(enough), 1)
     found = [_compared("segment", segment, metric, chosen, margin, each) for segment, chosen in enough]
     for segment, chosen in few:
@@ -74,7 +74,7 @@ def _segments(rows: PairedRows) -> Iterator[tuple[str, Bools]]:
                 yield segment, values == segment
 
 
-def _too_few(rows: PairedRows) -> str | None:
+def too_few(rows: PairedRows) -> str | None:
     """Why these rows say nothing; None when they do."""
     if len(rows) < LEAST_ROWS:
         return f"{len(rows)} rows; {LEAST_ROWS} are needed"
@@ -92,7 +92,7 @@ def _compared(guard: Guard, segment: str, metric: str, rows: PairedRows, margin:
 def _abstained(guard: Guard, segment: str, metric: str, rows: PairedRows, margin: float, level: float) -> Compared:
     nan = float("nan")
     empty = Difference(nan, nan, nan, nan, nan, nan, level, len(rows), rows.n_days, "too few rows")
-    return Compared(guard, segment, metric, empty, margin, "abstained", f"too few: {_too_few(rows)}")
+    return Compared(guard, segment, metric, empty, margin, "abstained", f"too few: {too_few(rows)}")
 
 
 def sentence(difference: Difference, metric: str, verdict: Verdict) -> str:

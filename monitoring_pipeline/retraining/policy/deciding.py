@@ -10,6 +10,7 @@ from monitoring_pipeline.retraining.policy.decision import NOTHING, PERSON, Answ
 from monitoring_pipeline.retraining.policy.facts import Facts
 from monitoring_pipeline.retraining.policy.guards import holding, open_attempt
 from monitoring_pipeline.retraining.policy.triggers.combining import signals
+from monitoring_pipeline.retraining.policy.triggers.incidents import newest_change
 
 
 def decide(policy: RetrainPolicy, facts: Facts, now: datetime) -> Decision:
@@ -33,14 +34,16 @@ def asked_by_person(
 ) -> Decision:  # fmt: skip
     """A person's request: guards do not hold it back, and are named; only an attempt that is open does.
 
-    ``who`` tells this request from others: it is the evidence.
+    ``who`` tells this request from others: it is the evidence. Where the training wants the rows since a change, that
+    is the newest one of which an incident is open.
     """
     why = reason or "a person asked for it"
     if (busy := open_attempt(facts)) is not None:
         return Decision("wait", PERSON, f"Asked for: {why}; not now: {busy.sentence}.", (), (busy,), (who,))
-    ignored = holding(policy, facts, now, PERSON)
+    seen = newest_change(facts) if policy.training.window == "since_change" else None
+    ignored = holding(policy, facts, now, PERSON, seen.since if seen else None)
     besides = f" Without a request it would have waited: {_sentences(ignored)}." if ignored else ""
-    return Decision("retrain", PERSON, f"Retrain: {why}.{besides}", (), (), (who,))
+    return Decision("retrain", PERSON, f"Retrain: {why}.{besides}", (seen,) if seen else (), (), (who,))
 
 
 def _sentences(said: Sequence[Signal] | Sequence[Held]) -> str:

@@ -89,6 +89,19 @@ def test_rows_since_a_change_need_a_trigger_that_saw_one() -> None:
     assert decide(both, facts(9, degraded=[7]), at(9)).answer == "retrain"
 
 
+def test_a_person_who_wants_the_rows_since_a_change_gets_those_since_the_open_incident() -> None:
+    declared = policy(when=WHEN, training={"window": "since_change"})
+    concept = incident(5, 8, kind="performance", severity="critical", change="concept drift")
+    seen = facts(9, incidents=(concept, incident(7, 8, "x"), incident(8, 8, "y", change="data fault")))
+    found = asked_by_person(declared, seen, at(9), "person:1")
+    assert (found.answer, found.since, found.held) == ("retrain", at(5), ()), "performance before drift"
+    assert "Without a request" not in found.reason and found.evidence()["first_window"] == at(5).isoformat()
+    drifted = asked_by_person(declared, replace(seen, incidents=seen.incidents[1:]), at(9), "person:1")
+    assert drifted.since == at(7), "a fault of the data is not learnt"
+    quiet = asked_by_person(declared, facts(9), at(9), "person:1")
+    assert quiet.since is None and "says of no change when it began" in quiet.reason
+
+
 def test_a_person_is_held_back_by_an_open_attempt_alone() -> None:
     declared = policy(when=WHEN, cooldown="7d", guards={"min_labels": 10**6})
     seen = facts(9, retrainings=(past(8),))

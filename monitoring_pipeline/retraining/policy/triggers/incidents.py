@@ -39,6 +39,13 @@ def concept(declared: ConceptTrigger, facts: Facts, persistence: Persistence) ->
     return _finding(CONCEPT, counted, (), facts, persistence)
 
 
+def newest_change(facts: Facts) -> Signal | None:
+    """The open incident of performance, else of drift, that began last and can be learnt; None when there is none."""
+    found = [o for o in _open(facts, "info") if o.kind in ("drift", "performance") and o.change not in NOT_TO_LEARN]
+    newest = max(found, key=lambda one: (one.kind == "performance", one.first, one.incident_id), default=None)
+    return None if newest is None else Signal(newest.kind, True, _named(newest), (), newest.first)
+
+
 def _open(facts: Facts, severity: Severity) -> list[IncidentFact]:
     least = SEVERITIES.index(severity)
     return [one for one in facts.incidents if one.is_open and SEVERITIES.index(one.severity) >= least]

@@ -33,15 +33,25 @@ select count(*) from monitoring.incident_current where {{this_monitor}} and stat
 select n_violated from monitoring.window_summary_current
 where monitor = '$monitor' and model_version = {{version}} and window_start = {{newest_window}}
 
--- The mean stops where labels are missing. Weighted by labels it is what merged windows would give, nearly for a rank metric.
 -- name: realized
-select window_start as time, case when mature then sum(value * n_labelled) over w / nullif(sum(n_labelled) over w, 0) end as trend,
-       case when mature and degraded is not true then value end as fine, case when mature and degraded then value end as degraded,
-       case when not mature then value end as provisional, ci_high as high, ci_low as low, threshold,
-       case when threshold is null then reference_value end as reference
+select window_start as time, case when mature and degraded is not true then value end as fine,
+       case when mature and degraded then value end as degraded, case when not mature then value end as provisional,
+       ci_high as high, ci_low as low, threshold, case when threshold is null then reference_value end as reference
 from monitoring.performance_current
-where {{here}} and metric = {{metric}} and kind = 'realized' and {{in_range}}
-window w as (order by window_start rows 6 preceding) order by 1
+where {{here}} and metric = {{metric}} and kind = 'realized' and {{in_range}} order by 1
+
+-- Windows merged, not their mean: a mean of daily AUCs is not the AUC of their rows. A step as long as what was merged; a
+-- null ends it where the next does not follow.
+-- name: merged
+with period as (
+  select greatest(window_start, $__timeFrom()::timestamptz) as begins, least(window_end, $__timeTo()::timestamptz) as ends, value
+  from monitoring.rollup_performance_current
+  where {{here}} and metric = {{metric}} and kind = 'realized' and mature and value is not null and window_size = {{shortest_rollup}}
+    and {{touches_range}}
+), last as (select * from period where ends not in (select begins from period))
+select begins as time, value as merged from period
+union all select ends - interval '1 second', value from last
+union all select ends, null from last order by 1
 
 -- name: estimated
 select window_start as time, value as estimated from monitoring.performance_current

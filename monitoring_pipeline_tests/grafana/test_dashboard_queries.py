@@ -216,6 +216,59 @@ def test_distributions_are_shares_of_what_was_counted(reader: Reader) -> None:
     assert labels[-1].startswith("> ") and len(set(labels)) == len(labels)
 
 
+OF_A_METRIC = {
+    ("model", "$metric of $monitor"): {"fine", "degraded", "provisional", "merged", "reference", "threshold"},
+    ("segments", "Segments"): {"newest", "merged"}, ("segments", "$metric by segment"): {"value"},
+    ("retraining", "Headline metric by version"): {"value"},
+}  # fmt: skip
+"""Fields of panels that hold values of a performance metric."""
+
+
+def drawn(reader: Reader, monitor: str) -> dict[tuple[str, str, str], set[float]]:
+    """The values of ``OF_A_METRIC`` by page, panel and field."""
+    found: dict[tuple[str, str, str], set[float]] = {}
+    for name, title in OF_A_METRIC:
+        values = chosen(reader, PAGES[name], {"monitor": monitor, "version": "v1", "metric": "roc_auc"})
+        for panel, target in targets(PAGES[name]):
+            if panel["title"] == title and panel["type"] in ("timeseries", "table"):
+                columns, rows = reader.ask(expanded(target["rawSql"], values, SPAN))
+                for i, (field, _) in enumerate(columns):
+                    if field in OF_A_METRIC[name, title]:
+                        found[name, title, field] = {float(row[i]) for row in rows if row[i] is not None}
+    return found
+
+
+@pytest.mark.parametrize("monitor", ["toy", "retired"])
+def test_no_panel_draws_a_mean_of_a_metric_that_does_not_add_up(monitor: str, reader: Reader) -> None:
+    """The AUC of many windows is that of their rows together: what is drawn was measured, on a window or merged ones."""
+    of = f"where monitor = '{monitor}' and metric = 'roc_auc'"
+    window, merged, usual = (
+        {float(row[0]) for row in reader.ask(f"select distinct {field} from monitoring.{view} {of} and {field} is not null")[1]}
+        for field, view in (("value", "performance_current"), ("value", "rollup_performance_current"),
+                            ("reference_value", "performance_current"))
+    )  # fmt: skip
+    found = drawn(reader, monitor)
+    for place, values in found.items():
+        assert values <= window | merged | usual, place
+    rollups_only = {("model", "$metric of $monitor", "merged"), ("segments", "Segments", "merged")}
+    lines = [
+        found["segments", "$metric by segment", "value"],
+        found["retraining", "Headline metric by version", "value"],
+    ]
+    assert all(lines) and all(values <= (merged or window) for values in lines)
+    assert all(bool(found[place]) == bool(merged) and found[place] <= merged for place in rollups_only)
+
+
+def test_steps_of_merged_windows_last_as_long_as_these(reader: Reader) -> None:
+    """March 2024 begins on a Friday: the first week is three days of the range, and nothing is drawn after the last."""
+    panel = next(p for p in PAGES["model"]["panels"] if p["title"] == "$metric of $monitor")
+    values = chosen(reader, PAGES["model"], {"monitor": "toy", "version": "v1", "metric": "roc_auc"})
+    _, rows = reader.ask(expanded(panel["targets"][2]["rawSql"], values, SPAN))
+    times = [row[0] for row in rows]
+    assert times[:2] == [FIRST, FIRST + timedelta(days=3)] and times[-1] == SPAN.end
+    assert rows[-1][1] is None and rows[-2][1] is not None and None not in [row[1] for row in rows[:-1]]
+
+
 # -- Prometheus ----------------------------------------------------------------------------------------------------
 
 

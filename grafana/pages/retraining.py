@@ -92,9 +92,9 @@ def by_version() -> Any:
     return ranked(
         over_time(
             "Headline metric by version",
-            "Of every version in service: each week, measured on its windows merged (months or quarters where `rollups` "
-            "declares no weeks); where it declares nothing, each mature window. Lines: retraining was decided, a version"
-            " was promoted.",
+            "Of every version in service: each week, measured on its windows merged (months or quarters where "
+            "`rollups` declares no weeks); where it declares nothing, each mature window. Lines: retraining was "
+            "decided, a version was promoted.",
             SQL["by_version"],
             empty="Nothing is realized in this time range: no outcomes arrived yet, or none are declared.",
             axis=True,

@@ -56,8 +56,8 @@ def build() -> Any:
             8,
             number(
                 "Worst segment",
-                "With the worst $metric in the newest whole period, the longest declared under `rollups`; without any, in "
-                "the newest mature window.",
+                "With the worst $metric in the newest whole period, the longest declared under `rollups`; without any, "
+                "in the newest mature window.",
                 SQL["worst"],
                 empty="not realized",
                 as_text=True,

@@ -28,8 +28,9 @@ def performance() -> Any:
         "$metric of $monitor",
         "Dots: realized from outcomes, one a window, with the 95 % interval as a band; red where the verdict is "
         "degraded, grey where labels are still missing (the value will change). Steps: weeks, measured on their "
-        "windows merged (months or quarters where `rollups` declares no weeks; none where it declares nothing). Dashed: the "
-        "pinned threshold, else the reference's value; purple, estimated without outcomes. Areas: incidents.",
+        "windows merged (months or quarters where `rollups` declares no weeks; none where it declares nothing). "
+        "Dashed: the pinned threshold, else the reference's value; purple, estimated without outcomes. Areas: "
+        "incidents.",
         Sql(SQL["realized"], "A", series=True),
         Sql(SQL["estimated"], "B", series=True),
         Sql(SQL["merged"], "C", series=True),

@@ -167,14 +167,14 @@ def comparison() -> Any:
     panel = rows(
         "Comparison of the chosen attempt",
         "Headline decides; the others can only forbid. Difference: challenger minus champion, positive is better, "
-        "with its interval over days.",
+        "with its interval over days. Why: of what was not compared or not decided.",
         SQL["comparison"],
         empty=NO_ATTEMPT + " Or it was not compared: it failed before, or has too few rows.",
     )
     return shown(
         panel,
-        column("guard", "Guard", 90),
-        column("segment", "Segment", 110, grows=True),
+        column("guard", "Guard", 86),
+        column("segment", "Segment", 104, grows=True),
         column("metric", "Metric", 186),
         value("champion_value", "Champion", 84, "none", 4),
         value("challenger_value", "Challenger", 88, "none", 4),
@@ -184,7 +184,7 @@ def comparison() -> Any:
         value("n", "Rows", 76),
         value("n_blocks", "Days", 58, "none", 0),
         word("verdict", "Verdict", 110, COMPARED),
-        sentence("reason", "Why", 198),
+        sentence("reason", "Why", 190),
     )
 
 
@@ -223,13 +223,13 @@ def training_metrics() -> Any:
     )
     return shown(
         panel,
-        column("metric", "Metric", 130, grows=True),
-        value("train", "Train", 72, "none", 4),
+        column("metric", "Metric", 186, grows=True),
+        value("train", "Train", 66, "none", 4),
         value("validation", "Validation", 82, "none", 4),
-        value("test", "Test", 72, "none", 4),
-        value("low", "Low", 66, "none", 4),
-        value("high", "High", 66, "none", 4),
-        value("n", "Rows", 66),
+        value("test", "Test", 66, "none", 4),
+        value("low", "Low", 64, "none", 4),
+        value("high", "High", 64, "none", 4),
+        value("n", "Rows", 64),
     )
 
 
@@ -283,20 +283,20 @@ def backtest_months() -> Any:
 def backtests() -> Any:
     panel = rows(
         "Backtests",
-        "History replayed under other policies, the newest first. Gain: mean over the months, positive is better; "
-        "least gain: of the month that gained least.",
+        "History replayed under other policies, the newest first. Happened, replayed: mean of the months' metric, "
+        "each of all its rows; gain: their difference, positive is better; least gain: of the month with the least.",
         SQL["backtests"],
         empty=NO_BACKTEST,
     )
     return shown(
         panel,
-        when("ran_at", "Made", 98),
-        column("policy", "Policy", 130, grows=True),
-        column("metric", "Metric", 76),
-        value("n_retrainings", "Retrained", 76, "none", 0),
+        when("ran_at", "Made", 92),
+        column("policy", "Policy", 136, grows=True),
+        column("metric", "Metric", 70),
+        value("n_retrainings", "Retrained", 78, "none", 0),
         value("n_promoted", "Promoted", 76, "none", 0),
-        value("training", "Training", 70, "s", 0),
-        value("mean_happened", "Happened", 76, "none", 4),
+        value("training", "Training", 66, "s", 0),
+        value("mean_happened", "Happened", 78, "none", 4),
         value("mean_replayed", "Replayed", 74, "none", 4),
         value("gain", "Gain", 64, "none", 4),
         value("least_gain", "Least gain", 78, "none", 4),

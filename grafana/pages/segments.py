@@ -21,9 +21,9 @@ NOT_REALIZED = "Nothing is realized here: no outcomes in this time range, or non
 def table() -> Any:
     panel = rows(
         "Segments",
-        "Newest: $metric of the newest mature window with its 95 % interval; merged: of the newest whole period, the "
-        "longest declared under `rollups`, all of its rows together; reference: of the same segment. Degraded: windows"
-        " with that verdict. Alarms: columns called drifted, times windows.",
+        "Newest: $metric of the newest mature window with its 95 % interval; merged: of all rows of the newest whole "
+        "period, the longest declared under `rollups`; reference: of the same segment. Degraded: windows with that "
+        "verdict. Alarms: columns called drifted, times windows.",
         SQL["table"],
         empty=NO_SEGMENTS,
     )
@@ -36,7 +36,7 @@ def table() -> Any:
         value("low", "Low", 74, "none", 3),
         value("high", "High", 74, "none", 3),
         value("merged", "Merged", 80, "none", 3),
-        column("period", "of", 140),
+        column("period", "Period", 84),
         value("reference", "Reference", 90, "none", 3),
         count("degraded", "Degraded", 84),
         count("alarms", "Alarms", 76),

@@ -71,7 +71,8 @@ select a.attempt_id, a.as_of, a.state, a.challenger_version, a.champion_version,
 from monitoring.retrain_attempt_current a where a.monitor = '$monitor' and {{attempt_moment}} order by a.attempt_id desc limit 200
 
 -- name: comparison
-select guard, segment, metric, champion_value, challenger_value, difference, ci_low, ci_high, n, n_blocks, verdict, reason
+select guard, segment, metric, champion_value, challenger_value, difference, ci_low, ci_high, n, n_blocks, verdict,
+       case when difference is null or verdict not in ('better', 'not worse', 'worse') then reason end as reason
 from monitoring.model_comparison_current where {{this_monitor}} and attempt_id::text = {{attempt}}
 order by array_position(array['headline', 'shadow', 'calibration', 'fairness', 'segment'], guard), segment <> '*', difference nulls last
 
@@ -116,7 +117,7 @@ select * from (
   where m.monitor = '$monitor' and backtest_id = {{newest_backtest}} order by m.month desc limit 36) newest order by 1
 
 -- name: backtests
-select ran_at, policy_name || case when all_promoted then ', all promoted' else '' end as policy, metric, n_retrainings, n_promoted,
+select ran_at, regexp_replace(policy_name, '[.]ya?ml$', '') || case when all_promoted then ', all promoted' else '' end as policy, metric, n_retrainings, n_promoted,
        minutes * 60 as training, mean_happened, mean_replayed, gain, least_gain
 from monitoring.backtest_current where {{this_monitor}} order by backtest_id desc limit 50
 

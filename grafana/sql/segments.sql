@@ -16,7 +16,9 @@ select count(*) filter (where segment <> '*') from ({{size}}) s
 
 -- The newest whole period of each segment, of the longest that the monitor merges; before the first is whole, that one.
 -- name: merged
-select distinct on (segment) segment, value as merged, window_size || ' of ' || to_char(window_start at time zone 'UTC', 'YYYY-MM-DD') as period
+select distinct on (segment) segment, value as merged, 
+       to_char(window_start at time zone 'UTC', case window_size when 'month' then 'YYYY-MM' when 'quarter' then 'YYYY "Q"Q'
+                                                                 else 'IYYY "W"IW' end) as period
 from monitoring.rollup_performance_current
 where monitor = '$monitor' and model_version = {{version}} and metric = {{metric}} and kind = 'realized' and mature and value is not null
   and window_size = {{longest_rollup}} and {{touches_range}}

@@ -57,13 +57,14 @@ def scores() -> Any:
     panel = bars(
         "Scores: last 7 days against the reference",
         "Share of the predictions in bins that hold about equally many reference rows: level bars mean no change. "
-        "The score where one is logged, else the prediction; the last 7 days of the time range, the chosen segment.",
+        "The score where one is logged, else the prediction; the last 7 days of the version in the time range, the "
+        "chosen segment.",
         SQL["scores"],
         empty="Nothing to compare: no reference for this version, no predictions in these days, or no score is "
         "declared.",
     )
     panel.override_by_name("reference", [prop("displayName", "Reference"), fixed(REFERENCE)])
-    return panel.override_by_name("recent", [prop("displayName", "Last 7 days of the range"), fixed(REALIZED)])
+    return panel.override_by_name("recent", [prop("displayName", "Last 7 days of the version"), fixed(REALIZED)])
 
 
 def labels() -> Any:

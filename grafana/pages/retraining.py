@@ -258,7 +258,7 @@ def curve() -> Any:
     panel = bars(
         "Training curve of the challenger",
         "The trainer's metric after each iteration, on rows trained on and on rows validated on; every few"
-        " iterations, about 25 in all.",
+        " iterations, about 25 in all. A score is the better the higher (a negative loss), a loss the lower.",
         SQL["curve"],
         unit="none",
         empty="No curve for this version: its trainer reports none, or it was not trained here.",

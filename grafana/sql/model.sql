@@ -18,10 +18,6 @@ select to_char(100 * {{better}} * (value - coalesce(threshold, reference_value))
 -- name: mature_until
 select window_end from {{newest_realized}}
 
--- name: newest_window
-(select max(s.window_start) from monitoring.window_summary_current s
- where s.monitor = '$monitor' and s.model_version = {{version}} and {{in_range}})
-
 -- name: n_drifted
 select n_drifted || ' of ' || n_judged as n from monitoring.window_summary_current
 where monitor = '$monitor' and model_version = {{version}} and window_start = {{newest_window}}
@@ -117,8 +113,7 @@ with shape as (
   select b.n, sum(b.rows) as rows from shape s
   join monitoring.column_profile_current p on p.monitor = '$monitor' and p.model_version = {{version}} and p.layout_id = s.layout_id
     and p.segment = {{segment}} and p.column_name = s.column_name and p.role = s.role
-    and p.window_start >= greatest($__timeFrom()::timestamptz, {{now}} - interval '7 days')
-    and p.window_start < $__timeTo()::timestamptz
+    and p.window_start > {{newest_window}} - interval '7 days' and p.window_start < $__timeTo()::timestamptz
   cross join unnest(p.bin_counts) with ordinality b (rows, n) group by 1
 )
 select bin, reference / nullif(sum(reference) over (), 0) as reference, rows / nullif(sum(rows) over (), 0) as recent

@@ -31,6 +31,11 @@ last_window >= $__timeFrom()::timestamptz and first_window <= $__timeTo()::times
 -- name: touches_range
 window_end > $__timeFrom()::timestamptz and window_start < $__timeTo()::timestamptz
 
+-- Of the version: one that is no longer in service had its last days earlier.
+-- name: newest_window
+(select max(s.window_start) from monitoring.window_summary_current s
+ where s.monitor = '$monitor' and s.model_version = {{version}} and {{in_range}})
+
 -- name: window_length
 (select window_seconds * interval '1 second' from monitoring.monitor_current where monitor = '$monitor')
 

@@ -216,6 +216,19 @@ def test_distributions_are_shares_of_what_was_counted(reader: Reader) -> None:
     assert labels[-1].startswith("> ") and len(set(labels)) == len(labels)
 
 
+@pytest.mark.parametrize(("name", "title"), [("column", "Distribution"), ("model", "Scores")])
+def test_the_last_days_of_a_version_are_shown_long_after_them(name: str, title: str, reader: Reader) -> None:
+    """As of a version that another one has replaced: it has no rows at the end of the time range."""
+    panel = next(p for p in PAGES[name]["panels"] if p["title"].startswith(title))
+    values = chosen(reader, PAGES[name], {"monitor": "toy", "version": "v1"})
+    found = [
+        reader.ask(expanded(panel["targets"][0]["rawSql"], values, Range(SPAN.start, SPAN.end + timedelta(days=after))))
+        for after in (0, 60)
+    ]
+    at = [column for column, _ in found[0][0]].index("recent")
+    assert sum(float(row[at]) for row in found[0][1]) == pytest.approx(1) and found[0] == found[1]
+
+
 OF_A_METRIC = {
     ("model", "$metric of $monitor"): {"fine", "degraded", "provisional", "merged", "reference", "threshold"},
     ("segments", "Segments"): {"newest", "merged"}, ("segments", "$metric by segment"): {"value"},

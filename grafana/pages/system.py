@@ -8,7 +8,7 @@ from grafana.kit.chain import chain
 from grafana.kit.colors import CALM, WARNING
 from grafana.kit.links import link, run_link
 from grafana.kit.page import Page
-from grafana.kit.panels import gauges, number, over_time, rows
+from grafana.kit.panels import gauges, number, over_time, rows, shaded
 from grafana.kit.queries import Queries
 from grafana.kit.tables import MINUTE, column, late, sentence, shown, value, when
 from grafana.kit.targets import Prom
@@ -230,4 +230,4 @@ def lag_seen() -> Any:
 
 def exported(title: str, why: str, expr: str, legend: str, unit: str) -> Any:
     """A series of the exporter."""
-    return over_time(title, why, Prom(expr, legend), unit=unit, empty=NO_EXPORTER).min(0)
+    return shaded(over_time(title, why, Prom(expr, legend), unit=unit, empty=NO_EXPORTER)).min(0)

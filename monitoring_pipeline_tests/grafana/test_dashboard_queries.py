@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -296,6 +297,28 @@ def test_promql_is_valid(tmp_path: Path) -> None:
     done = subprocess.run(["promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(expressions())} rules found" in done.stdout
+
+
+@pytest.mark.server
+def test_live_drift_ranks_the_columns_by_their_largest_value(tmp_path: Path) -> None:
+    """Each target asks for one column: what was largest at any time of the range, which need not be the last."""
+    panel = next(p for p in PAGES["service"]["panels"] if p["title"] == "Live PSI")
+    found = {"a": "0.5x9 0.1", "b": "0.3x9 0.3", "c": "0.9 0.2x9"}
+    name = {column: f'model:column_psi:30m{{monitor="m",model_version="v",column="{column}"}}' for column in found}
+    newest = {"a": 0.1, "b": 0.3, "c": 0.2}
+    wanted = [[column] for column in ("c", "a", "b")] + [[]] * 3
+    asked = [t for t in panel["targets"] if "topk" in t["expr"]]
+    tests = [
+        {"expr": asked_of_prometheus(target["expr"]), "eval_time": "10m",
+         "exp_samples": [{"labels": name[column], "value": newest[column]} for column in columns]}
+        for target, columns in zip(asked, wanted, strict=True)
+    ]  # fmt: skip
+    series = [{"series": name[column], "values": values} for column, values in found.items()]
+    case = {"interval": "1m", "input_series": series, "promql_expr_test": tests}
+    (tmp_path / "test.yml").write_text(json.dumps({"rule_files": [], "tests": [case]}))
+    done = subprocess.run(["promtool", "test", "rules", tmp_path / "test.yml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [t["legendFormat"][:1] for t in asked] == list("①②③④⑤⑥"), "colours go by rank"
 
 
 def test_every_series_that_is_asked_for_is_exported_or_recorded() -> None:

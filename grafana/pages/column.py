@@ -57,7 +57,7 @@ def numbers() -> list[tuple[int, Any]]:
                 SQL["newest_q"],
                 unit="none",
                 empty="not judged",
-            ),
+            ).mappings(words({"0": ("< 1e-300", CALM)})),
         ),
         (4, number("Values", "In the newest window, without missing ones.", SQL["newest_n"], empty="no windows")),
         (

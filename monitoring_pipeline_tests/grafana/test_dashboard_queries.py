@@ -230,6 +230,18 @@ def test_the_last_days_of_a_version_are_shown_long_after_them(name: str, title: 
     assert sum(float(row[at]) for row in found[0][1]) == pytest.approx(1) and found[0] == found[1]
 
 
+def test_stages_completed_are_all_shown_within_the_time_range(reader: Reader) -> None:
+    """Whatever its length: a run that began after the range did is not drawn before it."""
+    panel = next(p for p in PAGES["system"]["panels"] if p["title"] == "Stages completed")
+    done = "select min(completed_at), count(completed_at) from monitoring.stage_status where monitor = 'toy'"
+    ((first, expected),) = reader.ask(done)[1]
+    for before in (timedelta(seconds=20), timedelta(days=300)):
+        span = Range(first - before, first + timedelta(minutes=50))
+        _, rows = reader.ask(expanded(panel["targets"][0]["rawSql"], {"monitor": "toy"}, span))
+        assert sum(row[2] for row in rows) == expected
+        assert all(span.start - timedelta(seconds=1) <= row[0] <= span.end for row in rows)
+
+
 OF_A_METRIC = {
     ("model", "$metric of $monitor"): {"fine", "degraded", "provisional", "merged", "reference", "threshold"},
     ("segments", "Segments"): {"newest", "merged"}, ("segments", "$metric by segment"): {"value"},

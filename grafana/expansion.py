@@ -80,5 +80,12 @@ def expanded(sql: str, values: Mapping[str, str], span: Range) -> str:
 
 def asked_of_prometheus(expr: str) -> str:
     """PromQL with some values in place of its variables."""
-    values = {"monitor": "m", "version": "v", "window": "30m", "__rate_interval": "1m", "__interval": "15s"}
+    values = {
+        "monitor": "m",
+        "version": "v",
+        "window": "30m",
+        "__range": "6h",
+        "__rate_interval": "1m",
+        "__interval": "15s",
+    }
     return interpolated(expr, values, quote=False)

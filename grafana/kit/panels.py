@@ -10,6 +10,7 @@ from grafana.kit.sdk import (
     barchart,
     bargauge,
     common,
+    dashboard,
     heatmap,
     model,
     shapes,
@@ -89,6 +90,11 @@ def named(panel: Any, *names: str) -> Any:
     for name, color in zip(names, OTHERS, strict=False):
         panel.override_by_name(name, [fixed(color)])
     return panel
+
+
+def shaded(panel: Any) -> Any:
+    """For series whose names are data and cannot be ranked, as replicas: shades of one colour."""
+    return panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.SHADES).fixed_color(REALIZED))
 
 
 def grid(

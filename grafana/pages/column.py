@@ -57,7 +57,7 @@ def numbers() -> list[tuple[int, Any]]:
                 SQL["newest_q"],
                 unit="none",
                 empty="not judged",
-            ),
+            ).mappings(words({"0": ("< 1e-300", CALM)})),
         ),
         (4, number("Values", "In the newest window, without missing ones.", SQL["newest_n"], empty="no windows")),
         (
@@ -79,13 +79,13 @@ def distribution() -> Any:
         "Distribution: reference, time range, last 7 days",
         "Share of the values in the reference's bins. Numbers: bins that hold about equally many reference rows; "
         "categories: the 40 most frequent, then those the reference does not know. Merged over the windows of the "
-        "time range and over its last 7 days.",
+        "time range and over the last 7 days of the version in it.",
         SQL["distribution"],
         empty="No reference that holds this column, or no values in this time range and segment.",
     )
     panel.override_by_name("reference", [prop("displayName", "Reference"), fixed(REFERENCE)])
     panel.override_by_name("seen", [prop("displayName", "Time range"), fixed("#56B4E9")])
-    return panel.override_by_name("recent", [prop("displayName", "Last 7 days of the range"), fixed(WARNING)])
+    return panel.override_by_name("recent", [prop("displayName", "Last 7 days of the version"), fixed(WARNING)])
 
 
 def effect() -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from grafana.kit.chain import chain
-from grafana.kit.colors import BAD, QUIET, REALIZED, REFERENCE, WARNING
+from grafana.kit.colors import BAD, CALM, QUIET, REALIZED, REFERENCE, WARNING
 from grafana.kit.links import link, run_link
 from grafana.kit.overrides import DOTS, SEVERITIES, STATES, VERDICTS, band, dashed, fixed, line, prop, words
 from grafana.kit.page import Page
@@ -126,7 +126,7 @@ def moved() -> Any:
         column("segment", "Segment", 120),
         column("moved", "What moved", 110),
         value("effect", "Effect", 70, "none", 2),
-        value("q_value", "q-value", 84, "sci", 1),
+        value("q_value", "q-value", 84, "sci", 1, prop("mappings", words({"0": ("< 1e-300", CALM)}))),
         value("windows", "Windows", 76, "none", 0),
         column("cause", "Cause", 120),
         value("importance", "Importance", 86, "percentunit", 0),

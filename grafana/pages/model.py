@@ -27,18 +27,20 @@ def performance() -> Any:
     panel = over_time(
         "$metric of $monitor",
         "Dots: realized from outcomes, one a window, with the 95 % interval as a band; red where the verdict is "
-        "degraded, grey where labels are still missing (the value will change). Line: mean of seven windows, "
-        "weighted by labels. Dashed: the pinned threshold, else the reference's value; purple, estimated without "
-        "outcomes. Areas: incidents.",
+        "degraded, grey where labels are still missing (the value will change). Steps: weeks, measured on their "
+        "windows merged (months or quarters where `rollups` declares no weeks; none where it declares nothing). "
+        "Dashed: the pinned threshold, else the reference's value; purple, estimated without outcomes. Areas: "
+        "incidents.",
         Sql(SQL["realized"], "A", series=True),
         Sql(SQL["estimated"], "B", series=True),
+        Sql(SQL["merged"], "C", series=True),
         empty="Nothing is realized in this time range: no outcomes arrived yet, none are declared, or the version or"
         " segment has no rows.",
         axis=True,
     )
     panel.decimals(3)
     for name, properties in (
-        line("trend", "Mean of 7 windows", REALIZED, lineWidth=2, showPoints="never"),
+        line("merged", "Merged windows", REALIZED, lineWidth=2, lineInterpolation="stepAfter", showPoints="never"),
         line("fine", "Realized", REALIZED, pointSize=4, **DOTS),
         line("degraded", "Degraded", BAD, pointSize=6, **DOTS),
         line("provisional", "Labels still missing", QUIET, pointSize=6, **DOTS),
@@ -55,13 +57,14 @@ def scores() -> Any:
     panel = bars(
         "Scores: last 7 days against the reference",
         "Share of the predictions in bins that hold about equally many reference rows: level bars mean no change. "
-        "The score where one is logged, else the prediction; the last 7 days of the time range, the chosen segment.",
+        "The score where one is logged, else the prediction; the last 7 days of the version in the time range, the "
+        "chosen segment.",
         SQL["scores"],
         empty="Nothing to compare: no reference for this version, no predictions in these days, or no score is "
         "declared.",
     )
     panel.override_by_name("reference", [prop("displayName", "Reference"), fixed(REFERENCE)])
-    return panel.override_by_name("recent", [prop("displayName", "Last 7 days of the range"), fixed(REALIZED)])
+    return panel.override_by_name("recent", [prop("displayName", "Last 7 days of the version"), fixed(REALIZED)])
 
 
 def labels() -> Any:

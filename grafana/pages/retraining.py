@@ -92,7 +92,8 @@ def by_version() -> Any:
     return ranked(
         over_time(
             "Headline metric by version",
-            "Mean of seven mature windows, weighted by labels, of every version in service. Lines: retraining was "
+            "Of every version in service: each week, measured on its windows merged (months or quarters where "
+            "`rollups` declares no weeks); where it declares nothing, each mature window. Lines: retraining was "
             "decided, a version was promoted.",
             SQL["by_version"],
             empty="Nothing is realized in this time range: no outcomes arrived yet, or none are declared.",
@@ -166,14 +167,14 @@ def comparison() -> Any:
     panel = rows(
         "Comparison of the chosen attempt",
         "Headline decides; the others can only forbid. Difference: challenger minus champion, positive is better, "
-        "with its interval over days.",
+        "with its interval over days. Why: of what was not compared or not decided.",
         SQL["comparison"],
         empty=NO_ATTEMPT + " Or it was not compared: it failed before, or has too few rows.",
     )
     return shown(
         panel,
-        column("guard", "Guard", 90),
-        column("segment", "Segment", 110, grows=True),
+        column("guard", "Guard", 86),
+        column("segment", "Segment", 104, grows=True),
         column("metric", "Metric", 186),
         value("champion_value", "Champion", 84, "none", 4),
         value("challenger_value", "Challenger", 88, "none", 4),
@@ -183,7 +184,7 @@ def comparison() -> Any:
         value("n", "Rows", 76),
         value("n_blocks", "Days", 58, "none", 0),
         word("verdict", "Verdict", 110, COMPARED),
-        sentence("reason", "Why", 198),
+        sentence("reason", "Why", 190),
     )
 
 
@@ -222,13 +223,13 @@ def training_metrics() -> Any:
     )
     return shown(
         panel,
-        column("metric", "Metric", 130, grows=True),
-        value("train", "Train", 72, "none", 4),
+        column("metric", "Metric", 186, grows=True),
+        value("train", "Train", 66, "none", 4),
         value("validation", "Validation", 82, "none", 4),
-        value("test", "Test", 72, "none", 4),
-        value("low", "Low", 66, "none", 4),
-        value("high", "High", 66, "none", 4),
-        value("n", "Rows", 66),
+        value("test", "Test", 66, "none", 4),
+        value("low", "Low", 64, "none", 4),
+        value("high", "High", 64, "none", 4),
+        value("n", "Rows", 64),
     )
 
 
@@ -257,7 +258,7 @@ def curve() -> Any:
     panel = bars(
         "Training curve of the challenger",
         "The trainer's metric after each iteration, on rows trained on and on rows validated on; every few"
-        " iterations, about 25 in all.",
+        " iterations, about 25 in all. A score is the better the higher (a negative loss), a loss the lower.",
         SQL["curve"],
         unit="none",
         empty="No curve for this version: its trainer reports none, or it was not trained here.",
@@ -282,20 +283,20 @@ def backtest_months() -> Any:
 def backtests() -> Any:
     panel = rows(
         "Backtests",
-        "History replayed under other policies, the newest first. Gain: mean over the months, positive is better; "
-        "least gain: of the month that gained least.",
+        "History replayed under other policies, the newest first. Happened, replayed: mean of the months' metric, "
+        "each of all its rows; gain: their difference, positive is better; least gain: of the month with the least.",
         SQL["backtests"],
         empty=NO_BACKTEST,
     )
     return shown(
         panel,
-        when("ran_at", "Made", 98),
-        column("policy", "Policy", 130, grows=True),
-        column("metric", "Metric", 76),
-        value("n_retrainings", "Retrained", 76, "none", 0),
+        when("ran_at", "Made", 92),
+        column("policy", "Policy", 136, grows=True),
+        column("metric", "Metric", 70),
+        value("n_retrainings", "Retrained", 78, "none", 0),
         value("n_promoted", "Promoted", 76, "none", 0),
-        value("training", "Training", 70, "s", 0),
-        value("mean_happened", "Happened", 76, "none", 4),
+        value("training", "Training", 66, "s", 0),
+        value("mean_happened", "Happened", 78, "none", 4),
         value("mean_replayed", "Replayed", 74, "none", 4),
         value("gain", "Gain", 64, "none", 4),
         value("least_gain", "Least gain", 78, "none", 4),

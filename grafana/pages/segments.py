@@ -21,9 +21,9 @@ NOT_REALIZED = "Nothing is realized here: no outcomes in this time range, or non
 def table() -> Any:
     panel = rows(
         "Segments",
-        "Newest: $metric of the newest mature window with its 95 % interval; mean: of all mature windows of the time"
-        " range, weighted by labels; reference: of the same segment. Degraded: windows with that verdict. Alarms: "
-        "columns called drifted, times windows.",
+        "Newest: $metric of the newest mature window with its 95 % interval; merged: of all rows of the newest whole "
+        "period, the longest declared under `rollups`; reference: of the same segment. Degraded: windows with that "
+        "verdict. Alarms: columns called drifted, times windows.",
         SQL["table"],
         empty=NO_SEGMENTS,
     )
@@ -35,7 +35,8 @@ def table() -> Any:
         value("newest", "Newest", 80, "none", 3),
         value("low", "Low", 74, "none", 3),
         value("high", "High", 74, "none", 3),
-        value("mean", "Mean", 80, "none", 3),
+        value("merged", "Merged", 80, "none", 3),
+        column("period", "Period", 84),
         value("reference", "Reference", 90, "none", 3),
         count("degraded", "Degraded", 84),
         count("alarms", "Alarms", 76),
@@ -54,8 +55,9 @@ def build() -> Any:
         (
             8,
             number(
-                "Worst on average",
-                "Segment with the worst mean of $metric in the time range.",
+                "Worst segment",
+                "With the worst $metric in the newest whole period, the longest declared under `rollups`; without any, "
+                "in the newest mature window.",
                 SQL["worst"],
                 empty="not realized",
                 as_text=True,
@@ -72,14 +74,15 @@ def build() -> Any:
         ),
     )
     page.row(9, (24, table()))
-    means = over_time(
+    lines = over_time(
         "$metric by segment",
-        "Mean of seven mature windows, weighted by labels, of the ten largest segments.",
+        "Of the ten largest segments: each week, measured on its windows merged (months or quarters where `rollups` "
+        "declares no weeks); where it declares nothing, each mature window.",
         SQL["performance"],
         empty=NOT_REALIZED,
         axis=True,
     )
-    page.row(10, (24, ranked(means).decimals(3)))
+    page.row(10, (24, ranked(lines).decimals(3)))
     page.row(
         7,
         (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from grafana.kit.colors import BAD, CALM, WARNING
-from grafana.kit.overrides import line
+from grafana.kit.colors import BAD, CALM, OTHERS, WARNING
+from grafana.kit.overrides import dashed, fixed
 from grafana.kit.page import Page
-from grafana.kit.panels import named, number, over_time
+from grafana.kit.panels import named, number, over_time, ranked, shaded
 from grafana.kit.targets import Prom
 from grafana.kit.variables import label_values, listed
 
+LARGEST = 6
 OF = 'monitor="$monitor", model_version="$version"'
 NO_SERVICE = "No series: no instrumented service runs for this monitor and version, or Prometheus does not scrape it."
 NO_RULES = (
@@ -24,7 +25,27 @@ def chart(title: str, why: str, *asked: tuple[str, str], unit: str = "short", em
     """Lines of Prometheus as (expression, legend)."""
     targets = [Prom(expr, legend, chr(ord("A") + i)) for i, (expr, legend) in enumerate(asked)]
     panel = over_time(title, why, *targets, unit=unit, empty=empty).min(0)
-    return named(panel, *(legend for _, legend in asked))
+    return named(shaded(panel), *(legend for _, legend in asked))
+
+
+def largest(
+    title: str, why: str, series: str, *, unit: str, empty: str, above: float | None = None, limit: float | None = None
+) -> Any:
+    """Lines of the columns with the largest values in the time range, ranked by them. ``series``: one a column.
+
+    ``above``: only columns beyond it. ``limit``: a dashed line.
+    """
+    most = f"max_over_time({series}[$__range] @ end())" + ("" if above is None else f" > {above:g}")
+    targets = []
+    for rank in range(1, LARGEST + 1):
+        those = f"topk({rank}, {most})" + (f" unless topk({rank - 1}, {most})" if rank > 1 else "")
+        legend = f"{chr(0x2460 + rank - 1)} {{{{column}}}}"
+        targets.append(Prom(f"{series} and on (column) ({those})", legend, chr(ord("A") + rank - 1)))
+    panel = ranked(over_time(title, f"{why} The {LARGEST} columns with the largest.", *targets, unit=unit, empty=empty))
+    if limit is not None:
+        panel.with_target(Prom(f"vector({limit})", "Alert above", "Z"))
+        panel.override_by_name(*dashed("Alert above", "Alert above", BAD))
+    return panel.min(0)
 
 
 def now(
@@ -79,8 +100,8 @@ def numbers() -> list[tuple[int, Any]]:
             4,
             now(
                 "Drifting columns",
-                "PSI above 0.2 over 30 minutes.",
-                f"count(model:column_psi:30m{{{OF}}} > 0.2) or 0 * count(model:column_psi:30m{{{OF}}})",
+                "PSI above 0.2 over the last $window.",
+                f"count(model:column_psi:$window{{{OF}}} > 0.2) or 0 * count(model:column_psi:$window{{{OF}}})",
                 thresholds=((None, CALM), (1, WARNING)),
             ),
         ),
@@ -131,11 +152,12 @@ def golden(page: Page) -> None:
     )
     busy = chart(
         "Waiting and running",
-        "Calls that have not returned, and requests that wait for the model, by replica.",
+        "Calls that have not returned, and requests that wait for the model (a scrape is one of them), by replica.",
         (f"sum by (instance) (model_predictions_in_flight{{{OF}}})", "running, {{instance}}"),
         (f"sum by (instance) (model_queue_length{{{OF}}})", "waiting, {{instance}}"),
     )
     page.row(8, (12, calls), (12, errors))
+    busy.override_by_regexp("/^running,/", [fixed(OTHERS[0])]).override_by_regexp("/^waiting,/", [fixed(OTHERS[1])])
     page.row(8, (12, took), (12, busy))
     page.row(
         8,
@@ -194,46 +216,29 @@ def live(page: Page) -> None:
         ("ks", "Live KS", "Largest difference of the distribution functions at the bins' edges; numbers only.", 0.1),
         ("kl", "Live KL", "Kullback-Leibler divergence of the last $window from the reference.", None),
     ):
-        panel = chart(
-            title,
-            why + " The ten largest columns.",
-            (f"topk(10, {rules.format(name, OF)})", "{{column}}"),
-            unit="none",
-            empty=NO_RULES,
-        )
-        if limit is not None:
-            panel.with_target(Prom(f"vector({limit})", "Alert above", "B"))
-            panel.override_by_name(
-                *line(
-                    "Alert above",
-                    "Alert above",
-                    BAD,
-                    lineWidth=1,
-                    lineStyle={"fill": "dash", "dash": [8, 6]},
-                    showPoints="never",
-                )
-            )
-        page.row(9, (24, panel))
+        page.row(9, (24, largest(title, why, rules.format(name, OF), unit="none", empty=NO_RULES, limit=limit)))
     page.row(
         8,
         (
             12,
-            chart(
+            largest(
                 "Missing values",
-                "Share of the rows without a value over the last $window; the ten largest columns.",
-                (f"topk(10, {rules.format('missing_share', OF)} > 0)", "{{column}}"),
+                "Share of the rows without a value over the last $window.",
+                rules.format("missing_share", OF),
                 unit="percentunit",
                 empty="No column misses values, or: " + NO_RULES,
+                above=0,
             ),
         ),
         (
             12,
-            chart(
+            largest(
                 "Unseen categories",
-                "Share of the values that are no category of the reference; the ten largest columns.",
-                (f"topk(10, {rules.format('unseen_share', OF)} > 0)", "{{column}}"),
+                "Share of the values that are no category of the reference over the last $window.",
+                rules.format("unseen_share", OF),
                 unit="percentunit",
                 empty="No unseen category, or: " + NO_RULES,
+                above=0,
             ),
         ),
     )

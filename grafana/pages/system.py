@@ -8,12 +8,13 @@ from grafana.kit.chain import chain
 from grafana.kit.colors import CALM, WARNING
 from grafana.kit.links import link, run_link
 from grafana.kit.page import Page
-from grafana.kit.panels import gauges, number, over_time, rows
+from grafana.kit.panels import gauges, named, number, over_time, rows, shaded
 from grafana.kit.queries import Queries
 from grafana.kit.tables import MINUTE, column, late, sentence, shown, value, when
 from grafana.kit.targets import Prom
 
 SQL = Queries("system")
+STAGES = ("ingestion", "profile", "ground_truth", "quality", "drift", "performance", "verdicts", "incidents", "rollups")
 NO_EXPORTER = "No series: the exporter (monitoring-pipeline exporter) does not run, or Prometheus does not scrape it."
 
 
@@ -179,13 +180,14 @@ def build() -> Any:
     page.row(7, (24, runs()))
     results = over_time(
         "Stages completed",
-        "Of this monitor, by hour of the clock, not of the data: windows completed by stage.",
-        SQL["results_per_day"],
+        "Of this monitor, by the clock, not by the time of the data: windows completed by stage in each hundredth of "
+        "the time range.",
+        SQL["completed"],
         unit="short",
         empty="No stage of this monitor was completed in this time range of the clock; a replay of the past runs "
         "later than its windows.",
     )
-    page.row(8, (12, results), (12, lag_seen()))
+    page.row(8, (12, named(results, *STAGES)), (12, lag_seen()))
     page.row(
         8,
         (
@@ -230,4 +232,4 @@ def lag_seen() -> Any:
 
 def exported(title: str, why: str, expr: str, legend: str, unit: str) -> Any:
     """A series of the exporter."""
-    return over_time(title, why, Prom(expr, legend), unit=unit, empty=NO_EXPORTER).min(0)
+    return shaded(over_time(title, why, Prom(expr, legend), unit=unit, empty=NO_EXPORTER)).min(0)

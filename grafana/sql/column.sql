@@ -34,7 +34,7 @@ with shape as (
   order by model_version = {{version}} desc, segment = {{segment}} desc, segment = '*' desc limit 1
 ), bins as ({{bins}}
 ), seen as (
-  select b.n, sum(b.rows) as rows, sum(b.rows) filter (where p.window_start >= {{now}} - interval '7 days') as recent from shape s
+  select b.n, sum(b.rows) as rows, sum(b.rows) filter (where p.window_start > {{newest_window}} - interval '7 days') as recent from shape s
   join monitoring.column_profile_current p on p.monitor = '$monitor' and p.model_version = {{version}} and p.layout_id = s.layout_id
     and p.segment = {{segment}} and p.column_name = s.column_name and p.role = s.role
     and p.window_start >= $__timeFrom()::timestamptz and p.window_start < $__timeTo()::timestamptz

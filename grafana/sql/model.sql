@@ -18,10 +18,6 @@ select to_char(100 * {{better}} * (value - coalesce(threshold, reference_value))
 -- name: mature_until
 select window_end from {{newest_realized}}
 
--- name: newest_window
-(select max(s.window_start) from monitoring.window_summary_current s
- where s.monitor = '$monitor' and s.model_version = {{version}} and {{in_range}})
-
 -- name: n_drifted
 select n_drifted || ' of ' || n_judged as n from monitoring.window_summary_current
 where monitor = '$monitor' and model_version = {{version}} and window_start = {{newest_window}}
@@ -33,15 +29,25 @@ select count(*) from monitoring.incident_current where {{this_monitor}} and stat
 select n_violated from monitoring.window_summary_current
 where monitor = '$monitor' and model_version = {{version}} and window_start = {{newest_window}}
 
--- The mean stops where labels are missing. Weighted by labels it is what merged windows would give, nearly for a rank metric.
 -- name: realized
-select window_start as time, case when mature then sum(value * n_labelled) over w / nullif(sum(n_labelled) over w, 0) end as trend,
-       case when mature and degraded is not true then value end as fine, case when mature and degraded then value end as degraded,
-       case when not mature then value end as provisional, ci_high as high, ci_low as low, threshold,
-       case when threshold is null then reference_value end as reference
+select window_start as time, case when mature and degraded is not true then value end as fine,
+       case when mature and degraded then value end as degraded, case when not mature then value end as provisional,
+       ci_high as high, ci_low as low, threshold, case when threshold is null then reference_value end as reference
 from monitoring.performance_current
-where {{here}} and metric = {{metric}} and kind = 'realized' and {{in_range}}
-window w as (order by window_start rows 6 preceding) order by 1
+where {{here}} and metric = {{metric}} and kind = 'realized' and {{in_range}} order by 1
+
+-- Windows merged, not their mean: a mean of daily AUCs is not the AUC of their rows. A step as long as what was merged; a
+-- null ends it where the next does not follow.
+-- name: merged
+with period as (
+  select greatest(window_start, $__timeFrom()::timestamptz) as begins, least(window_end, $__timeTo()::timestamptz) as ends, value
+  from monitoring.rollup_performance_current
+  where {{here}} and metric = {{metric}} and kind = 'realized' and mature and value is not null and window_size = {{shortest_rollup}}
+    and {{touches_range}}
+), last as (select * from period where ends not in (select begins from period))
+select begins as time, value as merged from period
+union all select ends - interval '1 second', value from last
+union all select ends, null from last order by 1
 
 -- name: estimated
 select window_start as time, value as estimated from monitoring.performance_current
@@ -107,8 +113,7 @@ with shape as (
   select b.n, sum(b.rows) as rows from shape s
   join monitoring.column_profile_current p on p.monitor = '$monitor' and p.model_version = {{version}} and p.layout_id = s.layout_id
     and p.segment = {{segment}} and p.column_name = s.column_name and p.role = s.role
-    and p.window_start >= greatest($__timeFrom()::timestamptz, {{now}} - interval '7 days')
-    and p.window_start < $__timeTo()::timestamptz
+    and p.window_start > {{newest_window}} - interval '7 days' and p.window_start < $__timeTo()::timestamptz
   cross join unnest(p.bin_counts) with ordinality b (rows, n) group by 1
 )
 select bin, reference / nullif(sum(reference) over (), 0) as reference, rows / nullif(sum(rows) over (), 0) as recent

@@ -35,15 +35,23 @@ select sum(v.duration_seconds) from monitoring.model_version_current v
 join monitoring.retrain_attempt_current a on a.attempt_id = v.attempt_id
 where v.monitor = '$monitor' and a.as_of >= $__timeFrom()::timestamptz and a.as_of <= $__timeTo()::timestamptz
 
--- Every version that was in service, at most the ten newest, as the mean of seven windows weighted by labels.
+-- name: headline
+(select metric from monitoring.window_headline_current where {{this_monitor}} and {{in_range}} order by window_start desc limit 1)
+
+-- Every version that was in service, at most the ten newest: merged windows where weeks, months or quarters are declared, else
+-- each window.
 -- name: by_version
 with version as (
   select model_version, chr(9311 + row_number() over (order by max(window_start) desc, model_version)::integer) as rank
-  from monitoring.window_summary_current where {{this_monitor}} and {{in_range}} group by 1 order by max(window_start) desc, 1 limit 10)
-select window_start as time, rank || ' ' || model_version as metric,
-       sum(value * n_labelled) over w / nullif(sum(case when value is not null then n_labelled end) over w, 0) as value
-from monitoring.window_summary_current join version using (model_version) where {{this_monitor}} and {{in_range}} and mature
-window w as (partition by rank, model_version order by window_start rows 6 preceding) order by 1, 2
+  from monitoring.window_summary_current where {{this_monitor}} and {{in_range}} group by 1 order by max(window_start) desc, 1 limit 10
+), period as (
+  select model_version, greatest(window_start, $__timeFrom()::timestamptz) as time, value from monitoring.rollup_performance_current
+  where {{this_monitor}} and segment = '*' and metric = {{headline}} and kind = 'realized' and mature
+    and window_size = {{shortest_rollup}} and {{touches_range}}
+  union all
+  select model_version, window_start, value from monitoring.window_headline_current
+  where {{this_monitor}} and {{in_range}} and mature and {{shortest_rollup}} is null)
+select time, rank || ' ' || model_version as metric, value from period join version using (model_version) order by 1, 2
 
 -- name: decisions
 select coalesce(as_of, decided_at) as as_of, decision, trigger, reason, n_evaluations, outcome, challenger_version, run_id
@@ -63,7 +71,8 @@ select a.attempt_id, a.as_of, a.state, a.challenger_version, a.champion_version,
 from monitoring.retrain_attempt_current a where a.monitor = '$monitor' and {{attempt_moment}} order by a.attempt_id desc limit 200
 
 -- name: comparison
-select guard, segment, metric, champion_value, challenger_value, difference, ci_low, ci_high, n, n_blocks, verdict, reason
+select guard, segment, metric, champion_value, challenger_value, difference, ci_low, ci_high, n, n_blocks, verdict,
+       case when difference is null or verdict not in ('better', 'not worse', 'worse') then reason end as reason
 from monitoring.model_comparison_current where {{this_monitor}} and attempt_id::text = {{attempt}}
 order by array_position(array['headline', 'shadow', 'calibration', 'fairness', 'segment'], guard), segment <> '*', difference nulls last
 
@@ -108,7 +117,7 @@ select * from (
   where m.monitor = '$monitor' and backtest_id = {{newest_backtest}} order by m.month desc limit 36) newest order by 1
 
 -- name: backtests
-select ran_at, policy_name || case when all_promoted then ', all promoted' else '' end as policy, metric, n_retrainings, n_promoted,
+select ran_at, regexp_replace(policy_name, '[.]ya?ml$', '') || case when all_promoted then ', all promoted' else '' end as policy, metric, n_retrainings, n_promoted,
        minutes * 60 as training, mean_happened, mean_replayed, gain, least_gain
 from monitoring.backtest_current where {{this_monitor}} order by backtest_id desc limit 50
 

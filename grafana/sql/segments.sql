@@ -14,41 +14,55 @@ order by n_rows desc, segment limit 10
 -- name: n_segments
 select count(*) filter (where segment <> '*') from ({{size}}) s
 
+-- The newest whole period of each segment, of the longest that the monitor merges; before the first is whole, that one.
+-- name: merged
+select distinct on (segment) segment, value as merged, 
+       to_char(window_start at time zone 'UTC', case window_size when 'month' then 'YYYY-MM' when 'quarter' then 'YYYY "Q"Q'
+                                                                 else 'IYYY "W"IW' end) as period
+from monitoring.rollup_performance_current
+where monitor = '$monitor' and model_version = {{version}} and metric = {{metric}} and kind = 'realized' and mature and value is not null
+  and window_size = {{longest_rollup}} and {{touches_range}}
+order by segment, partial, window_start desc
+
+-- name: newest
+select segment, (array_agg(value order by window_start desc) filter (where mature and value is not null))[1] as newest,
+       (array_agg(ci_low order by window_start desc) filter (where mature and value is not null))[1] as low,
+       (array_agg(ci_high order by window_start desc) filter (where mature and value is not null))[1] as high,
+       (array_agg(reference_value order by window_start desc))[1] as reference, count(*) filter (where degraded) as degraded
+from monitoring.performance_current where {{this_version}} and metric = {{metric}} and kind = 'realized' group by 1
+
 -- name: worst
-with p as (
-  select segment, sum(value * n_labelled) / nullif(sum(n_labelled), 0) as mean from monitoring.performance_current
-  where {{this_version}} and metric = {{metric}} and kind = 'realized' and mature and segment <> '*' group by 1)
-select segment from p where mean is not null
-order by mean * case when (select c.higher_is_better is false from monitoring.metric_catalog c
-                           where c.family = 'performance' and c.metric = regexp_replace({{metric}}, '_(macro|weighted)', '')) then -1 else 1 end
+select segment from ({{newest}}) n left join ({{merged}}) m using (segment)
+where segment <> '*' and coalesce(merged, newest) is not null
+order by coalesce(merged, newest) * case when (
+  select c.higher_is_better is false from monitoring.metric_catalog c
+  where c.family = 'performance' and c.metric = regexp_replace({{metric}}, '_(macro|weighted)', '')) then -1 else 1 end
 limit 1
 
 -- name: n_alarms
 select count(*) from monitoring.column_verdict_current where {{this_version}} and segment <> '*' and status = 'alarm'
 
 -- name: table
-with size as ({{size}}), perf as (
-  select segment, sum(value * n_labelled) filter (where mature) / nullif(sum(n_labelled) filter (where mature and value is not null), 0) as mean,
-         (array_agg(value order by window_start desc) filter (where mature and value is not null))[1] as newest,
-         (array_agg(ci_low order by window_start desc) filter (where mature and value is not null))[1] as low,
-         (array_agg(ci_high order by window_start desc) filter (where mature and value is not null))[1] as high,
-         (array_agg(reference_value order by window_start desc))[1] as reference, count(*) filter (where degraded) as degraded
-  from monitoring.performance_current where {{this_version}} and metric = {{metric}} and kind = 'realized' group by 1
+with size as ({{size}}), perf as ({{newest}}
+), merged as ({{merged}}
 ), alarm as (
   select segment, count(*) filter (where status = 'alarm') as alarms, count(distinct column_name) filter (where status = 'alarm') as columns
   from monitoring.column_verdict_current where {{this_version}} group by 1
 )
 select s.segment, replace(s.segment, '$', '＄') as key, s.n_rows, s.n_rows / nullif(max(s.n_rows) over (), 0) as share,
-       p.newest, p.low, p.high, p.mean, p.reference, p.degraded, a.alarms, a.columns
-from size s left join perf p using (segment) left join alarm a using (segment) order by segment <> '*', s.n_rows desc, segment
+       p.newest, p.low, p.high, m.merged, m.period, p.reference, p.degraded, a.alarms, a.columns
+from size s left join perf p using (segment) left join merged m using (segment) left join alarm a using (segment) order by segment <> '*', s.n_rows desc, segment
 
--- Each as the mean of seven windows weighted by labels.
+-- Merged windows where the monitor declares weeks, months or quarters, else each window.
 -- name: performance
-with big as ({{ten}})
-select window_start as time, rank || ' ' || segment as metric, sum(value * n_labelled) over w / nullif(sum(n_labelled) over w, 0) as value
-from monitoring.performance_current join big using (segment)
-where {{this_version}} and metric = {{metric}} and kind = 'realized' and mature
-window w as (partition by rank, segment order by window_start rows 6 preceding) order by 1, 2
+with big as ({{ten}}), period as (
+  select segment, greatest(window_start, $__timeFrom()::timestamptz) as time, value from monitoring.rollup_performance_current
+  where monitor = '$monitor' and model_version = {{version}} and metric = {{metric}} and kind = 'realized' and mature
+    and window_size = {{shortest_rollup}} and {{touches_range}}
+  union all
+  select segment, window_start, value from monitoring.performance_current
+  where {{this_version}} and metric = {{metric}} and kind = 'realized' and mature and {{shortest_rollup}} is null)
+select time, rank || ' ' || segment as metric, value from period join big using (segment) order by 1, 2
 
 -- name: verdicts
 select window_start as time, segment as metric, max(array_position(array['abstained', 'quiet', 'notice', 'alarm'], status)) as value

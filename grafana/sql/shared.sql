@@ -19,6 +19,23 @@ monitor = '$monitor' and model_version = {{version}} and segment = '*'
 -- name: incident_in_range
 last_window >= $__timeFrom()::timestamptz and first_window <= $__timeTo()::timestamptz
 
+-- Of the monitor's weeks, months and quarters (declared under `rollups`) the shortest, and the longest; null: it has none.
+-- name: shortest_rollup
+(select window_size from monitoring.rollup_current where {{this_monitor}} and window_size in ('week', 'month', 'quarter')
+ order by array_position(array['week', 'month', 'quarter'], window_size) limit 1)
+
+-- name: longest_rollup
+(select window_size from monitoring.rollup_current where {{this_monitor}} and window_size in ('week', 'month', 'quarter')
+ order by array_position(array['quarter', 'month', 'week'], window_size) limit 1)
+
+-- name: touches_range
+window_end > $__timeFrom()::timestamptz and window_start < $__timeTo()::timestamptz
+
+-- Of the version: one that is no longer in service had its last days earlier.
+-- name: newest_window
+(select max(s.window_start) from monitoring.window_summary_current s
+ where s.monitor = '$monitor' and s.model_version = {{version}} and {{in_range}})
+
 -- name: window_length
 (select window_seconds * interval '1 second' from monitoring.monitor_current where monitor = '$monitor')
 

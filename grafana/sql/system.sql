@@ -65,6 +65,9 @@ group by 1 order by began desc limit 50
 -- name: tables
 select relation, bytes from monitoring.database_size_current order by 2 desc limit 12
 
--- name: results_per_day
-select date_trunc('hour', completed_at) as time, stage as metric, count(*) as value from monitoring.stage_status
+-- In hundredths of the time range, of whole minutes: a run of minutes is seen in a short range, and a year stays readable.
+-- name: completed
+select date_bin(make_interval(mins => greatest(ceil(extract(epoch from $__timeTo()::timestamptz - $__timeFrom()::timestamptz) / 6000), 1)::integer),
+                completed_at, $__timeFrom()::timestamptz) as time, stage as metric, count(*) as value
+from monitoring.stage_status
 where {{this_monitor}} and completed_at is not null and $__timeFilter(completed_at) group by 1, 2 order by 1, 2

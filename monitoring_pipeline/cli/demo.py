@@ -140,6 +140,7 @@ def _report(settings: Settings, warehouse: Warehouse, monitors: Sequence[Monitor
         Place("the tables", f"{command} db psql -c 'table drift_current limit 5'"),
         Place("decisions to retrain", f"{command} db psql -c 'table retrain_decision_current'"),
         Place("the models", f"{command} model list late15_retrained"),
+        Place("what another policy would do", f"{command} db psql -c 'table backtest_current'"),
         Place("example queries", _from_here(data_dir("sql") / "cookbook" / "*.sql")),
         Place("the monitor files", _from_here(data_dir("monitors") / "late15.yaml")),
     ]

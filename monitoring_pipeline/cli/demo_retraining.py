@@ -38,10 +38,12 @@ def retrained_monitor() -> Monitor:
 
 
 def replay(settings: Settings, first: date, end: date) -> None:
-    """Goes on from the last evaluation that is kept; Dagster is told of all windows at the end, in one run.
+    """Goes on from the last evaluation that is kept; then replays another policy over the same days. Dagster is told of
+    all windows at the end, in one run.
 
     Raises UserError when a window cannot be computed.
     """
+    from monitoring_pipeline.cli.demo_backtest import policy_file, replay_policy
     from monitoring_pipeline.cli.run import progress_bar, run_range
     from monitoring_pipeline.demo.retrained import evaluation_days, write_until
     from monitoring_pipeline.retraining.context import RetrainContext
@@ -60,6 +62,7 @@ def replay(settings: Settings, first: date, end: date) -> None:
             _compute(ctx, max(first, _before(days, day, first) - timedelta(days=LATE_DAYS)), day)
             _decide(ctx, day)
             served = _served(ctx, first, days, scorers)
+        replay_policy(ctx, policy_file(), _midnight(end))
         last = Window.at(_midnight(end - timedelta(days=1)), ctx.monitor.window)
         with progress_bar():
             failed = run_range(ctx.monitor, Window.at(_midnight(first), ctx.monitor.window), last)
@@ -138,11 +141,13 @@ def _scorer(ctx: RetrainContext, row: PromotionRow) -> Scorer:
 
 def retraining_report(settings: Settings, warehouse: Warehouse) -> RetrainingReport:
     """What the policy did and what came of it, from the rows; AUC of the same flights from the two logs."""
+    from monitoring_pipeline.cli.demo_backtest import POLICY
     from monitoring_pipeline.demo.retrained import NAME, by_month
     from monitoring_pipeline.demo.retraining_report import Retraining, RetrainingReport
-    from monitoring_pipeline.warehouse import attempt_store, model_versions, retrain_decisions
+    from monitoring_pipeline.warehouse import attempt_store, backtest_store, model_versions, retrain_decisions
 
     with warehouse.transaction() as conn:
+        replayed = backtest_store.newest(conn, NAME, POLICY)
         decisions = retrain_decisions.decisions(conn, NAME)
         reasons = attempt_store.reasons(conn, NAME)
         versions = model_versions.model_versions(conn, NAME)
@@ -159,6 +164,7 @@ def retraining_report(settings: Settings, warehouse: Warehouse) -> RetrainingRep
         ],
         training_seconds=sum(version.duration_seconds or 0.0 for version in versions.values()),
         months=by_month(settings.home),
+        replayed=replayed,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from textwrap import wrap
 
 from monitoring_pipeline.demo.retrained import MonthCompared
+from monitoring_pipeline.warehouse.backtest_store import Replayed
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,16 @@ class Retraining:
 
 @dataclass(frozen=True)
 class RetrainingReport:
-    """``n_evaluations``: how often the policy was asked. ``training_seconds``: of all challengers together."""
+    """``n_evaluations``: how often the policy was asked. ``training_seconds``: of all challengers together.
+    ``replayed``: what another policy would have done with the same days.
+    """
 
     monitor: str
     n_evaluations: int
     retrainings: Sequence[Retraining]
     training_seconds: float
     months: Sequence[MonthCompared]
+    replayed: Replayed | None = None
 
 
 def render(report: RetrainingReport) -> str:
@@ -44,7 +48,23 @@ def render(report: RetrainingReport) -> str:
         lines.append(f"  {one.day}  {one.challenger} {one.outcome} ({one.trigger})")
         for said in (one.reason, one.because):
             lines += wrap(said, width=100, initial_indent="    ", subsequent_indent="      ")
-    return "\n".join([*lines, *_months(report.months)])
+    return "\n".join([*lines, *_months(report.months), *_backtest(report)])
+
+
+def _backtest(report: RetrainingReport) -> list[str]:
+    """What another policy comes to, in one sentence."""
+    one = report.replayed
+    if one is None:
+        return []
+    trained = f"{one.n_retrainings} retraining{'' if one.n_retrainings == 1 else 's'}"
+    said = f"backtest of {one.policy_name}: {trained} ({one.n_promoted} promoted) instead of"
+    said += f" {len(report.retrainings)}"
+    if one.gain is not None:
+        said += (
+            f"; mean monthly {one.metric} {one.mean_replayed:.4f} instead of {one.mean_happened:.4f} ({one.gain:+.4f}),"
+            f" the month that gained least {one.least_gain:+.4f}"
+        )
+    return wrap(said, width=100, initial_indent="  ", subsequent_indent="    ")
 
 
 def _months(months: Sequence[MonthCompared]) -> list[str]:

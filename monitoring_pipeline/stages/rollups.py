@@ -119,13 +119,19 @@ def _fold(conn: Connection, stages: StageContext, now: datetime) -> Folded:
 def _digests(
     conn: Connection, monitor: Monitor, found: Sequence[Span], by_window: Mapping[Window, BaseWindow]
 ) -> list[str]:
-    references = sorted(profile_store.reference_versions(conn, monitor.name).items())
-    shared = json.dumps([policy_version(monitor), references])
+    """Of the references only those that its own model versions are judged by: a new model remakes no old rollup."""
+    known = profile_store.reference_versions(conn, monitor.name)
+
+    def shared(span: Span) -> str:
+        served = sorted({version for window in span.windows for version in by_window[window].model_versions})
+        usual = {version: reference_version(monitor, version, known) for version in served} if known else {}
+        return json.dumps([policy_version(monitor), [(version, name, known[name]) for version, name in usual.items()]])
+
     versions = {window: f"{one.version} {one.aged}" for window, one in by_window.items()}
     return [
         hashlib.sha256(
             "\n".join(
-                [shared, str(one.window), str(one.partial), *(f"{w} {versions[w]}" for w in one.windows), "before",
+                [shared(one), str(one.window), str(one.partial), *(f"{w} {versions[w]}" for w in one.windows), "before",
                  *(f"{w} {by_window[w].version}" for w in one.before)]
             ).encode()
         ).hexdigest()[:16]

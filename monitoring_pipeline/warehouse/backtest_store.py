@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -27,6 +29,34 @@ insert into monitoring.backtest_retraining (backtest_id, position, as_of, trigge
   ended, why)
 values (:backtest_id, :position, :as_of, :trigger, :reason, :n_rows, :seconds, :outcome, :ended, :why)
 """)
+NEWEST = text("""
+select policy_name, last_window as last, metric, n_retrainings, n_promoted, mean_happened, mean_replayed, gain,
+  least_gain
+from monitoring.backtest where monitor = :monitor and policy_name = :policy_name order by backtest_id desc limit 1
+""")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One replay as it is kept. ``last`` (UTC): end of its last window. Means and gains are over months, positive gains
+    better; None where the metric is undefined.
+    """
+
+    policy_name: str
+    last: datetime
+    metric: str
+    n_retrainings: int
+    n_promoted: int
+    mean_happened: float | None
+    mean_replayed: float | None
+    gain: float | None
+    least_gain: float | None
+
+
+def newest(conn: Connection, monitor: str, policy_name: str) -> Replayed | None:
+    """The newest replay of a policy of that name."""
+    row = conn.execute(NEWEST, {"monitor": monitor, "policy_name": policy_name}).mappings().one_or_none()
+    return Replayed(**row) if row is not None else None
 
 
 def add(

@@ -21,7 +21,8 @@ from monitoring_pipeline.windows import Window
 WINDOWS = text("""
 select w.window_start, w.window_end, w.n_rows, w.pruned_at is not null as pruned,
        w.data_version || ' ' || coalesce(p.output_version, '') || ' ' || coalesce(g.output_version, '') as version,
-       :now >= w.window_end + cast(:max_delay as interval) as aged
+       :now >= w.window_end + cast(:max_delay as interval) as aged,
+       array(select jsonb_object_keys(w.versions)) as model_versions
 from monitoring.prediction_window w
 left join monitoring.window_stage p
   on p.monitor = w.monitor and p.window_start = w.window_start and p.stage = 'profile' and p.completed_at is not null
@@ -57,13 +58,14 @@ Place = tuple[str, datetime]  # window_size, window_end
 @dataclass(frozen=True)
 class BaseWindow:
     """A window that was taken in. ``version``: of its rows, profile and outcomes. ``pruned``: retention has been at it.
-    ``aged``: all of its labels are due."""
+    ``aged``: all of its labels are due. ``model_versions``: those that served it."""
 
     window: Window
     n_rows: int
     pruned: bool
     version: str
     aged: bool
+    model_versions: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,12 @@ class Made:
 def base_windows(conn: Connection, monitor: str, max_delay: Any, now: datetime) -> list[BaseWindow]:
     """Every window that was taken in, in order."""
     rows = conn.execute(WINDOWS, {"monitor": monitor, "max_delay": max_delay, "now": now})
-    return [BaseWindow(Window(r.window_start, r.window_end), r.n_rows, r.pruned, r.version, r.aged) for r in rows]
+    return [
+        BaseWindow(
+            Window(r.window_start, r.window_end), r.n_rows, r.pruned, r.version, r.aged, tuple(r.model_versions)
+        )
+        for r in rows
+    ]  # fmt: skip
 
 
 def standing(conn: Connection, monitor: str) -> dict[Place, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from monitoring_pipeline.cli.demo_backtest import policy_file
 from monitoring_pipeline.demo.flights import BOOLEAN, CATEGORICAL, FEATURES
 from monitoring_pipeline.demo.retrained import (
     MonthCompared,
@@ -24,7 +26,11 @@ from monitoring_pipeline.demo.retrained import (
 )
 from monitoring_pipeline.demo.retraining import train_with_history
 from monitoring_pipeline.demo.retraining_report import Retraining, RetrainingReport, render
+from monitoring_pipeline.monitors.loading import load_monitor
+from monitoring_pipeline.monitors.policy import RETRAIN_PARTS, with_policy
+from monitoring_pipeline.resources import data_dir
 from monitoring_pipeline.retraining import TrainingSet, TrainRequest
+from monitoring_pipeline.warehouse.backtest_store import Replayed
 
 from .conftest import Demo
 
@@ -106,3 +112,27 @@ def test_the_report_says_what_was_gained_and_lost() -> None:
         "    mean difference +0.0075; worst month 0.700 static, 0.720 retrained; worse in 2013-05"
     )
     assert "no outcomes yet" in render(RetrainingReport("m", 0, [], 0.0, []))
+
+
+def test_the_report_says_in_a_sentence_what_another_policy_would_have_done() -> None:
+    found = Replayed("other.yaml", SWAP, "roc_auc", 2, 1, 0.73056, 0.73012, -0.00044, -0.0024)
+    said = render(RetrainingReport("m", 5, [], 0.0, [], found)).split("no outcomes yet\n")[1]
+    assert " ".join(said.split()) == (
+        "backtest of other.yaml: 2 retrainings (1 promoted) instead of 0; mean monthly roc_auc 0.7301 instead of 0.7306"
+        " (-0.0004), the month that gained least -0.0024"
+    )
+    undefined = replace(found, gain=None, mean_happened=None, mean_replayed=None, least_gain=None)
+    assert render(RetrainingReport("m", 5, [], 0.0, [], undefined)).endswith("2 retrainings (1 promoted) instead of 0")
+
+
+def test_the_policy_that_is_replayed_is_the_shipped_one_but_for_its_cooldown() -> None:
+    shipped = load_monitor(data_dir("monitors") / "late15_retrained.yaml")
+    other = with_policy(shipped, policy_file(), RETRAIN_PARTS)
+    assert (shipped.retrain.cooldown, other.retrain.cooldown) == (timedelta(days=28), timedelta(days=112))
+    assert other == shipped.model_copy(update={"retrain": other.retrain})
+    assert other.retrain == shipped.retrain.model_copy(update={"cooldown": timedelta(days=112)})
+
+
+@pytest.mark.parametrize("name", ["late15", "arr_delay", "late15_retrained"])
+def test_every_monitor_of_the_demo_merges_weeks_and_months(name: str) -> None:
+    assert load_monitor(data_dir("monitors") / f"{name}.yaml").rollups == ("week", "month")

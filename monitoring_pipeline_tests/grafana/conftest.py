@@ -52,12 +52,14 @@ def nothing(embedded_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPath
 def _fill(base: Path, warehouse: Warehouse, settings: Settings) -> None:
     declared = dict(ODD_COLUMNS)  # what one toy declares holds for those after it, and not for another world
     full = awkward(Toy(base / "full", declared=declared), DAYS)
-    stages = StageContext(full.declare(), warehouse, settings, "run of toy")
+    stages = StageContext(full.declare(rollups=["week", "month"]), warehouse, settings, "run of toy")
     profile_reference(stages)
     run(stages, range(DAYS))
 
     few = awkward(Toy(base / "few", name="unlabelled", declared=declared), 1, labelled=False)
-    stages = StageContext(few.declare(ground_truth=None, segments=[]), warehouse, settings, "run of unlabelled")
+    stages = StageContext(
+        few.declare(ground_truth=None, segments=[], rollups=[]), warehouse, settings, "run of unlabelled"
+    )
     profile_reference(stages)
     run(stages, range(1))
 
@@ -66,7 +68,9 @@ def _fill(base: Path, warehouse: Warehouse, settings: Settings) -> None:
         declare(conn, bare.declare())
 
     gone = awkward(Toy(base / "gone", name="retired", declared=declared), 2)
-    stages = StageContext(gone.declare(end=START + timedelta(days=2)), warehouse, settings, "run of retired")
+    labels = gone.declaration()["ground_truth"]
+    ended = gone.declare(ground_truth=labels, segments=["region"], end=START + timedelta(days=2))
+    stages = StageContext(ended, warehouse, settings, "run of retired")
     profile_reference(stages)
     run(stages, range(2))
     add_retraining(warehouse, "toy", ("v1", "v'2 $x(1)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -216,6 +217,84 @@ def test_distributions_are_shares_of_what_was_counted(reader: Reader) -> None:
     assert labels[-1].startswith("> ") and len(set(labels)) == len(labels)
 
 
+@pytest.mark.parametrize(("name", "title"), [("column", "Distribution"), ("model", "Scores")])
+def test_the_last_days_of_a_version_are_shown_long_after_them(name: str, title: str, reader: Reader) -> None:
+    """As of a version that another one has replaced: it has no rows at the end of the time range."""
+    panel = next(p for p in PAGES[name]["panels"] if p["title"].startswith(title))
+    values = chosen(reader, PAGES[name], {"monitor": "toy", "version": "v1"})
+    found = [
+        reader.ask(expanded(panel["targets"][0]["rawSql"], values, Range(SPAN.start, SPAN.end + timedelta(days=after))))
+        for after in (0, 60)
+    ]
+    at = [column for column, _ in found[0][0]].index("recent")
+    assert sum(float(row[at]) for row in found[0][1]) == pytest.approx(1) and found[0] == found[1]
+
+
+def test_stages_completed_are_all_shown_within_the_time_range(reader: Reader) -> None:
+    """Whatever its length: a run that began after the range did is not drawn before it."""
+    panel = next(p for p in PAGES["system"]["panels"] if p["title"] == "Stages completed")
+    done = "select min(completed_at), count(completed_at) from monitoring.stage_status where monitor = 'toy'"
+    ((first, expected),) = reader.ask(done)[1]
+    for before in (timedelta(seconds=20), timedelta(days=300)):
+        span = Range(first - before, first + timedelta(minutes=50))
+        _, rows = reader.ask(expanded(panel["targets"][0]["rawSql"], {"monitor": "toy"}, span))
+        assert sum(row[2] for row in rows) == expected
+        assert all(span.start - timedelta(seconds=1) <= row[0] <= span.end for row in rows)
+
+
+OF_A_METRIC = {
+    ("model", "$metric of $monitor"): {"fine", "degraded", "provisional", "merged", "reference", "threshold"},
+    ("segments", "Segments"): {"newest", "merged"}, ("segments", "$metric by segment"): {"value"},
+    ("retraining", "Headline metric by version"): {"value"},
+}  # fmt: skip
+"""Fields of panels that hold values of a performance metric."""
+
+
+def drawn(reader: Reader, monitor: str) -> dict[tuple[str, str, str], set[float]]:
+    """The values of ``OF_A_METRIC`` by page, panel and field."""
+    found: dict[tuple[str, str, str], set[float]] = {}
+    for name, title in OF_A_METRIC:
+        values = chosen(reader, PAGES[name], {"monitor": monitor, "version": "v1", "metric": "roc_auc"})
+        for panel, target in targets(PAGES[name]):
+            if panel["title"] == title and panel["type"] in ("timeseries", "table"):
+                columns, rows = reader.ask(expanded(target["rawSql"], values, SPAN))
+                for i, (field, _) in enumerate(columns):
+                    if field in OF_A_METRIC[name, title]:
+                        found[name, title, field] = {float(row[i]) for row in rows if row[i] is not None}
+    return found
+
+
+@pytest.mark.parametrize("monitor", ["toy", "retired"])
+def test_no_panel_draws_a_mean_of_a_metric_that_does_not_add_up(monitor: str, reader: Reader) -> None:
+    """The AUC of windows is that of their rows together: what is drawn was measured, on a window or on merged ones."""
+    of = f"where monitor = '{monitor}' and metric = 'roc_auc'"
+    window, merged, usual = (
+        {float(row[0]) for row in reader.ask(f"select {field} from monitoring.{view} {of}")[1] if row[0] is not None}
+        for field, view in (("value", "performance_current"), ("value", "rollup_performance_current"),
+                            ("reference_value", "performance_current"))
+    )  # fmt: skip
+    found = drawn(reader, monitor)
+    for place, values in found.items():
+        assert values <= window | merged | usual, place
+    rollups_only = {("model", "$metric of $monitor", "merged"), ("segments", "Segments", "merged")}
+    lines = [
+        found["segments", "$metric by segment", "value"],
+        found["retraining", "Headline metric by version", "value"],
+    ]
+    assert all(lines) and all(values <= (merged or window) for values in lines)
+    assert all(bool(found[place]) == bool(merged) and found[place] <= merged for place in rollups_only)
+
+
+def test_steps_of_merged_windows_last_as_long_as_these(reader: Reader) -> None:
+    """March 2024 begins on a Friday: the first week is three days of the range, and nothing is drawn after the last."""
+    panel = next(p for p in PAGES["model"]["panels"] if p["title"] == "$metric of $monitor")
+    values = chosen(reader, PAGES["model"], {"monitor": "toy", "version": "v1", "metric": "roc_auc"})
+    _, rows = reader.ask(expanded(panel["targets"][2]["rawSql"], values, SPAN))
+    times = [row[0] for row in rows]
+    assert times[:2] == [FIRST, FIRST + timedelta(days=3)] and times[-1] == SPAN.end
+    assert rows[-1][1] is None and rows[-2][1] is not None and None not in [row[1] for row in rows[:-1]]
+
+
 # -- Prometheus ----------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +309,28 @@ def test_promql_is_valid(tmp_path: Path) -> None:
     done = subprocess.run(["promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(expressions())} rules found" in done.stdout
+
+
+@pytest.mark.server
+def test_live_drift_ranks_the_columns_by_their_largest_value(tmp_path: Path) -> None:
+    """Each target asks for one column: what was largest at any time of the range, which need not be the last."""
+    panel = next(p for p in PAGES["service"]["panels"] if p["title"] == "Live PSI")
+    found = {"a": "0.5x9 0.1", "b": "0.3x9 0.3", "c": "0.9 0.2x9"}
+    name = {column: f'model:column_psi:30m{{monitor="m",model_version="v",column="{column}"}}' for column in found}
+    newest = {"a": 0.1, "b": 0.3, "c": 0.2}
+    wanted = [[column] for column in ("c", "a", "b")] + [[]] * 3
+    asked = [t for t in panel["targets"] if "topk" in t["expr"]]
+    tests = [
+        {"expr": asked_of_prometheus(target["expr"]), "eval_time": "10m",
+         "exp_samples": [{"labels": name[column], "value": newest[column]} for column in columns]}
+        for target, columns in zip(asked, wanted, strict=True)
+    ]  # fmt: skip
+    series = [{"series": name[column], "values": values} for column, values in found.items()]
+    case = {"interval": "1m", "input_series": series, "promql_expr_test": tests}
+    (tmp_path / "test.yml").write_text(json.dumps({"rule_files": [], "tests": [case]}))
+    done = subprocess.run(["promtool", "test", "rules", tmp_path / "test.yml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [t["legendFormat"][:1] for t in asked] == list("①②③④⑤⑥"), "colours go by rank"
 
 
 def test_every_series_that_is_asked_for_is_exported_or_recorded() -> None:

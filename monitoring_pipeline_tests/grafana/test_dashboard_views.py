@@ -79,7 +79,7 @@ def test_window_summary_is_what_the_other_views_say(world: str) -> None:
         seen = {"low": "ci_low", "reference": "reference_value"}.get(name, name)
         np.testing.assert_array_equal(rows[seen].astype(float), rows[f"expected_{name}"].astype(float))
     judged = rows[rows["expected_mature"].notna()]
-    assert len(judged) == 21 and list(judged["mature"]) == list(judged["expected_mature"])
+    assert len(judged) == 23 and list(judged["mature"]) == list(judged["expected_mature"])
     assert list(rows["n_drifted"]) == list(rows["expected_drifted"]) and rows["n_drifted"].sum() > 0
     assert list(rows["n_violated"]) == list(rows["expected_violated"])
     taken = query(world, "select sum(n_rows) as n from monitoring.ingestion_current")["n"].item()

@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from monitoring_pipeline.cli.app import app
+from monitoring_pipeline.cli.demo_backtest import replay_policy
 from monitoring_pipeline.errors import DeclarationError, RetrainError, UserError
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.retraining.backtest import replay
 from monitoring_pipeline.retraining.backtest.challenger import fit_with_trainer
 from monitoring_pipeline.retraining.model import Model
+from monitoring_pipeline.retraining.promotion import crown
 from monitoring_pipeline.stages.backtesting import backtest, history_of
+from monitoring_pipeline.warehouse import backtest_store
+from monitoring_pipeline.warehouse.model_versions import ModelVersion, register_version
 from monitoring_pipeline_tests.retraining.flipped import DAYS, FLIPPED, LAG, end_of, with_policy
 from monitoring_pipeline_tests.stages.story import ROWS, Story
 from monitoring_pipeline_tests.toy import day
@@ -141,3 +146,38 @@ def test_the_command_prints_draws_and_says_what_is_wrong(flipped: Story, monkeyp
     with pytest.raises(DeclarationError, match=r"policy.yaml:\d+: retrain.cooldwn"):
         run(cooldwn="3d")
     assert CliRunner().invoke(app, ["backtest", "toy"]).exit_code == 2
+
+
+def test_the_replay_of_a_retrained_monitor_begins_with_the_champion_of_its_first_window(flipped: Story) -> None:
+    """A champion of day 10 knows no label that is new on day 6: only the one before it can be retrained then."""
+    ctx = with_policy(flipped, when={"new_labels": {"rows": 4 * ROWS}}, cooldown="60d", guards={"min_labels": 200})
+    later = ModelVersion("v2", "challenger", train_end=day(10).start, labels_known_at=day(10).start)
+    with flipped.warehouse.transaction() as conn:
+        register_version(conn, "toy", later, run_id=None)
+    crown(ctx, "v2", "manual", "test", "test")
+    with flipped.warehouse.transaction() as conn:
+        conn.execute(text("update monitoring.promotion set as_of = :at"), {"at": day(10).start})
+
+    def began_with(first: int | None) -> str:
+        champion = history_of(ctx, None if first is None else day(first).start).champion
+        assert champion is not None
+        return champion.model_version
+
+    assert (began_with(None), began_with(9), began_with(10), began_with(12)) == ("v1", "v1", "v2", "v2")
+    found = backtest(ctx, all_promoted=True)
+    assert found.retrainings[0].as_of <= end_of(6), "labels since the first champion's cut"
+    of_second = backtest(ctx, first=day(10).start, all_promoted=True)
+    assert not of_second.retrainings or of_second.retrainings[0].as_of >= end_of(10 + 3)
+
+
+def test_the_demo_replays_a_policy_once_and_again_when_days_were_added(flipped: Story, tmp_path: Path) -> None:
+    ctx, policy = with_policy(flipped), tmp_path / "other.yaml"
+    policy.write_text(json.dumps({"retrain": {"when": {"schedule": "0 0 31 12 *"}}}))
+    number = replay_policy(ctx, policy, end_of(DAYS - 1))
+    assert number is not None and replay_policy(ctx, policy, end_of(DAYS - 1)) is None
+    with flipped.warehouse.transaction() as conn:
+        kept = backtest_store.newest(conn, "toy", "other.yaml")
+        assert backtest_store.newest(conn, "toy", "absent.yaml") is None
+    assert kept is not None and (kept.last, kept.n_retrainings, kept.gain) == (end_of(DAYS - 1), 0, 0)
+    again = replay_policy(ctx, policy, end_of(DAYS))
+    assert again is not None and again > number

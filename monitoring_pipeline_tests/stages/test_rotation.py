@@ -34,10 +34,12 @@ from monitoring_pipeline_tests.toy import START
 
 ROWS, REFERENCE_DAYS, SWAP, DAYS = 150, 20, 14, 20
 SHIFTED = range(SWAP - 3, SWAP)
-PUBLIC = ("drift_current", "quality_current", "performance_current", "column_verdict_current")
+PUBLIC = ("drift_current", "quality_current", "performance_current", "column_verdict_current", "rollup_drift_current",
+          "rollup_quality_current", "rollup_performance_current", "rollup_verdict_current")  # fmt: skip
 DECLARED: dict[str, Any] = {
     "ground_truth": {"path": "../truth/*.parquet", "outcome": "y", "label_time": "known"},
     "labels": {"max_delay": "1d"},
+    "rollups": ["week"],
     "retrain": {
         "enabled": True,
         "estimator": {"class": "sklearn.linear_model.LogisticRegression"},
@@ -116,7 +118,7 @@ def everything_of_v1(story: Story) -> dict[str, list[str]]:
     """All rows of the old windows with when and by which run they were made; where judged, with their transaction."""
     before = {"m": "toy", "swap": toy.day(SWAP).start}
     found = {
-        view: story.query(f"select * from monitoring.{view} where monitor = :m and window_start < :swap", **before)
+        view: story.query(f"select * from monitoring.{view} where monitor = :m and window_end <= :swap", **before)
         for view in PUBLIC
     }
     found["judged"] = story.query(

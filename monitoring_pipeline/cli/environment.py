@@ -59,19 +59,21 @@ def monitor_named(name: str, settings: Settings) -> Monitor:
     from monitoring_pipeline.monitors.loading import load_monitor, load_monitors, monitor_files
 
     monitors: dict[str, Monitor] = {}
-    broken: list[str] = []
+    broken: dict[str, str] = {}
     for path in monitor_files(settings.monitors_dir):
         try:
             monitor = load_monitor(path)
         except DeclarationError as error:
-            broken.append(str(error))
+            broken[path.stem] = str(error)
             continue
         if monitor.name == name and name in monitors:
             load_monitors(settings.monitors_dir)  # says which two files declare the name
         monitors[monitor.name] = monitor
+    if name not in monitors and name in broken:
+        raise UserError(broken[name])
     if name not in monitors:
         known = ", ".join(monitors) or f"none; `monitoring-pipeline init` drafts one into {settings.monitors_dir}"
-        unusable = "".join(f"\n{error}" for error in broken)
+        unusable = "".join(f"\n{error}" for error in broken.values())
         raise UserError(f"there is no monitor named {name!r} in {settings.monitors_dir}. There are: {known}{unusable}")
     return monitors[name]
 

@@ -88,6 +88,9 @@ def test_wrong_usage_is_two_and_refused_work_is_one(shell: Shell) -> None:
     unknown = shell("run", "nobody")
     assert unknown.returncode == 1
     assert "there is no monitor named 'nobody'" in unknown.stderr and "Traceback" not in unknown.stderr
+    (shell.monitors / "slip.yaml").write_text("name: slip\nwindo: day\n")
+    slip = shell("status", "slip").stderr + shell("run", "slip").stderr
+    assert "slip.yaml:2: windo" in slip and "there is no monitor named" not in slip, "its own mistake, not its absence"
 
 
 def test_validate_names_file_line_and_field(shell: Shell) -> None:

@@ -34,7 +34,9 @@ def open_attempt(facts: Facts) -> Held | None:
     if facts.attempt is None:
         return None
     state, since = facts.attempt.state, f"{facts.attempt.since:%Y-%m-%d %H:%M}"
-    said = "is decided and not begun" if state == "decided" else f"is in state {state}"
+    said = {"decided": "is decided and not begun", "failed": "failed and is tried again"}.get(
+        state, f"is in state {state}"
+    )
     return Held("open attempt", f"the retraining of {since} UTC {said}")
 
 

@@ -57,6 +57,20 @@ def test_without_a_bound_the_verdict_on_the_model_is_repeated():
         assert (accuracy.threshold, accuracy.source, accuracy.flagged) == (None, "none", None)
 
 
+@pytest.mark.parametrize(
+    "pinned", [Thresholds(performance={"roc_auc": {"min": 0.6}}), Thresholds(performance_drop=0.1)]
+)
+def test_scores_that_became_constant_are_degraded(pinned):
+    actual, scores, predicted = binary()
+    good = classified(score_layout(scores), actual, scores, predicted)
+
+    def of(n):
+        return judged(classified(good.layout, actual[:n], np.full(n, 0.27), np.zeros(n, int)), good, pinned)["roc_auc"]
+
+    assert of(4000).flagged and of(400).flagged
+    assert of(5).flagged is not True
+
+
 def test_declared_bounds_are_taken_as_they_are():
     outcome = classified(score_layout(binary()[1]), *binary())
     thresholds = Thresholds(performance={"roc_auc": {"min": 0.99}, "positive_rate": {"min": 0.0, "max": 0.01}})

@@ -413,6 +413,44 @@ def test_one_score_for_all_and_a_perfect_one():
         assert perfect[metric].low < 1, f"{metric}: a hundred rows do not make certain"
 
 
+@pytest.mark.parametrize("score", [0.0, 0.137, 0.6, 1.0])
+def test_a_constant_score_ranks_nothing_and_is_sure_of_it(score):
+    def at(n):
+        actual = (np.arange(n) % 5 == 0).astype(int)
+        return sound(measure_outcome(classified(EMPTY["binary"], actual, np.full(n, score), np.ones(n))))
+
+    for metric, value in (("roc_auc", 0.5), ("pr_auc", 0.2)):
+        widths = []
+        for n in (5, 100, 2000, 100_000):
+            found = at(n)[metric]
+            assert found.value == pytest.approx(value, abs=1e-12)
+            widths.append(found.high - found.low)
+        assert widths[0] > 0.7, f"{metric}: five rows with one score do not say that all rows have it"
+        assert widths == sorted(widths, reverse=True) and widths[2] < 0.06 and widths[3] < 0.006
+
+
+def test_a_constant_score_of_each_class():
+    n = 3000
+    scores = np.tile([0.2, 0.5, 0.3], (n, 1))
+    found = sound(measure_outcome(classified(EMPTY["multiclass"], np.arange(n) % 3, scores, np.ones(n))))
+    for metric in ("roc_auc[class=a]", "roc_auc[class=b]", "roc_auc_macro", "roc_auc_weighted"):
+        assert found[metric].value == 0.5 and found[metric].high - found[metric].low < 0.02
+
+
+def test_areas_of_few_scores_are_exact_and_those_of_nearly_equal_ones_are_not():
+    random = np.random.default_rng(4)
+    leaves = random.choice([0.11, 0.234, 0.5, 0.77], 4000)
+    actual = (random.random(4000) < leaves).astype(int)
+    layout = score_layout(random.random(500))
+    outcome = classified(layout, actual, leaves, np.ones(4000))
+    for area, exact in ((roc_auc, sk.roc_auc_score), (average_precision, sk.average_precision_score)):
+        value, bound = area(outcome)
+        assert value == pytest.approx(exact(actual, leaves), abs=1e-12) and bound == 0
+    nearly = np.float64(np.float32(0.3)) + 3e-8 * actual  # one digit of single precision apart, and a perfect ranking
+    value, bound = roc_auc(classified(layout, actual, nearly, np.ones(4000)))
+    assert (value, bound) == (0.5, 0.5)
+
+
 def test_one_row_and_constant_outcomes_of_a_regression():
     one = sound(measure_outcome(regressed([0.0], [2.0], [0.0])))
     assert (one["mae"].value, one["rmse"].value, one["bias"].value) == (2, 2, 2)

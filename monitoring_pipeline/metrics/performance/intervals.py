@@ -55,6 +55,18 @@ def wilson(k: float, n: float) -> Estimate:
     return around(p, middle - half, middle + half, int(n), 0.0, 1.0)
 
 
+def unseen(n: float) -> float:
+    """Largest share that values which n rows do not show may have, with 97.5 % confidence: 1 - 0.025^(1/n).
+
+    >>> round(unseen(1), 3), round(unseen(100), 3)
+    (0.975, 0.036)
+
+    Reference: Clopper and Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial,
+    Biometrika 26 (1934), for no successes.
+    """
+    return float(1 - 0.025 ** (1 / n)) if n > 0 else 1.0
+
+
 def mean(total: float, squares: float, n: int, least: float = -1e308) -> Estimate:
     """Mean of n numbers from their sum and sum of squares, with the normal interval; no interval for one number.
 

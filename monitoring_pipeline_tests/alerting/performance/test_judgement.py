@@ -17,6 +17,7 @@ from monitoring_pipeline.alerting.performance import (
     causes,
     decide,
     judge,
+    scores,
     stacked,
 )
 from monitoring_pipeline.alerting.performance import judgement as j
@@ -138,6 +139,22 @@ def test_a_lost_ranking_is_found():
     calibration, evidence = scored(7, 5000, change=Change("concept", 0.1), since=40)
     found = verdicts(calibration, evidence)[1]
     assert found.status[0, 41] == "alarm" and found.contrast[0, 41] in ("auc", "slope") and found.effect[0, 41] < 0
+
+
+@pytest.mark.parametrize(("n", "found"), [(1000, True), (60, False)])
+def test_scores_that_became_constant_are_found_where_there_are_enough_rows(n, found):
+    calibration, evidence = scored(seed=12, n=n, windows=20)
+    labelled, positive = scores.sides_of(evidence[:, -2:])
+    constant = np.zeros_like(evidence[:, -2:])
+    bins = labelled.shape[-1]
+    constant[..., bins // 2], constant[..., bins + bins // 2] = labelled.sum(-1), positive.sum(-1)
+    tests, verdict = verdicts(calibration, np.concatenate((evidence[:, :-2], constant), axis=1))
+    auc = tests.by_contrast[0, -1, :, 0]
+    assert tests.effect[0, -1, 0, 0] == pytest.approx(0.5 - calibration.family.auc[0])
+    assert bool(np.nanmin(np.append(auc, 1.0)) < 1e-4) is found
+    if found:
+        assert (verdict.status[0, -2:] == "alarm").all()
+    assert not (verdict.status[0, :-2] == "alarm").any()
 
 
 def test_a_better_model_alarms_nobody():

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from statistics import median
 
+from scipy.stats import binom, poisson
+
 from monitoring_pipeline.metrics.performance import higher_is_better
 from monitoring_pipeline.monitors.declaration import ColumnThresholds
 
@@ -17,8 +19,9 @@ def declared(thresholds, name):
     return getattr(thresholds, name), "declared" if name in thresholds.model_fields_set else "default"
 
 
-def drift(method, column, value, p_value, effect, thresholds, columns):
-    """(threshold, source, drifted); ``columns``: status by name, of those without a pinned threshold."""
+def drift(method, column, value, p_value, effect, thresholds, columns, tests=()):
+    """(threshold, source, drifted); ``columns``: status by name, of those without a pinned threshold. ``tests``:
+    p-values of the tests of the column that stand in for a method without one."""
     threshold = pinned(method, column, thresholds)
     if threshold is None:
         status, source = columns.get(column, (-1, "none"))
@@ -26,6 +29,8 @@ def drift(method, column, value, p_value, effect, thresholds, columns):
     if value is None:
         return threshold, "declared", None
     large = (value if effect is None else effect) >= threshold
+    if method == "wasserstein":
+        p_value = min(tests, default=None)
     return threshold, "declared", large and (p_value is None or p_value < thresholds.drift_alpha)
 
 
@@ -40,7 +45,37 @@ def pinned(method, column, thresholds):
 
 
 def quality(metric, name, value, column, usual, facts, mature, thresholds):
-    """(threshold, source, violated); ``column`` and ``usual`` are profiles, None for metrics of whole rows."""
+    """(threshold, source, violated); ``column`` and ``usual`` are profiles, None for metrics of whole rows. A default
+    threshold is exceeded by more than chance."""
+    threshold, source, violated = exceeded(metric, name, value, column, usual, facts, mature, thresholds)
+    if violated and source == "default":
+        violated = not by_chance(metric, value, column, usual, facts, threshold)
+    return threshold, source, violated
+
+
+def by_chance(metric, value, column, usual, facts, threshold, alpha=0.001):
+    """Whether as many rows or more are expected once in a thousand windows."""
+    counted = {"missing_share": "n_missing", "nan_share": "n_nan", "inf_share": "n_inf"}
+    if metric in counted:
+        share = getattr(usual, counted[metric]) / usual.n
+        return binom.sf(getattr(column, counted[metric]) - 1, column.n, share) >= alpha
+    if metric in ("out_of_range_share", "unseen_share"):
+        odd = [
+            side and int(side.counts[-1] + (side.counts[0] if metric == "out_of_range_share" else 0))
+            for side in (column, usual)
+        ]
+        share = max(odd[1] / usual.n_values if usual and usual.n_values else 0.0, 0.001)
+        return binom.sf(odd[0] - 1, column.n_values, share) >= alpha
+    if metric == "label_coverage":
+        return binom.cdf(round(value * facts.n_rows), facts.n_rows, threshold) >= alpha
+    if metric == "volume_ratio" and facts.n_rows:
+        expected = median(facts.usual_rows)
+        return min(poisson.cdf(facts.n_rows, expected), poisson.sf(facts.n_rows - 1, expected)) >= alpha
+    return False
+
+
+def exceeded(metric, name, value, column, usual, facts, mature, thresholds):
+    """The same whatever the number of rows."""
     own = thresholds.columns.get(name, NOTHING)
     if metric in ("missing_share", "nan_share", "inf_share"):
         pinned = own.missing_share if metric == "missing_share" else None

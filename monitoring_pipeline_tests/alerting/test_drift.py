@@ -162,7 +162,10 @@ def test_verdicts_equal_the_plain_rules(seed):
     verdict = judge_drift(measurement, thresholds, {name: ColumnStatus(*told) for name, told in columns.items()})
     found = rows(measurement, verdict)
     for (column, method), row in found.items():
-        expected = plain_verdicts.drift(method, column, row.value, row.p_value, row.effect, thresholds, columns)
+        tests = [
+            found[column, test].p_value for test in ("kolmogorov_smirnov", "psi") if method == "wasserstein" and row.n
+        ]
+        expected = plain_verdicts.drift(method, column, row.value, row.p_value, row.effect, thresholds, columns, tests)
         assert (row.threshold, row.source, row.flagged) == expected, (column, method)
     judged = [r.flagged for r in found.values() if (r.metric, r.role) == ("psi", "feature") and r.flagged is not None]
     assert verdict.share.value == pytest.approx(sum(judged) / len(judged) if judged else np.nan, nan_ok=True)

@@ -45,13 +45,17 @@ UNKNOWN = ColumnStatus(ABSTAINED, "none")
 class _DriftPlan:
     threshold: Floats  # NaN where none is pinned
     pinned: NDArray[np.bool_]
+    tests: NDArray[np.intp]  # (2, K) of Wasserstein's positions those of its column's tests; elsewhere its own
     counted: NDArray[np.intp]  # the positions whose verdicts make the share of drifted columns
     has_primary: bool
 
 
 def judge_drift(measurement: Measurement, thresholds: Thresholds, columns: Columns = MappingProxyType({})) -> Verdict:
-    """Drifted by a pinned threshold: the effect (the value, for methods without one) reaches it and the p-value, where
-    the method has one, is below ``thresholds.drift_alpha``. Where none is pinned: as ``columns`` says, by name.
+    """Drifted by a pinned threshold: the effect (the value, for methods without one) reaches it and the p-value is
+    below ``thresholds.drift_alpha``. Where none is pinned: as ``columns`` says, by name.
+
+    Wasserstein's distance has no p-value and is large for any few rows: it is significant where Kolmogorov-Smirnov's
+    or PSI's p of the column is, as far as they were measured.
 
     Not judged where a side holds no values, or the column is not. ``share`` is of the features judged by
     ``PRIMARY_METHOD``; None when it was not measured. Raises ValueError for a measurement of another family.
@@ -61,7 +65,8 @@ def judge_drift(measurement: Measurement, thresholds: Thresholds, columns: Colum
         raise ValueError(f"a measurement of the family {measurement.family!r} cannot be judged as drift")
     plan = _PLANS(measurement.keys, thresholds)
     large = np.where(np.isnan(effect), value, effect) >= plan.threshold
-    significant = np.isnan(p_value) | (p_value < thresholds.drift_alpha)
+    shown = np.fmin(*p_value[plan.tests])
+    significant = np.isnan(shown) | (shown < thresholds.drift_alpha)
     by_threshold = flags(large & significant, ~np.isnan(value))
     found = [columns.get(column, UNKNOWN) for column in measurement.keys.columns]
     by_column = np.array([_flag(one.status) for one in found], np.int8)
@@ -101,7 +106,17 @@ def _plan(keys: MetricKeys, thresholds: Thresholds) -> _DriftPlan:
     features = np.array(keys.roles, object) == "feature"
     threshold = np.where(pinned, values, nan)
     threshold.flags.writeable = False
-    return _DriftPlan(threshold, pinned, np.flatnonzero(primary & features), bool(primary.any()) or not len(keys))
+    counted = np.flatnonzero(primary & features)
+    return _DriftPlan(threshold, pinned, _tests(keys), counted, bool(primary.any()) or not len(keys))
+
+
+def _tests(keys: MetricKeys) -> NDArray[np.intp]:
+    named = {key: i for i, key in enumerate(zip(keys.metrics, keys.columns, keys.roles, strict=True))}
+    found = np.tile(np.arange(len(keys)), (2, 1))
+    for (method, column, role), at in named.items():
+        if method == "wasserstein":
+            found[:, at] = [named.get((test, column, role), at) for test in ("kolmogorov_smirnov", "psi")]
+    return found
 
 
 def _share(measurement: Measurement, plan: _DriftPlan, flagged: Flags, thresholds: Thresholds) -> ShareVerdict:

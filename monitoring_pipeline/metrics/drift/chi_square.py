@@ -9,6 +9,7 @@ from scipy.special import chdtrc
 from monitoring_pipeline.metrics.drift.comparison import Comparison, Measured
 
 Floats = NDArray[np.float64]
+LEAST_EXPECTED = 5.0  # rows of a bin; with fewer, its term is no chi-square (Cochran, Biometrics 10, 1954)
 
 
 def chi_square(reference: Floats, current: Floats) -> Floats:
@@ -55,15 +56,50 @@ def cramers_v(p: Floats, q: Floats) -> Floats:
     return np.sqrt(np.sum((p - q) ** 2 / np.where(total > 0, total, 1.0), axis=-1) / 2)
 
 
-def measure(pair: Comparison) -> Measured:
-    """Evidently's statistic with k-1 degrees of freedom and Cramér's V as its effect.
+def pooled(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
+    """Both counts (C, B) with bins of fewer than ``LEAST_EXPECTED`` rows taken together, and into the smallest of the
+    others where they are still fewer. Expected is a bin's share of both sides, on the smaller side.
 
-    Evidently's statistic is infinite, its p exactly 0, as soon as one row stands in a bin new to the reference; there
-    the test of homogeneity takes its place, which weighs how many such rows there are.
+    >>> counts = pooled(np.array([[500.0, 500.0, 0.0]]), np.array([[50.0, 49.0, 1.0]]))
+    >>> [side.tolist() for side in counts]
+    [[[500.0, 500.0, 0.0]], [[50.0, 50.0, 0.0]]]
     """
-    value = chi_square(np.where(pair.n_reference > 0, pair.reference_counts.T, np.nan).T, pair.current_counts)
-    total = np.maximum(pair.n_reference + pair.n_current, 1.0)[:, None]
-    pooled = (pair.reference_counts + pair.current_counts) / total
-    value = np.where(np.isinf(value), homogeneity(pair.p, pair.q, pair.harmonic, pooled), value)
-    value = np.where(pair.n_current > 0, value, np.nan)
-    return Measured(value, p_value=chdtrc(pair.freedom, value), effect=cramers_v(pair.p, pair.q))
+    n, m = current.sum(axis=-1), reference.sum(axis=-1)
+    total = np.maximum(n + m, 1.0)
+    expected = (reference + current) * (np.minimum(n, m) / total)[:, None]
+    small = (expected < LEAST_EXPECTED) & (reference + current > 0)
+    large = expected >= LEAST_EXPECTED
+    alone = (np.where(small, expected, 0.0).sum(axis=-1) >= LEAST_EXPECTED) | ~large.any(axis=-1)
+    smallest = np.argmin(np.where(large, expected, np.inf), axis=-1)
+    into = np.where(alone, np.argmax(small, axis=-1), smallest)[:, None]
+    here = np.arange(expected.shape[-1]) == into
+    together = [np.where(small, side, 0.0).sum(axis=-1)[:, None] for side in (reference, current)]
+    a, b = (np.where(small, 0.0, side) + here * rest for side, rest in zip((reference, current), together, strict=True))
+    return a, b
+
+
+def statistic(reference: Floats, current: Floats) -> Floats:
+    """Evidently's statistic of counts (C, B); NaN where a side has no row.
+
+    It is infinite, its p exactly 0, as soon as one row stands in a bin new to the reference; there the test of
+    homogeneity takes its place, which weighs how many such rows there are.
+    """
+    n, m = current.sum(axis=-1), reference.sum(axis=-1)
+    there = (n > 0) & (m > 0)
+    n, m = np.where(there, n, np.nan)[:, None], np.where(there, m, np.nan)[:, None]
+    value = chi_square(np.where(there[:, None], reference, np.nan), current)
+    other = homogeneity(reference / m, current / n, (n * m / (n + m))[:, 0], (reference + current) / (n + m))
+    return np.where(there, np.where(np.isinf(value), other, value), np.nan)
+
+
+def measure(pair: Comparison) -> Measured:
+    """Evidently's statistic and Cramér's V as its effect; p by the bins that hold enough rows for the test, which is
+    Evidently's where all do.
+    """
+    reference, current = pooled(pair.reference_counts, pair.current_counts)
+    value = statistic(reference, current)
+    freedom = np.count_nonzero(reference + current, axis=-1) - 1
+    p_value = np.where(freedom > 0, chdtrc(np.maximum(freedom, 1), value), np.where(np.isnan(value), np.nan, 1.0))
+    return Measured(
+        statistic(pair.reference_counts, pair.current_counts), p_value=p_value, effect=cramers_v(pair.p, pair.q)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ Floats = NDArray[np.float64]
 BINS = 10  # of equal width
 RESAMPLES = 200
 SEED = 20130101
+FEW = 30  # rows; fewer may all have one outcome and so seem to be sure of it
 
 
 def calibration_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
@@ -47,24 +50,29 @@ def calibration_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
 
 
 def _biases(outcome: OutcomeProfile) -> dict[str, Estimate]:
-    """Σ (score - outcome) / n of each scored class, with the normal interval of a mean.
+    """Σ (score - outcome) / n of each scored class, with the interval of a mean.
 
     Binary: its second moment is the Brier score's sum. Of several classes that is not kept by class: within a bin
-    every score is taken as the bin's mean, Σ_b n_b ((s_b - r_b)² + r_b (1 - r_b)).
+    every score is taken as the bin's mean, Σ_b n_b ((s_b - r_b)² + r_b (1 - r_b)). Of up to ``FEW`` rows
+    the variance is at least that of outcomes at the rates the scores promise, Σ_b n_b s_b (1 - s_b), of more rows a
+    share of it that fades: five rows without a positive one are not sure.
     """
     n, s = outcome.labelled_counts.astype(float), outcome.labelled_sums
     positives = outcome.positive_counts.astype(float)
-    if outcome.layout.task == "binary":
-        total = float(s.sum() - positives.sum())
-        return {"calibration_bias": mean(total, float(outcome.sums[0]), int(n.sum()))}
     rows = np.maximum(n, 1.0)
-    rate = positives / rows
-    squares = (n * ((s / rows - rate) ** 2 + rate * (1 - rate))).sum(axis=1)
+    score, rate = s / rows, positives / rows
+    squares = (n * ((score - rate) ** 2 + rate * (1 - rate))).sum(axis=1)
+    binary = outcome.layout.task == "binary"
+    if binary:
+        squares[0] = outcome.sums[0]
+    total, size = s.sum(axis=1) - positives.sum(axis=1), n.sum(axis=1)
+    size = np.maximum(size, 1.0)
+    promised = np.maximum(n * score * (1 - score), 0.0).sum(axis=1) * np.minimum(1.0, FEW / size)
+    squares = np.maximum(squares, promised + total**2 / size)
+    names = ("",) if binary else tuple(f"[class={name}]" for name in outcome.layout.scored)
     return {
-        f"calibration_bias[class={name}]": mean(
-            float(s[k].sum() - positives[k].sum()), float(squares[k]), int(n[k].sum())
-        )
-        for k, name in enumerate(outcome.layout.scored)
+        f"calibration_bias{name}": mean(float(total[k]), float(squares[k]), int(n[k].sum()))
+        for k, name in enumerate(names)
     }
 
 
@@ -81,21 +89,25 @@ def _tenths(outcome: OutcomeProfile, matrix: NDArray) -> Floats:
 
 
 def _calibration_error(counts: Floats, positives: Floats, scores: Floats) -> Estimate:
-    """sum_b |positives_b - sum of scores_b| / n, with a basic bootstrap interval: positives of a bin drawn anew as
-    binomial.
+    """sum_b |positives_b - sum of scores_b| / n. The true error lies within sum_b |positives_b - expected_b| / n of
+    it, which is chance alone; the interval reaches as far as that does in 97.5 % of draws.
 
-    The error of a perfectly calibrated score is above 0 by chance, and so is each resample above the value; the
-    basic interval (twice the value minus the resamples' quantiles) takes that bias back. Seeded: the same counts
-    give the same interval.
+    Drawn are the positives of each bin as binomial, once at the rate its scores promise and once at its own rate (with
+    one more row at the promised one, since 0 of 3 does not prove a rate of 0); the larger chance counts. The error of a
+    calibrated score is above 0 by chance: its interval starts at 0. Seeded: the same counts give the same interval.
 
-    Reference: Naeini, Cooper and Hauskrecht (AAAI 2015) for the error; Davison and Hinkley, Bootstrap Methods (1997),
-    section 5.2.
+    Reference: Naeini, Cooper and Hauskrecht (AAAI 2015) for the error.
     """
     n = counts.sum(axis=1)
     value = float(np.mean(np.abs(positives - scores).sum(axis=1) / n))
-    rate = positives / np.where(counts > 0, counts, 1.0)
+    promised = np.clip(scores / np.where(counts > 0, counts, 1.0), 0.0, 1.0)
+    chance = max(_chance(counts, rate) for rate in (promised, (positives + promised) / (counts + 1)))
+    return around(value, value - chance, value + chance, int(n[0]), 0.0, 1.0)
+
+
+def _chance(counts: Floats, rate: Floats) -> float:
+    """97.5 % point of sum_b |positives_b - counts_b rate_b| / n, the mean over classes."""
     random = np.random.default_rng(SEED)
-    drawn = random.binomial(counts.astype(np.int64), np.clip(rate, 0.0, 1.0), size=(RESAMPLES, *counts.shape))
-    resampled = np.sort(np.mean(np.abs(drawn - scores).sum(axis=2) / n, axis=1))
-    below, above = resampled[round(0.025 * (RESAMPLES - 1))], resampled[round(0.975 * (RESAMPLES - 1))]
-    return around(value, 2 * value - float(above), 2 * value - float(below), int(n[0]), 0.0, 1.0)
+    drawn = random.binomial(counts.astype(np.int64), rate, size=(RESAMPLES, *counts.shape))
+    off = np.mean(np.abs(drawn - counts * rate).sum(axis=2) / counts.sum(axis=1), axis=1)
+    return float(np.sort(off)[ceil(0.975 * RESAMPLES) - 1])

@@ -149,7 +149,7 @@ def _balanced_accuracy(matrix: Floats) -> Estimate:
     smooth = _smoothed(known[there])
     share = np.diagonal(_smoothed(known))[there] / smooth.sum(axis=1)
     variance = np.sum(share * (1 - share) / smooth.sum(axis=1)) / n_classes**2
-    return normal(float(recall.sum() / n_classes), float(variance), n, 0.0, 1.0)
+    return normal(float(recall.sum() / n_classes), float(variance), n, 0.0, 1.0, float(support[there].min()) - 1)
 
 
 def _f1_per_class(matrix: Floats) -> list[Estimate]:
@@ -164,11 +164,10 @@ def _f1_per_class(matrix: Floats) -> list[Estimate]:
     a, w = tp + add, wrong + 2 * add
     s = 2 * a + w
     variance = a * (2 * w / s**2) ** 2 + w * (2 * a / s**2) ** 2
-    total = 2 * tp + wrong
     n = int(matrix.sum())
     return [
-        normal(2 * t / d, v, n, 0.0, 1.0) if d > 0 else undefined(n)
-        for t, d, v in zip(tp.tolist(), total.tolist(), variance.tolist(), strict=True)
+        normal(2 * t / (2 * t + w), v, n, 0.0, 1.0, t + w - 1) if t + w > 0 else undefined(n)
+        for t, w, v in zip(tp.tolist(), wrong.tolist(), variance.tolist(), strict=True)
     ]
 
 
@@ -196,7 +195,7 @@ def _averages(matrix: Floats) -> dict[str, Estimate]:
                 slope += _slope_of_weights(smooth, _class_values(smooth)[metric], bool(matrix[-1].any()))
             centre = float(np.vdot(smooth, slope)) / float(smooth.sum())
             variance = float(np.vdot(smooth, (slope - centre) ** 2))
-            out[f"{metric}_{average}"] = normal(float(values[metric] @ w), variance, n, 0.0, 1.0)
+            out[f"{metric}_{average}"] = normal(float(values[metric] @ w), variance, n, 0.0, 1.0, n - 1)
     return out
 
 
@@ -265,7 +264,7 @@ def _mcc(matrix: Floats) -> Estimate:
     used = (square.sum(axis=0) + square.sum(axis=1)) > 0
     smooth = _smoothed(square[used][:, used])
     _, slope = _correlation(smooth)
-    return normal(value, float(np.sum(smooth * slope * slope)), n, -1.0, 1.0)
+    return normal(value, float(np.sum(smooth * slope * slope)), n, -1.0, 1.0, n - 2)
 
 
 def _correlation(square: Floats) -> tuple[float | None, Floats]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, isfinite, log, sqrt
+from math import exp, isfinite, log, nan, sqrt
+
+from scipy.special import stdtrit
 
 Z = 1.959963984540054  # the 97.5 % point of the standard normal
 
@@ -38,21 +40,14 @@ def around(value: float, low: float, high: float, n: int, least: float = -1e308,
     return Estimate(float(value), float(low), float(high), n)
 
 
-def wilson(k: float, n: float) -> Estimate:
-    """k of n as a share with Wilson's score interval.
+def student(freedom: float) -> float:
+    """The 97.5 % point of Student's t, which takes the place of Z where a variance comes from few rows; NaN below one
+    degree of freedom.
 
-    >>> e = wilson(8, 10)
-    >>> e.value, round(e.low, 4), round(e.high, 4)
-    (0.8, 0.4902, 0.9433)
-
-    Reference: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
+    >>> round(student(4), 3), round(student(10_000), 3)
+    (2.776, 1.96)
     """
-    if n <= 0:
-        return undefined()
-    p, z2 = k / n, Z * Z
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z * sqrt(max(p * (1 - p) / n + z2 / (4 * n * n), 0.0)) / (1 + z2 / n)
-    return around(p, middle - half, middle + half, int(n), 0.0, 1.0)
+    return float(stdtrit(freedom, 0.975)) if freedom >= 1 else nan
 
 
 def unseen(n: float) -> float:
@@ -67,12 +62,35 @@ def unseen(n: float) -> float:
     return float(1 - 0.025 ** (1 / n)) if n > 0 else 1.0
 
 
+def wilson(k: float, n: float) -> Estimate:
+    """k of n as a share with Wilson's score interval, at 0 and n of n as wide as the exact one: of one row, Wilson's
+    leaves out what one row in five may come from.
+
+    >>> e = wilson(8, 10)
+    >>> e.value, round(e.low, 4), round(e.high, 4)
+    (0.8, 0.4902, 0.9433)
+    >>> round(wilson(1, 1).low, 3)
+    0.025
+
+    Reference: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927); Brown, Cai
+    and DasGupta, Interval estimation for a binomial proportion, Statistical Science 16 (2001), for the ends.
+    """
+    if n <= 0:
+        return undefined()
+    p, z2 = k / n, Z * Z
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z * sqrt(max(p * (1 - p) / n + z2 / (4 * n * n), 0.0)) / (1 + z2 / n)
+    low = min(middle - half, 1 - unseen(n)) if k >= n else middle - half
+    high = max(middle + half, unseen(n)) if k <= 0 else middle + half
+    return around(p, low, high, int(n), 0.0, 1.0)
+
+
 def mean(total: float, squares: float, n: int, least: float = -1e308) -> Estimate:
-    """Mean of n numbers from their sum and sum of squares, with the normal interval; no interval for one number.
+    """Mean of n numbers from their sum and sum of squares, with Student's interval; no interval for one number.
 
     >>> e = mean(6.0, 14.0, 3)
     >>> e.value, round(e.high - e.value, 4)
-    (2.0, 1.1316)
+    (2.0, 2.4841)
     """
     if n <= 0:
         return undefined()
@@ -80,13 +98,17 @@ def mean(total: float, squares: float, n: int, least: float = -1e308) -> Estimat
     if n == 1:
         return Estimate(float(value), None, None, 1) if isfinite(value) else undefined(1)
     variance = max(squares / n - value * value, 0.0) * n / (n - 1)
-    half = Z * sqrt(variance / n)
+    half = student(n - 1) * sqrt(variance / n)
     return around(value, value - half, value + half, n, least)
 
 
-def normal(value: float, variance: float, n: int, least: float, most: float) -> Estimate:
-    """value ± Z sqrt(variance), cut to the range of the metric."""
-    half = Z * sqrt(max(variance, 0.0))
+def normal(value: float, variance: float, n: int, least: float, most: float, freedom: float) -> Estimate:
+    """value ± t sqrt(variance), cut to the range of the metric; t is Student's with the ``freedom`` of the rows that
+    the variance was learnt from, and without any there is no interval.
+    """
+    half = student(freedom) * sqrt(max(variance, 0.0))
+    if half != half:
+        return Estimate(value, None, None, n) if isfinite(value) else undefined(n)
     return around(value, value - half, value + half, n, least, most)
 
 

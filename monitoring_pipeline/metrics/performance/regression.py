@@ -59,7 +59,7 @@ def _r2(s: dict[str, float], n: int) -> Estimate:
     variance = ((s["e4"] / n - a * a) - 2 * ratio * (cross - a * b) + ratio * ratio * (fourth - b * b)) / (b * b * n)
     if not isfinite(variance):
         return undefined(n)
-    return normal(1 - ratio, variance, n, -1e308, 1.0)
+    return normal(1 - ratio, variance, n, -1e308, 1.0, n - 2)
 
 
 def _quantile(outcome: OutcomeProfile, q: float, s: dict[str, float]) -> Estimate:
@@ -67,7 +67,8 @@ def _quantile(outcome: OutcomeProfile, q: float, s: dict[str, float]) -> Estimat
     too.
 
     Its ends are the outer edges of the bins that hold the order statistics q n ± Z sqrt(n q (1 - q)); an outer bin
-    ends where no error can lie beyond: |e| <= (sum e⁴)^(1/4). Reference: David and Nagaraja, Order Statistics (2003),
+    ends where no error can lie beyond: |e| <= (sum e⁴)^(1/4). So few rows that all may lie on one side of the quantile,
+    q^n or (1 - q)^n above 2.5 %, give no interval. Reference: David and Nagaraja, Order Statistics (2003),
     section 7.1.
     """
     counts, edges = outcome.error_counts, outcome.layout.error_edges
@@ -92,5 +93,7 @@ def _quantile(outcome: OutcomeProfile, q: float, s: dict[str, float]) -> Estimat
     else:
         inside = (rank - 0.5 - (int(cumulated[at]) - int(counts[at]))) / int(counts[at])
         value = lower[at] + min(max(inside, 0.0), 1.0) * (upper[at] - lower[at])
+    if max(q, 1 - q) ** n > 0.025:
+        return Estimate(float(value), None, None, n)
     low, high = lower[bin_of(floor(n * q - spread))], upper[bin_of(ceil(n * q + spread) + 1)]
     return around(float(value), float(low), float(high), n)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from monitoring_pipeline.metrics import reference_page as metrics
 from monitoring_pipeline.warehouse import reference_page as views
@@ -30,6 +33,20 @@ def test_the_page_of_views_is_what_the_database_says(warehouse: Warehouse) -> No
     assert page == (DOCS / "sql-reference.md").read_text(encoding="utf-8"), (
         "run: monitoring-pipeline db reference > docs/sql-reference.md"
     )
+
+
+def test_the_readme_lists_views_that_exist_and_counts_the_cookbook(warehouse: Warehouse) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(
+        r"`([a-z_*]+)`", "".join(re.findall(r"^(\| `.+?) \|", readme.split("| view |")[1], re.MULTILINE))
+    )
+    with warehouse.transaction() as conn:
+        there = set(conn.scalars(text("select viewname from pg_views where schemaname = 'monitoring'")))
+        there |= set(conn.scalars(text("select tablename from pg_tables where schemaname = 'monitoring'")))
+    assert len(listed) > 20
+    assert [name for name in listed if not fnmatch.filter(there, name)] == []
+    questions = len(list((ROOT / "sql" / "cookbook").glob("*.sql")))
+    assert "answers twenty-seven common questions" in readme and questions == 27
 
 
 def build(directory: Path) -> subprocess.CompletedProcess[str]:

@@ -181,14 +181,7 @@ def infer_roles(
     Raises DeclarationError when no id, no event time or neither a prediction nor a score can be found.
     """
     columns = [column for column in log.columns if not _PANDAS_INDEX.fullmatch(column.name)]
-    found_time = log.told_column("event_time") or find_event_time(columns)
-    if found_time is None and (why := _nearly_a_time(columns)):
-        raise DeclarationError(f"predictions: time: no column the prediction was made at; {why}")
-    time = _required(found_time, log, "time", "the prediction was made at", "event_time")
-    found_id = log.told_column("prediction_id") or _find_id(columns, log, truth)
-    if found_id is None and (why := _nearly_an_id(columns)):
-        raise DeclarationError(f"predictions: id: no column tells predictions apart; {why}")
-    identifier = _required(found_id, log, "id", "tells predictions apart", "prediction_id")
+    time, identifier = _time_and_id(columns, log, truth)
     rest = [column for column in columns if column not in (time, identifier)]
     version = log.told_column("model_version") or find_model_version(rest)
     found = _find_output([column for column in rest if column is not version], log)
@@ -219,6 +212,20 @@ def infer_roles(
         remarks={c.name: why for c in others if (why := _remark(c, features))},
         label_time=known_at.name if known_at else None,
     )
+
+
+def _time_and_id(
+    columns: Sequence[ColumnSummary], log: SourceSummary, truth: SourceSummary | None
+) -> tuple[ColumnSummary, ColumnSummary]:
+    """The columns of the event time and of the prediction id. Raises DeclarationError where one is not found."""
+    found_time = log.told_column("event_time") or find_event_time(columns)
+    if found_time is None and (why := _nearly_a_time(columns)):
+        raise DeclarationError(f"predictions: time: no column the prediction was made at; {why}")
+    time = _required(found_time, log, "time", "the prediction was made at", "event_time")
+    found_id = log.told_column("prediction_id") or _find_id(columns, log, truth)
+    if found_id is None and (why := _nearly_an_id(columns)):
+        raise DeclarationError(f"predictions: id: no column tells predictions apart; {why}")
+    return time, _required(found_id, log, "id", "tells predictions apart", "prediction_id")
 
 
 def _usable_output(

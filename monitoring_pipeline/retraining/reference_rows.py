@@ -37,7 +37,8 @@ def unseen_rows(ctx: RetrainContext, attempt: Attempt, version: ModelVersion) ->
 def reference_table(monitor: Monitor, model: Model, frame: pd.DataFrame, version: str) -> pa.Table:
     """Rows of ``rows.frame_of`` scored by ``model`` as rows of ``version``, under the lake's canonical columns.
 
-    ``monitor.reference.outcome`` is set. Raises as ``scoring.outputs``.
+    ``monitor.reference.outcome`` is set. What the frame holds as NaN is missing, as the null it was read from. Raises
+    as ``scoring.outputs``.
     """
     scored = outputs(model, frame, monitor)
     values: dict[str, object] = {
@@ -60,7 +61,7 @@ def reference_table(monitor: Monitor, model: Model, frame: pd.DataFrame, version
             given = frame[feature_column(str(field.source))]
             values[field.name] = _flags(given) if field.kind == "flag" else given
     kinds = canonical_columns(monitor, monitor.reference.outcome)
-    arrays = {name: pa.array(values[name], _ARROW[kind], from_pandas=kind != "DOUBLE") for name, kind in kinds.items()}
+    arrays = {name: pa.array(values[name], _ARROW[kind], from_pandas=True) for name, kind in kinds.items()}
     return pa.table(arrays)
 
 

@@ -34,7 +34,10 @@ def init(
     out: Annotated[Path | None, typer.Option(help="File to write. [MONITORS_DIR/NAME.yaml]")] = None,
     force: Annotated[bool, typer.Option(help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Draft a commented monitor file from data: types, task, id, time. Review it, then `validate` and `run`."""
+    """Draft a commented monitor file from data: types, task, id, time. Review it, then `validate` and `run`.
+
+    What is not found is left to be filled in, and said with exit code 1.
+    """
     from monitoring_pipeline.lake.inspection import summarize, summarize_delays
     from monitoring_pipeline.monitors.drafting import draft
 
@@ -45,19 +48,28 @@ def init(
     told = _told(set_ or [])
     of_log = {role: name for role, name in told.items() if role in OF_LOG or ground_truth is None}
     of_labels = {role: name for role, name in told.items() if role in OF_LABELS}
-    sources = ((predictions, of_log), (ground_truth, of_labels), (reference, of_labels))
-    summaries = [summarize(source, settings, named) if source else None for source, named in sources]
+    log = summarize(predictions, settings, of_log)
+    truth, held_out = (summarize(one, settings, of_labels) if one else None for one in (ground_truth, reference))
+    summaries = (log, truth, held_out)
     _refuse_unknown(told, summaries)
     for conflict in (said for summary in summaries if summary for said in summary.conflicts):
         typer.secho(f"warning: {conflict}", fg="yellow", err=True)
-    assert summaries[0] is not None
-    delays = summarize_delays(summaries[0], summaries[1], settings) if summaries[0].n_rows else None
-    text = draft(name, summaries[0], summaries[1], summaries[2], delays)
+    blanks: dict[str, str] = {}
+    draft(name, *summaries, blanks=blanks)  # finds out what there is not, before labels are brought to predictions
+    delays = None if blanks else summarize_delays(log, truth, settings)
+    text = draft(name, *summaries, delays=delays, blanks=blanks)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+    if blanks:
+        raise UserError(_to_fill_in(path, blanks))
     typer.echo(
         f"wrote {path}\nreview it, then `monitoring-pipeline validate {path}` and `monitoring-pipeline run {name}`"
     )
+
+
+def _to_fill_in(path: Path, blanks: Mapping[str, str]) -> str:
+    said = "".join(f"\n  {role}: {why}" for role, why in blanks.items())
+    return f"wrote {path}, in which {len(blanks)} of the columns are to be filled in (FILL_IN):{said}"
 
 
 def _told(assignments: Sequence[str]) -> dict[str, str]:

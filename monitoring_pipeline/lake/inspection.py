@@ -30,7 +30,7 @@ from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.monitors.drafting import label_columns
 from monitoring_pipeline.monitors.kinds import MOST_LABELS, UNIQUE_SHARE
 from monitoring_pipeline.monitors.model_version import is_candidate
-from monitoring_pipeline.monitors.roles import find_event_time, id_candidates
+from monitoring_pipeline.monitors.roles import BLANK, find_event_time, id_candidates
 from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, LabelDelays, SourceSummary
 from monitoring_pipeline.settings import Settings
 
@@ -271,6 +271,8 @@ class _Check:
     def _absent(self, place: Location, column: str) -> SourceFinding:
         near = self._near(column)
         some = ", ".join(list(self.columns)[:20])
+        if column == BLANK:
+            return SourceFinding(place, f"{BLANK} is to be filled in; write one of the columns: {some}")
         write = f"write {near[0]!r}" if near else f"write one of its columns: {some}"
         return SourceFinding(place, f"the {_source_name(self.field)} has no column {column!r}; {write}")
 

@@ -13,7 +13,15 @@ from monitoring_pipeline.errors import DeclarationError
 from monitoring_pipeline.monitors.declaration import FIRST_YEAR, LAST_YEAR, Monitor
 from monitoring_pipeline.monitors.durations import LONGEST, as_text
 from monitoring_pipeline.monitors.kinds import moment_of
-from monitoring_pipeline.monitors.roles import Roles, find_join_id, find_outcome, find_time, infer_roles
+from monitoring_pipeline.monitors.roles import (
+    Blanks,
+    Roles,
+    find_join_id,
+    find_outcome,
+    find_time,
+    infer_roles,
+    not_found,
+)
 from monitoring_pipeline.monitors.summary import ColumnSummary, LabelDelays, SourceSummary, Whole
 from monitoring_pipeline.windows import LENGTH, Window, WindowSize
 
@@ -31,19 +39,21 @@ def draft(
     ground_truth: SourceSummary | None = None,
     reference: SourceSummary | None = None,
     delays: LabelDelays | None = None,
+    blanks: Blanks | None = None,
 ) -> str:
     """Commented YAML of a monitor called ``name``. Sources are written as their summaries name them.
 
     Without a reference the log's first weeks stand in; an outcome found in the log is declared as its own ground truth.
     ``delays``: how late the labels at hand came, which ``labels.max_delay`` is drafted from (see ``max_delay_of``).
-    Raises DeclarationError when the name is no name or the log lacks an id, an event time or the model's output.
+    Where no column is found for a role, ``blanks`` is told why, and the draft has the field to be filled in; without
+    ``blanks`` that raises DeclarationError, as does a name that is none.
     """
     pattern = Monitor.model_fields["name"].metadata[0].pattern
     if not re.fullmatch(pattern, name):
         raise DeclarationError(f"{name!r} is not a name for a monitor; write a letter, then letters, digits and _")
     if not predictions.n_rows:
         raise DeclarationError("predictions: the source holds no rows; a draft needs some to look at")
-    roles = infer_roles(predictions, ground_truth, reference)
+    roles = infer_roles(predictions, ground_truth, reference, blanks)
     period = _Period(predictions, roles)
     lines = [
         f"# Drafted from {_looked_at(predictions)}. Read the comments, correct what was guessed wrong, then:",
@@ -53,10 +63,10 @@ def draft(
         'description: ""',
         f"task: {roles.task}",
         "",
-        *_schema(roles, predictions),
+        *_schema(roles, predictions, blanks or {}),
         "",
         *_source("predictions", predictions),
-        *_ground_truth(roles, predictions, ground_truth),
+        *_ground_truth(roles, predictions, ground_truth, blanks),
         *_reference(roles, predictions, reference, ground_truth, period),
         "",
         *_windows(roles, predictions, period, stands_in=reference is None),
@@ -198,19 +208,27 @@ def _monitored(moment: datetime | None) -> datetime | None:
     return moment if moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR else None
 
 
-def _schema(roles: Roles, log: SourceSummary) -> list[str]:
+def _to_fill_in(blanks: Blanks, role: str, else_: str = "") -> str:
+    """The comment of a role without a column, else what is said of it otherwise."""
+    if role not in blanks:
+        return f" # {else_}" if else_ else ""
+    return f" # TO BE FILLED IN: {_UNPRINTABLE.sub(' ', blanks[role])}"
+
+
+def _schema(roles: Roles, log: SourceSummary, blanks: Blanks) -> list[str]:
+    told_apart = "tells predictions apart; ground truth is joined by it" + _repeated(log.column(roles.prediction_id))
+    made = f"when the prediction was made{_odd_times(log.whole)}"
     lines = [
         "schema:",
-        f"  prediction_id: {scalar(roles.prediction_id)} # tells predictions apart; ground truth is joined by it"
-        + _repeated(log.column(roles.prediction_id)),
-        f"  event_time: {scalar(roles.event_time)} # when the prediction was made{_odd_times(log.whole)}",
+        f"  prediction_id: {scalar(roles.prediction_id)}{_to_fill_in(blanks, 'prediction_id', told_apart)}",
+        f"  event_time: {scalar(roles.event_time)}{_to_fill_in(blanks, 'event_time', made)}",
     ]
     if roles.naive_time:
         lines.append("  timezone: UTC # the times carry no zone; write the one they are in, such as America/New_York")
     if roles.model_version:
         lines.append(f"  model_version: {scalar(roles.model_version)}")
     if roles.prediction:
-        lines.append(f"  prediction: {scalar(roles.prediction)}")
+        lines.append(f"  prediction: {scalar(roles.prediction)}{_to_fill_in(blanks, 'prediction')}")
     if roles.score:
         lines.append(f"  score: {scalar(roles.score)} # of the positive class, in [0, 1]")
     if roles.class_scores:
@@ -272,7 +290,7 @@ def _source(key: str, source: SourceSummary) -> list[str]:
     return [f"{key}:", "  path:", *(f"    - {scalar(path)}" for path in paths)]
 
 
-def _ground_truth(roles: Roles, log: SourceSummary, truth: SourceSummary | None) -> list[str]:
+def _ground_truth(roles: Roles, log: SourceSummary, truth: SourceSummary | None, blanks: Blanks | None) -> list[str]:
     if truth is None and roles.outcome is None:
         return ["# No ground truth yet: performance is not measured. When outcomes arrive, write:", *_ADVICE]
     if truth is None:
@@ -281,21 +299,25 @@ def _ground_truth(roles: Roles, log: SourceSummary, truth: SourceSummary | None)
             lines.append(f"  label_time: {scalar(roles.label_time)} # when the outcome became known")
         return [*lines[:1], "  # the log holds the outcome itself", *lines[1:]]
     outcome = find_outcome(truth, log)
+    if outcome is None:
+        outcome = not_found("outcome", _no_label(truth, "an outcome", "outcome"), blanks)
     identifier = find_join_id(truth, roles.prediction_id)
-    if outcome is None or identifier is None:
-        what = "an outcome" if outcome is None else f"the prediction id ({roles.prediction_id})"
-        role, met = "outcome" if outcome is None else "label_id", ", ".join(column.name for column in truth.columns)
-        raise DeclarationError(
-            f"ground truth: no column looks like {what} (columns: {met}); add one, or name it: `--set {role}=COLUMN`"
-        )
+    if identifier is None:
+        said = _no_label(truth, f"the prediction id ({roles.prediction_id})", "label_id")
+        identifier = not_found("label_id", said, blanks)
     lines = _source("ground_truth", truth)
     if identifier.name != roles.prediction_id:
-        lines.append(f"  prediction_id: {scalar(identifier.name)}")
-    lines.append(f"  outcome: {scalar(outcome.name)}")
+        lines.append(f"  prediction_id: {scalar(identifier.name)}{_to_fill_in(blanks or {}, 'label_id')}")
+    lines.append(f"  outcome: {scalar(outcome.name)}{_to_fill_in(blanks or {}, 'outcome')}")
     found = _label_columns(roles, log, truth)
     if found is not None and found.label_time:
         lines.append(f"  label_time: {scalar(found.label_time)} # when the outcome became known")
     return lines
+
+
+def _no_label(truth: SourceSummary, what: str, role: str) -> str:
+    met = ", ".join(column.name for column in truth.columns)
+    return f"ground truth: no column looks like {what} (columns: {met}); add one, or name it: `--set {role}=COLUMN`"
 
 
 _ADVICE = ("# ground_truth:", "#   path: outcomes/*.parquet", "#   outcome: label")

@@ -38,6 +38,8 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _DATED = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}([ T,]+\d{1,2}:\d{2}.*)?")
 MAX_CATEGORIES = 1000  # more distinct values than this are ids or free text to a monitor
 MOST_NAMED = 40  # columns, in a message
+BLANK = "FILL_IN"  # stands in a draft for the name of a column that was not found
+Blanks = dict[str, str]  # role -> why no column was found for it
 
 # The most telling names first; compared word by word, so that `PredictionTime` and `prediction_time` are one.
 _ID = (
@@ -173,18 +175,22 @@ class Roles:
 
 
 def infer_roles(
-    log: SourceSummary, truth: SourceSummary | None = None, reference: SourceSummary | None = None
+    log: SourceSummary,
+    truth: SourceSummary | None = None,
+    reference: SourceSummary | None = None,
+    blanks: Blanks | None = None,
 ) -> Roles:
     """Guess the roles of the columns of a prediction log; ``truth`` tells which ids and outcomes to expect,
     ``reference`` which features there is something to compare with.
 
-    Raises DeclarationError when no id, no event time or neither a prediction nor a score can be found.
+    Where no id, no event time or neither a prediction nor a score can be found, ``blanks`` is told and the column is
+    called ``BLANK``; without ``blanks`` it raises DeclarationError.
     """
     columns = [column for column in log.columns if not _PANDAS_INDEX.fullmatch(column.name)]
-    time, identifier = _time_and_id(columns, log, truth)
+    time, identifier = _time_and_id(columns, log, truth, blanks)
     rest = [column for column in columns if column not in (time, identifier)]
     version = log.told_column("model_version") or find_model_version(rest)
-    found = _find_output([column for column in rest if column is not version], log)
+    found = _find_output([column for column in rest if column is not version], log, blanks)
     outcome = found.outcome if truth is None else find_outcome(truth, log)
     task = _task(found.prediction, found.score, found.class_scores, outcome)
     prediction, score, spare = _usable_output(found, task, outcome)
@@ -215,17 +221,36 @@ def infer_roles(
 
 
 def _time_and_id(
-    columns: Sequence[ColumnSummary], log: SourceSummary, truth: SourceSummary | None
+    columns: Sequence[ColumnSummary], log: SourceSummary, truth: SourceSummary | None, blanks: Blanks | None
 ) -> tuple[ColumnSummary, ColumnSummary]:
-    """The columns of the event time and of the prediction id. Raises DeclarationError where one is not found."""
-    found_time = log.told_column("event_time") or find_event_time(columns)
-    if found_time is None and (why := _nearly_a_time(columns)):
-        raise DeclarationError(f"predictions: time: no column the prediction was made at; {why}")
-    time = _required(found_time, log, "time", "the prediction was made at", "event_time")
-    found_id = log.told_column("prediction_id") or _find_id(columns, log, truth)
-    if found_id is None and (why := _nearly_an_id(columns)):
-        raise DeclarationError(f"predictions: id: no column tells predictions apart; {why}")
-    return time, _required(found_id, log, "id", "tells predictions apart", "prediction_id")
+    """The columns of the event time and of the prediction id."""
+    time = log.told_column("event_time") or find_event_time(columns)
+    if time is None:
+        why = _nearly_a_time(columns)
+        said = (
+            f"no column the prediction was made at; {why}"
+            if why
+            else _absent(log, "the prediction was made at", "event_time")
+        )
+        time = not_found("event_time", f"predictions: time: {said}", blanks)
+    identifier = log.told_column("prediction_id") or _find_id(columns, log, truth)
+    if identifier is None:
+        why = _nearly_an_id(columns)
+        said = (
+            f"no column tells predictions apart; {why}"
+            if why
+            else _absent(log, "tells predictions apart", "prediction_id")
+        )
+        identifier = not_found("prediction_id", f"predictions: id: {said}", blanks)
+    return time, identifier
+
+
+def not_found(role: str, why: str, blanks: Blanks | None) -> ColumnSummary:
+    """A column called ``BLANK``, after ``blanks`` was told why. Raises DeclarationError without ``blanks``."""
+    if blanks is None:
+        raise DeclarationError(why)
+    blanks[role] = why
+    return ColumnSummary(BLANK, "VARCHAR", 0, 0)
 
 
 def _usable_output(
@@ -330,7 +355,7 @@ class _Output:
         return any(column is other for other in one_of) or column.name in self.class_scores.values()
 
 
-def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary) -> _Output:
+def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary, blanks: Blanks | None) -> _Output:
     outcome = log.told_column("outcome") or by_name(columns, _OUTCOME)
     rest = [column for column in columns if column is not outcome]
     class_scores, score, spare = _find_scores([c for c in rest if c.name != log.told.get("prediction")])
@@ -342,7 +367,7 @@ def _find_output(columns: Sequence[ColumnSummary], log: SourceSummary) -> _Outpu
     if written and (prediction is None or prediction in written):
         raise DeclarationError(_decimal_comma(written[0]))
     if not (prediction or score or class_scores):
-        raise DeclarationError(_no_output(log))
+        prediction = not_found("prediction", _no_output(log), blanks)
     if outcome is None:
         others = [c for c in rest if c is not score and c is not prediction and c not in spare]
         outcome = _predicted_thing(others, prediction, score)
@@ -402,11 +427,8 @@ def find_join_id(truth: SourceSummary, prediction_id: str) -> ColumnSummary | No
     return told or truth.column(prediction_id) or by_name(truth.columns, _ID) or next(unique, None)
 
 
-def _required(found: ColumnSummary | None, log: SourceSummary, what: str, does: str, name: str) -> ColumnSummary:
-    if found is None:
-        message = f"no column {does} (columns: {_met(log)}); write one, or name it: `--set {name}=COLUMN`"
-        raise DeclarationError(f"predictions: {what}: {message}")
-    return found
+def _absent(log: SourceSummary, does: str, name: str) -> str:
+    return f"no column {does} (columns: {_met(log)}); write one, or name it: `--set {name}=COLUMN`"
 
 
 def _met(log: SourceSummary) -> str:

@@ -201,6 +201,24 @@ def test_a_log_of_the_future_is_said_to_be_one(drafts: Drafts) -> None:
 def test_logs_that_cannot_be_drafted(drafts: Drafts, suffix: str, select: str, n: int, said: str) -> None:
     code, answer = drafts.ask(drafts.write(select, suffix=suffix, n=n))
     assert code == 1 and said in answer
+    if n:  # the rest is drafted, and what is missing has its place
+        draft = drafts.out.read_text()
+        assert "FILL_IN # TO BE FILLED IN: predictions: " in draft and "to be filled in (FILL_IN)" in answer
+        code, answer = drafts.validate()
+        assert code == 1 and "FILL_IN is to be filled in; write one of the columns: " in answer
+    else:
+        assert not drafts.out.exists()
+
+
+def test_labels_that_cannot_be_told_are_left_to_be_filled_in(drafts: Drafts) -> None:
+    log = drafts.write(f"'a' || i AS id, {REST}")
+    truth = drafts.write("0.5 AS b", "truth")
+    arguments = ["init", "m", f"--predictions={log}", f"--ground-truth={truth}", "--force", f"--out={drafts.out}"]
+    answer = CliRunner().invoke(app, arguments)
+    assert answer.exit_code == 1 and "label_id: ground truth: no column looks like the prediction id" in str(
+        answer.exception
+    )
+    assert "prediction_id: FILL_IN # TO BE FILLED IN: ground truth: " in drafts.out.read_text()
 
 
 def test_roles_that_are_named_are_not_guessed(drafts: Drafts) -> None:

@@ -30,6 +30,7 @@ from monitoring_pipeline.monitors.kinds import (
     words,
 )
 from monitoring_pipeline.monitors.model_version import find_model_version, why_no_version
+from monitoring_pipeline.monitors.odd_values import not_known_as_number, written_in_two_ways
 from monitoring_pipeline.monitors.positive_class import POSITIVE, PositiveClass, guess_positive_class
 from monitoring_pipeline.monitors.summary import DECIMAL_COMMA, ColumnSummary, SourceSummary
 
@@ -332,6 +333,8 @@ def _remark(column: ColumnSummary, features: dict[str, Group]) -> str:
     said = (
         why_no_version(column),
         "digits kept as text, or with leading zeros: a code; if it is a number, move it to `numerical`" if code else "",
+        not_known_as_number(column) if features.get(column.name) == "numerical" else "",
+        written_in_two_ways(column.samples) if features.get(column.name) == "categorical" else "",
     )
     return "; ".join(filter(None, said))
 

@@ -411,3 +411,11 @@ def test_from_the_draft_to_the_windows(door: FrontDoor, drafts: Drafts) -> None:
     assert door.run(monitor, first, first) is None
     status = door.query("select n_rows, coverage from monitoring.window_status where n_rows is not null")
     assert status.values.tolist() == [[8640, 1.0]]
+
+
+def test_odd_values_are_remarked_on(drafts: Drafts) -> None:
+    odd = "CASE WHEN i % 7 = 0 THEN -999.0 ELSE (hash(i) % 9000) / 7.0 END AS temperature"
+    state = "CASE i % 3 WHEN 0 THEN 'NY' WHEN 1 THEN 'ny' ELSE 'CA' END AS state"
+    _, text = drafts.init(drafts.write(f"'a' || i AS id, {REST}, {odd}, {state}"))
+    assert "- temperature # -999 may stand for a missing value" in text
+    assert "are two categories; write them alike if they are one" in text

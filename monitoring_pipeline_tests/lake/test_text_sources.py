@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -173,6 +174,25 @@ def test_window_of_a_csv_is_the_same_alone_and_among_many(declare, settings, tmp
     from monitoring_pipeline.lake.ingestion import ingest_window
 
     assert ingest_window(monitor, DAY, [str(path)], settings.lake, settings, NOW) == answers["2024-03-01"]
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "jsonl"])
+def test_a_file_larger_than_the_memory_is_cut_into_windows(declare, settings, tmp_path, suffix):
+    columns, n, days = [f"x{i}" for i in range(28)], 40_000, 12
+    settings = settings.model_copy(
+        update={"duckdb_memory_limit": "100MB"}
+    )  # the rows alone are 16 bytes a value, 20 MB
+    path = tmp_path / f"log/a.{suffix}"
+    path.parent.mkdir()
+    hours = f"TIMESTAMP '2024-03-01' + INTERVAL 1 HOUR * (i * 7919 % {days * 24})"  # in no order
+    numbers = ", ".join(f"hash(i + {at})::VARCHAR AS {name}" for at, name in enumerate(columns))
+    options = "FORMAT csv, COMPRESSION gzip" if suffix == "csv.gz" else "FORMAT json"
+    duckdb.sql(f"COPY (SELECT 'r' || i AS id, {hours} AS at, 0.5 AS score, {numbers} FROM range({n}) t(i))"
+               f" TO '{path}' ({options})")  # fmt: skip
+    monitor = declare({"numerical": columns, "categorical": [], "boolean": []}, predictions={"path": "log/*"})
+    answers = take_in(monitor, settings)
+    assert len(answers) == days
+    assert sum(w.n_rows for w in answers.values()) == n
 
 
 def test_format_may_be_declared(declare, settings, tmp_path):

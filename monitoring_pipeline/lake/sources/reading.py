@@ -27,9 +27,11 @@ from monitoring_pipeline.lake.times import utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.settings import Settings
 
-# A Parquet file that this many windows are cut from is sorted by time first: each then reads its row groups only.
+# A file that this many windows are cut from is sorted by time first: each then reads its row groups only.
 _SHARED_BY = 8
 _ROW_GROUP = 20_480
+_LINE_GROUP = 2_048  # whole lines take more memory than values
+_SORT_BYTES = 200_000_000  # of memory; beyond, sorting spills
 
 
 @contextmanager
@@ -108,16 +110,26 @@ class Reader:
     def _staged(self, path: str, shared: bool) -> Scan:
         if path not in self.staged:
             copy = str(self.directory / f"{len(list(self.directory.iterdir()))}-{abs(hash(path))}.parquet")
-            self.connection.execute("SET preserve_insertion_order = true")
             try:
-                self.staged[path] = self._stage(path, copy, shared)
+                with self._in_order():
+                    self.staged[path] = self._stage(path, copy, shared)
             except duckdb.Error as error:
                 if isinstance(error, duckdb.OutOfMemoryException):
                     raise
                 raise SourceError(unreadable(path, error)) from error
-            finally:
-                self.connection.execute("SET preserve_insertion_order = false")
         return self.staged[path]
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """Rows keep their order, in memory that does not grow with the file: several threads would hold the row groups
+        that the slowest has not reached yet. Numbering the rows is the work of one thread anyway.
+        """
+        (threads,) = self.connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
+        self.connection.execute("SET preserve_insertion_order = true; SET threads = 1")
+        try:
+            yield
+        finally:
+            self.connection.execute(f"SET preserve_insertion_order = false; SET threads = {threads}")
 
     def _stage(self, path: str, copy: str, shared: bool) -> Scan:
         if sql.is_sql(path):
@@ -168,10 +180,11 @@ class Reader:
 
     def _stage_json(self, path: str, copy: str, shared: bool) -> Scan:
         text.header_text(path)  # raises for UTF-16
-        self.connection.execute(
-            "CREATE OR REPLACE TEMP TABLE __lines AS SELECT row_number() OVER () - 1 AS __row, __line,"  # noqa: S608
-            f" {text.IS_ROW} AS __good FROM {text.read_lines_sql(path)}"
-        )
+        lines = f"{copy}.lines"  # in a file: a table would be held in memory
+        numbered = f"SELECT row_number() OVER () - 1 AS __row, __line FROM {text.read_lines_sql(path)}"  # noqa: S608
+        self._write(f"SELECT *, {text.IS_ROW} AS __good FROM ({numbered})", lines, _LINE_GROUP)  # noqa: S608
+        kept = f"SELECT * FROM read_parquet({file_list([lines])})"  # noqa: S608
+        self.connection.execute(f"CREATE OR REPLACE TEMP VIEW __lines AS {kept}")
         names = text.json_names(self.connection, self.wanted or ())
         text.check_width(path, len(names))
         rows = f"SELECT __row, {text.json_values_sql(names)} AS __values FROM __lines WHERE __good"  # noqa: S608
@@ -186,7 +199,8 @@ class Reader:
             " WHERE NOT __good AND trim(__lines.__line) != ''",
             "__line - 1",
         )
-        self.connection.execute("DROP TABLE __lines")
+        self.connection.execute("DROP VIEW __lines")
+        Path(lines).unlink()
         return Scan((copy,), columns, text=True, staged=True, origin=path)
 
     def _stage_table(self, path: str, copy: str) -> Scan:
@@ -225,11 +239,38 @@ class Reader:
             utc = utc_sql(source_alias(place), columns[self.time_column], zone)
         keep = [i for i, c in enumerate(columns) if self.wanted is None or c in self.wanted]
         picked = "".join(f"{source_alias(i)}, " for i in keep)
-        order = " ORDER BY __utc" if shared else ""
+        self._write(f"SELECT {picked}__file, __row, {utc} AS __utc FROM ({rows})", copy)  # noqa: S608
+        if shared and not self._is_by_time(copy):
+            self._sort(copy)
+
+    def _write(self, rows: str, copy: str, group: int = _ROW_GROUP) -> None:
         self.connection.execute(
-            f"COPY (SELECT {picked}__file, __row, {utc} AS __utc FROM ({rows}){order})"  # noqa: S608
-            f" TO {literal(copy)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {_ROW_GROUP})"
+            f"COPY ({rows}) TO {literal(copy)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {group})"
         )
+
+    def _is_by_time(self, copy: str) -> bool:
+        """Whether the times of one row group hardly overlap those of the others, as in a log that was appended to."""
+        row = self.connection.execute(
+            "SELECT sum(epoch(__to - __from)) <= 2 * epoch(max(__to) - min(__from)) FROM (SELECT"  # noqa: S608
+            " CAST(stats_min_value AS TIMESTAMP) AS __from, CAST(stats_max_value AS TIMESTAMP) AS __to"
+            f" FROM parquet_metadata({file_list([copy])}) WHERE path_in_schema = '__utc')"
+        ).fetchone()
+        return bool(row and row[0])
+
+    def _sort(self, copy: str) -> None:
+        limit, least = self.connection.execute(
+            "SELECT current_setting('memory_limit'),"
+            " least(parse_formatted_bytes(current_setting('memory_limit')), $most)",
+            {"most": _SORT_BYTES},
+        ).fetchone() or ("", 0)
+        unsorted = f"{copy}.unsorted"
+        Path(copy).rename(unsorted)
+        self.connection.execute(f"SET memory_limit = '{least}B'")
+        try:
+            self._write(f"SELECT * FROM read_parquet({file_list([unsorted])}) ORDER BY __utc, __row", copy)  # noqa: S608
+        finally:
+            self.connection.execute(f"SET memory_limit = '{limit}'")
+            Path(unsorted).unlink()
 
     def _reject(self, path: str, copy: str, rejects: str, position: str) -> None:
         """Fill ``__rejected``; ``position`` is the number of the good row that the reject would follow."""

@@ -81,7 +81,7 @@ def read_csv_sql(path: str, n_columns: int, delimiter: str) -> str:
         f"read_csv({file_list([path])}, auto_detect=false, header=true, columns={{{columns}}},"
         f" delim={literal(delimiter)}, quote='\"', escape='\"',"
         " store_rejects=true, rejects_table='__csv_rejects', rejects_scan='__csv_scans',"
-        f" max_line_size={_MAX_LINE}, buffer_size={4 * _MAX_LINE})"
+        f" max_line_size={_MAX_LINE}, buffer_size={_MAX_LINE})"
     )
 
 
@@ -89,7 +89,7 @@ def read_lines_sql(path: str) -> str:
     """A FROM item that yields the file's lines as ``__line``, in order, null where empty."""
     return (
         f"read_csv({file_list([path])}, auto_detect=false, header=false, columns={{'__line': 'VARCHAR'}}, delim='\x01',"
-        f" quote='', escape='', strict_mode=false, max_line_size={_MAX_LINE}, buffer_size={4 * _MAX_LINE})"
+        f" quote='', escape='', strict_mode=false, max_line_size={_MAX_LINE}, buffer_size={_MAX_LINE})"
     )
 
 

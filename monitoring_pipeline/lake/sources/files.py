@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import json
+import logging
 import os
 import re
 import zlib
@@ -18,7 +20,7 @@ from urllib.parse import unquote, urlparse
 
 import fsspec
 
-from monitoring_pipeline.errors import DeclarationError, SourceError
+from monitoring_pipeline.errors import DeclarationError, SourceError, storable
 from monitoring_pipeline.lake.duck import protocol_of
 from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.records import FileVersion
@@ -30,6 +32,7 @@ _SUFFIXES: dict[str, Format] = {
 }  # fmt: skip
 _COMPRESSED = (".gz", ".zst")
 MOST_DIRECTORIES = 50_000  # below one `**`
+_logger = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -48,7 +51,11 @@ def expand_environment(text: str, field: str) -> str:
 
 
 def list_files(source: Source, base_dir: Path) -> dict[str, FileVersion]:
-    """Every file of the source by path (absolute, or URL), in order. Raises SourceError where listing fails."""
+    """Every file of the source by path (absolute, or URL), in order. Raises SourceError where listing fails.
+
+    What cannot be read by its name (a pipe, a device, a name that is not UTF-8) is refused where it is named, and
+    behind a pattern left out with a warning: one such thing never stops the files beside it.
+    """
     found: dict[str, FileVersion] = {}
     for written in source.paths:
         pattern = expand_environment(written, "path")
@@ -123,23 +130,36 @@ def _list_local(pattern: str, base_dir: Path) -> Mapping[str, FileVersion]:
         pattern = unquote(urlparse(pattern).path)
     absolute = os.path.normpath(Path(base_dir).resolve() / Path(pattern).expanduser())
     found: dict[str, FileVersion] = {}
-    for name in [absolute] if Path(absolute).is_file() else _matching(absolute):
+    is_named = Path(absolute).exists() and not Path(absolute).is_dir()
+    for name in [absolute] if is_named else _matching(absolute):
         try:
             status = Path(name).stat()
         except OSError:
             continue  # gone since it was listed
-        if not S_ISDIR(status.st_mode):
-            _check_readable(name, status.st_mode)
+        if S_ISDIR(status.st_mode):
+            continue
+        if (why := _unreadable(name, status.st_mode)) and is_named:
+            raise SourceError(f"{name}: it {why}")
+        if why:
+            _warn_once(f"{storable(name)} is left out: it {why}")
+        else:
             found[name] = FileVersion(status.st_size, _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000))
     return found
 
 
-def _check_readable(name: str, mode: int) -> None:
-    """Raises SourceError for what no reader can open by its name, or would wait for without an end."""
+def _unreadable(name: str, mode: int) -> str | None:
+    """Why no reader can open this by its name, or would wait for it without an end; None where one can."""
     if not S_ISREG(mode):
-        raise SourceError(f"{name}: is a pipe or a device, which may never end; move it away or correct `path`")
+        return "is a pipe or a device, which may never end; move it away or correct `path`"
     if any("\ud800" <= c <= "\udfff" for c in name):
-        raise SourceError(f"{name}: its name is not UTF-8; rename the file")
+        return "has a name that is not UTF-8; rename the file"
+    return None
+
+
+@functools.cache
+def _warn_once(said: str) -> None:
+    """A source is listed many times in a process."""
+    _logger.warning("%s", said)
 
 
 def _matching(pattern: str) -> Iterator[str]:

@@ -38,6 +38,7 @@ SAMPLE_FILES = 20
 SAMPLE_ROWS = 200_000
 SAMPLE_VALUES = 8_000_000  # rows times columns: DuckDB reserves the memory of a whole sample before it draws one
 _EXAMPLES = 20
+_COUNTED_AT_ONCE = 10_000  # values: of so few, the exact number of distinct ones costs no more than a guess
 _CLASSES = 1000
 _MOST_CODES = 100  # numbers with a fraction that are stored as text: of few, they are codes such as 250.01
 _NEARLY_ALL = 0.95  # of the values: then the declaration is wrong, not the data
@@ -69,8 +70,8 @@ def summarize(written: str, settings: Settings, told: Mapping[str, str] | None =
     with connected(settings) as connection:
         sample = _sample(connection, monitor, source, settings, None)
         reconciled = {name: reconcile(connection, sample, name) for name in sample.columns}
-        found = [_summarize_column(connection, sample, name, one, texts) for name, one in reconciled.items()]
         (n,) = _first(connection, f"SELECT count(*) FROM {sample.table}")  # noqa: S608
+        found = [_summarize_column(connection, sample, n, name, one, texts) for name, one in reconciled.items()]
     by_name = {c.name: c for c in found}
     told = {role: name for role, name in (told or {}).items() if name in by_name}
     time = by_name[told["event_time"]] if "event_time" in told else find_event_time(found)
@@ -143,7 +144,8 @@ def _check_source(
         raise
     except duckdb.Error as error:  # pages behind a sound footer: which file it is, its own window says
         said = f"the {_source_name(field)} cannot be read ({str(error).splitlines()[0]})"
-        return [SourceFinding(place, f"{said}; write the damaged file again or take it out", stops=False)]
+        write = "write the damaged file again or take it out"
+        return [SourceFinding(place, f"{said}; {write}", stops=field == "reference")]
     # A file that cannot be read fails its own windows; the reference is read whole or not at all.
     return [SourceFinding(place, why, stops=field == "reference") for why in unread] + findings
 
@@ -581,20 +583,26 @@ def _undeclared(source: Source) -> Monitor:
 
 
 def _summarize_column(
-    connection: duckdb.DuckDBPyConnection, sample: Sample, name: str, one: Reconciled, texts: Collection[str] | None
+    connection: duckdb.DuckDBPyConnection,
+    sample: Sample,
+    n_rows: int,
+    name: str,
+    one: Reconciled,
+    texts: Collection[str] | None,
 ) -> ColumnSummary:
     """``texts``: columns that the source could have stored as numbers, and stored as text; None: all text is."""
     typed, kind = one.typed, one.kind
     is_narrowed = typed != one.written
     zeros = f"regexp_matches({one.written}, '^\\s*0[0-9]')" if is_narrowed and _is_text(sample, name) else "false"
-    n_rows, n_distinct, n_null, least, greatest, leading = _first(
+    is_small = n_rows < _COUNTED_AT_ONCE
+    n_distinct, n_null, least, greatest, leading = _first(
         connection,
-        f"SELECT count(*), approx_count_distinct(__v), count(*) - count(__v),"  # noqa: S608
+        f"SELECT {'count(DISTINCT __v)' if is_small else 'approx_count_distinct(__v)'}, count(*) - count(__v),"  # noqa: S608
         f" {_extreme('min', kind)}, {_extreme('max', kind)}, coalesce(bool_or(__zero), false)"
         f" FROM (SELECT {typed} AS __v, {zeros} AS __zero FROM {sample.table})",
     )
     # Approximate counts are off by 6 % at times: where uniqueness is in question they are made exact.
-    if n_distinct < 10_000 or n_distinct > 0.8 * (n_rows - n_null):
+    if not is_small and (n_distinct < _COUNTED_AT_ONCE or n_distinct > 0.8 * (n_rows - n_null)):
         (n_distinct,) = _first(connection, f"SELECT count(DISTINCT {typed}) FROM {sample.table}")  # noqa: S608
     shown = f"CAST({one.written} AS VARCHAR)"
     written = tuple(_most_frequent(connection, sample, values.present(shown) if is_narrowed else shown, _EXAMPLES))

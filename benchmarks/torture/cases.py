@@ -459,6 +459,7 @@ def json_lines(case: Case) -> None:
 def paths(case: Case) -> None:
     """Things that are no files behind the glob."""
     log = case.base / "log"
+    rows = case.file(LOG).read_bytes()
     odd: list[Callable[[], Any]] = [
         lambda: os.mkfifo(log / f"pipe.{case.suffix}"),
         lambda: (log / "loop").symlink_to(log),
@@ -467,8 +468,8 @@ def paths(case: Case) -> None:
         lambda: (log / f"directory.{case.suffix}").mkdir(),
         lambda: (log / f"zero.{case.suffix}").symlink_to("/dev/zero"),
         lambda: (log / f"b\udcff\udcfe.{case.suffix}").write_bytes(b""),
-        lambda: (log / f"a'b\n[c] *?.{case.suffix}").write_bytes(case.file(LOG).read_bytes()),
-        lambda: case.file(LOG).rename(log / f"{'n' * 240}.{case.suffix}"),
+        lambda: (log / f"a'b\n[c] *?.{case.suffix}").write_bytes(rows),
+        lambda: (log / f"a.{case.suffix}").rename(log / f"{'n' * 240}.{case.suffix}"),
     ]
     for make_one in case.draw.sample(odd, case.draw.randint(1, 3)):
         make_one()

@@ -68,6 +68,8 @@ def options(
         for handler in logging.getLogger().handlers:
             handler.addFilter(lambda record: not str(record.msg).startswith("Retrying failed database connection"))
     output.as_json.set(json)
+    # Our sessions set what they need; Dagster's would take these, and a word that Postgres does not know stops them.
+    os.environ.pop("PGOPTIONS", None)
     os.environ["MONITORING_HOME"] = str((home or Path(os.environ.get("MONITORING_HOME", ".monitoring"))).resolve())
     os.environ["MONITORS_DIR"] = str((monitors or Path(os.environ.get("MONITORS_DIR", "monitors"))).resolve())
 

@@ -12,6 +12,7 @@ from monitoring_pipeline.lake.relation import Relation
 from monitoring_pipeline.lake.sources import sql
 from monitoring_pipeline.lake.sources.files import list_files
 from monitoring_pipeline.lake.sources.reading import reading
+from monitoring_pipeline.lake.sources.scan import unreadable_named
 from monitoring_pipeline.lake.times import timestamp, utc_sql
 from monitoring_pipeline.monitors.declaration import Monitor, Source
 from monitoring_pipeline.settings import Settings
@@ -22,7 +23,8 @@ MOST_CLASSES = 1000
 def classes_in_source(monitor: Monitor, source: Source, column: str, settings: Settings) -> list[str]:
     """Class labels as they are compared, the most frequent first; of the reference, within its ``from`` and ``to``.
 
-    Files that cannot be read, or lack the column, are passed over. Raises SourceError when the source cannot be listed.
+    Files that cannot be read, or lack the column, are passed over. Raises SourceError when the source cannot be listed,
+    or pages of a file are damaged.
     """
     time, reference = monitor.schema_.event_time, monitor.reference
     bounded = source is reference and bool(reference.from_ or reference.to)
@@ -39,13 +41,14 @@ def classes_in_source(monitor: Monitor, source: Source, column: str, settings: S
                 where = _within(monitor, utc_sql(scan.column(time), scan.columns[time], monitor.schema_.timezone))
             label = values.class_label(scan.column(column), scan.columns[column]).sql
             parts.append(f"SELECT {label} AS __label FROM ({scan.from_sql(wanted)}){where}")  # noqa: S608
-        return _frequent(connection, f"({' UNION ALL '.join(parts)})") if parts else []
+        with unreadable_named(connection, [path for scan in scans for path in scan.files]):
+            return _frequent(connection, f"({' UNION ALL '.join(parts)})") if parts else []
 
 
-def classes_in_relations(relations: Sequence[Relation], settings: Settings) -> list[str]:
-    """The same of relations with ``__outcome``, all of them together."""
+def classes_in_relations(relations: Sequence[Relation], files: Sequence[str], settings: Settings) -> list[str]:
+    """The same of relations with ``__outcome`` over these files, all of them together."""
     protocols = {protocol for relation in relations for protocol in relation.protocols}
-    with connected(settings, protocols) as connection:
+    with connected(settings, protocols) as connection, unreadable_named(connection, files):
         parts = " UNION ALL ".join(f"SELECT __outcome AS __label FROM ({r.sql})" for r in relations)  # noqa: S608
         return _frequent(connection, f"({parts})")
 

@@ -17,6 +17,7 @@ from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.scan import ReferenceRows, Scan
 from monitoring_pipeline.lake.sources.files import list_files
+from monitoring_pipeline.lake.sources.scan import unreadable_named
 from monitoring_pipeline.lake.views import prepared_reference, relation_of
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.profiles.layout import Layout
@@ -85,7 +86,7 @@ def reference_rows(monitor: Monitor, settings: Settings) -> PreparedReference:
     """The declared reference. Raises SourceError when it cannot be read or holds no row."""
     everything = prepared_reference(monitor, settings)
     relation = relation_of(Scan(monitor, reference=everything))
-    with connected(settings, relation.protocols) as connection:
+    with connected(settings, relation.protocols) as connection, unreadable_named(connection, everything.files):
         found = connection.execute(
             f"SELECT __version, max(__time) FROM ({relation.sql}) GROUP BY __version ORDER BY __version"  # noqa: S608
         ).fetchall()

@@ -8,6 +8,7 @@ import pyarrow as pa
 from monitoring_pipeline.lake import store
 from monitoring_pipeline.lake.cleaning import without_outputs
 from monitoring_pipeline.lake.duck import connected
+from monitoring_pipeline.lake.sources.scan import unreadable_named
 from monitoring_pipeline.lake.views import reference_paths, reference_relation, scored_path
 from monitoring_pipeline.monitors.declaration import Monitor
 from monitoring_pipeline.settings import Settings
@@ -21,7 +22,7 @@ def unscored_rows(monitor: Monitor, settings: Settings) -> tuple[Monitor, pa.Tab
     bare = without_outputs(monitor)
     relation = reference_relation(bare, settings)
     outcome = "" if bare.reference.outcome else ", CAST(NULL AS VARCHAR) AS __outcome"
-    with connected(settings, relation.protocols) as connection:
+    with connected(settings, relation.protocols) as connection, unreadable_named(connection, reference_paths(monitor)):
         rows = connection.execute(
             f"SELECT *{outcome}, CAST(NULL AS TIMESTAMP) AS __label_time, CAST(0 AS BIGINT) AS __batch"  # noqa: S608
             f" FROM ({relation.sql})"

@@ -97,8 +97,10 @@ def _check_positive_class(stages: StageContext, versions: Iterable[ReferenceVers
     column = monitor.reference.outcome
     if monitor.task != "binary" or column is None:
         return
-    relations = [relation_of(Scan(monitor, reference=version.rows)) for version in versions]
-    said = no_positive_class(monitor, column, "reference", classes_in_relations(relations, stages.settings))
+    rows = [version.rows for version in versions]
+    relations = [relation_of(Scan(monitor, reference=one)) for one in rows]
+    files = list(dict.fromkeys(path for one in rows for path in one.files))
+    said = no_positive_class(monitor, column, "reference", classes_in_relations(relations, files, stages.settings))
     if said:
         raise SourceError(f"schema.positive_class: {said}")
 

@@ -16,15 +16,18 @@ OF_DATA = ("csv shape", "csv cells", "column names", "parquet bytes", "json line
 OF_DECLARATIONS = ("yaml value", "yaml more", "yaml bytes", "yaml bomb", "yaml wide", "paths")
 
 
-def faults(base: Path, settings: Settings, kind: str, *wanted: str) -> list[str]:
+def faults(
+    base: Path, settings: Settings, kind: str | None, *wanted: str, name: str = "m1", seed: int = SEED
+) -> list[str]:
     """What was wrong with these commands on the kind's input."""
     commands.prepare()
-    _, case = cases.make(base, "m1", SEED, kind)
+    _, case = cases.make(base, name, seed, kind)
     environment = {
         "MONITORING_HOME": str(base / "home"),
         "MONITORS_DIR": str(case.base / "monitors"),
         "DATABASE_URL": settings.database_url,
         "MONITORING_DATABASE_PATIENCE": "1",
+        **case.environment,
     }
     found = []
     for command in wanted:
@@ -48,6 +51,15 @@ def test_a_bad_declaration_ends_in_a_sentence(kind: str, tmp_path: Path, setting
 
 def test_what_is_right_succeeds(tmp_path: Path, settings: Settings) -> None:
     assert faults(tmp_path, settings, "intact", "init", "validate", "run", "reference") == []
+
+
+@pytest.mark.parametrize("name", ["m79", "m119"])
+def test_pages_damaged_below_a_whole_footer_are_named(name: str, tmp_path: Path, settings: Settings) -> None:
+    assert faults(tmp_path, settings, None, "validate", "reference", name=name, seed=90210) == []
+
+
+def test_options_of_sessions_that_postgres_does_not_know_do_not_stop_a_run(tmp_path: Path, settings: Settings) -> None:
+    assert faults(tmp_path, settings, None, "run", name="m147", seed=90210) == []
 
 
 def test_the_same_seed_makes_the_same_input(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from monitoring_pipeline.engines.engine import Parts, SegmentKeys
 from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.lake.duck import connected
 from monitoring_pipeline.lake.scan import Scan
+from monitoring_pipeline.lake.sources.scan import unreadable_named
 from monitoring_pipeline.lake.views import relation_of
 from monitoring_pipeline.profiles.layout import Layout
 from monitoring_pipeline.settings import Settings
@@ -26,7 +27,10 @@ class DuckDBEngine:
     def layout(self, scan: Scan) -> Layout:
         """As ``Engine.layout``."""
         relation = relation_of(scan)
-        with connected(self._settings, relation.protocols) as connection:
+        with (
+            connected(self._settings, relation.protocols) as connection,
+            unreadable_named(connection, scan.files),
+        ):
             return Profiler(connection).layout(relation, scan.monitor)
 
     def profile(

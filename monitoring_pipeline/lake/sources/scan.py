@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
@@ -92,6 +93,20 @@ def find_unreadable(connection: duckdb.DuckDBPyConnection, paths: Sequence[str],
         except duckdb.Error as own:
             return SourceError(unreadable(path, own))
     return SourceError(f"{', '.join(paths[:3])}: cannot be read together ({error})")
+
+
+@contextmanager
+def unreadable_named(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> Iterator[None]:
+    """Turns what DuckDB raises inside, while it reads ``paths``, into a SourceError that names the damaged file.
+
+    Pages can be damaged below a whole footer, so every statement that reads rows of users' files stands in one.
+    """
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise find_unreadable(connection, paths, error) from error
 
 
 def _by_schema(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> list[list[str]]:

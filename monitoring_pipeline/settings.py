@@ -29,6 +29,15 @@ class Settings(BaseSettings):
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", validation_alias="MONITORING_ENGINE")
     spark_master: str = Field(default="spark://127.0.0.1:7077", validation_alias="MONITORING_SPARK_MASTER")
 
+    def private(self, part: str) -> Path:
+        """A directory of the home by its name, made if it is not there: what lies below, no other account may read.
+
+        The home itself may be entered: of root's, the embedded server's account must. Raises OSError.
+        """
+        directory = self.home.resolve() / part
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return directory
+
     @property
     def lake(self) -> str:
         """Root of the lake: a local directory or an fsspec URL."""

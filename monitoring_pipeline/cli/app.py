@@ -123,6 +123,12 @@ def _of_surroundings(error: Exception) -> str | None:
     home = os.environ.get("MONITORING_HOME", "")
     if isinstance(error, OSError) and home and str(error.filename or "").startswith(home):
         return f"{error.filename}: {error.strerror}; let this user write below {home}, or name another home by --home"
+    if type(error).__name__ in (
+        "DagsterPostgresException",
+        "OperationalError",
+    ):  # Dagster's own connections are told so
+        why = str(error.__cause__ or error).strip().splitlines()[0]
+        return f"Dagster's database does not answer ({why}); start the server again, then repeat the command"
     duckdb = sys.modules.get("duckdb")  # not imported for commands that need none of it
     if duckdb is not None and isinstance(error, duckdb.OutOfMemoryException):
         return (

@@ -41,6 +41,8 @@ def collector(
     from monitoring_pipeline.collector import KeyStore, serve
 
     settings = Settings()
+    if landing is None:
+        settings.private("collected")
     scheme = "https" if tls_cert else "http"
     typer.echo(f"Collector  {scheme}://{host}:{port}/docs\nLanding    {landing or settings.home / 'collected'}")
     if not KeyStore(settings.home).all():

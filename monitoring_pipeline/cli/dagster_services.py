@@ -79,8 +79,7 @@ def _workspace(settings: Settings, code: str) -> str:
     host, colon, port = code.rpartition(":")
     if not (host and colon and port.isdigit() and '"' not in host):
         raise UserError(f"--code: {code!r} is no address; write HOST:PORT, as code:4000")
-    path = settings.home.resolve() / "dagster" / "workspace.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = settings.private("dagster") / "workspace.yaml"
     write_whole(path, WORKSPACE.format(host=host, port=port).encode())
     return str(path)
 

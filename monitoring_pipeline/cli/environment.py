@@ -35,8 +35,7 @@ def open_warehouse(settings: Settings | None = None) -> Iterator[Warehouse]:
 def dagster_environment(settings: Settings) -> Iterator[Warehouse]:
     """The warehouse, and the variables Dagster reads: its home, its database, its event batches."""
     with open_warehouse(settings) as warehouse:
-        dagster_home = settings.home.resolve() / "dagster"
-        dagster_home.mkdir(parents=True, exist_ok=True)
+        dagster_home = settings.private("dagster")
         write_whole(dagster_home / "dagster.yaml", data_file("dagster.yaml").read_bytes())
         os.environ.update(
             DAGSTER_HOME=str(dagster_home),

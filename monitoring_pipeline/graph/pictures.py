@@ -80,15 +80,17 @@ def _inches(texts: Sequence[str], points: int) -> float:
 def picture(width: float, height: float, margins: Margins, draw: Callable[[Axes], None]) -> dg.MetadataValue:
     """An inline image: Dagster shows markdown, and a data address needs no server."""
     # Not pyplot: it keeps global state and looks for a screen.
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure: Figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
     inside = (width - margins.left - margins.right) / width, (height - margins.bottom - margins.top) / height
-    draw(figure.add_axes((margins.left / width, margins.bottom / height, *inside)))
     png = io.BytesIO()
-    figure.savefig(png, format="png")
+    with rc_context({"text.parse_math": False}):  # names of columns and categories are no formulas: `$$` is one of them
+        draw(figure.add_axes((margins.left / width, margins.bottom / height, *inside)))
+        figure.savefig(png, format="png")
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})")
 
 

@@ -86,8 +86,9 @@ def connected(settings: Settings, protocols: Iterable[str] = ()) -> Iterator[duc
 
 def scratch(settings: Settings, purpose: str) -> Path:
     """Where temporary directories are made, one for each use. What a killed process left goes after a day."""
-    directory = (settings.home / "tmp" / purpose).resolve()
-    directory.mkdir(parents=True, exist_ok=True)
+    settings.private("lake")  # before anything is written there, which is by its address alone
+    directory = settings.private("tmp") / purpose
+    directory.mkdir(exist_ok=True)
     for left in directory.iterdir():
         with contextlib.suppress(OSError):  # another process was first
             if time.time() - left.stat().st_mtime > _LEFTOVER_SECONDS:

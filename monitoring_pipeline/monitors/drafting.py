@@ -22,6 +22,7 @@ from monitoring_pipeline.monitors.roles import (
     infer_roles,
     not_found,
 )
+from monitoring_pipeline.monitors.secrets import named
 from monitoring_pipeline.monitors.summary import ColumnSummary, LabelDelays, SourceSummary, Whole
 from monitoring_pipeline.windows import LENGTH, Window, WindowSize
 
@@ -279,15 +280,20 @@ def _odd_times(whole: Whole | None) -> str:
 
 def _source(key: str, source: SourceSummary) -> list[str]:
     if source.url is not None:
-        return [
-            f"{key}:",
-            f"  url: {scalar(source.url)} # ${{NAME}} is taken from the environment: keep passwords there",
-            f"  table: {scalar(source.table or '')}",
-        ]
+        address, remark = _without_password(key, source.url)
+        why = remark or " # ${NAME} is taken from the environment: keep passwords there"
+        return [f"{key}:", f"  url: {scalar(address)}{why}", f"  table: {scalar(source.table or '')}"]
     paths = source.path if isinstance(source.path, tuple) else (source.path or "",)
     if len(paths) == 1:
-        return [f"{key}:", f"  path: {scalar(paths[0])}"]
+        address, remark = _without_password(key, paths[0])
+        return [f"{key}:", f"  path: {scalar(address)}{remark}"]
     return [f"{key}:", "  path:", *(f"    - {scalar(path)}" for path in paths)]
+
+
+def _without_password(key: str, address: str) -> tuple[str, str]:
+    """The address to draft, and a remark where a password was taken out of it."""
+    kept, variables = named(address, f"{key.upper()}_PASSWORD")
+    return kept, f" # its password is not kept here: export {', '.join(variables)}" if variables else ""
 
 
 def _ground_truth(roles: Roles, log: SourceSummary, truth: SourceSummary | None, blanks: Blanks | None) -> list[str]:

@@ -16,6 +16,19 @@ def hidden(address: str) -> str:
     return _PARAMETER.sub(lambda m: m[0] if _is_named(m[2]) else f"{m[1]}{HIDDEN}", address)
 
 
+def named(address: str, variable: str) -> tuple[str, list[str]]:
+    """An address with each password replaced by ``${variable}``, and the names of the variables; a second password gets
+    ``variable_2`` and so on."""
+    variables: list[str] = []
+
+    def name() -> str:
+        variables.append(f"{variable}_{len(variables) + 1}" if variables else variable)
+        return f"${{{variables[-1]}}}"
+
+    address = _PASSWORD.sub(lambda m: m[0] if _is_named(m[2]) else f"{m[1]}:{name()}@", address)
+    return _PARAMETER.sub(lambda m: m[0] if _is_named(m[2]) else f"{m[1]}{name()}", address), variables
+
+
 def _is_named(password: str) -> bool:
     return bool(re.fullmatch(r"\$\{\w+\}", password))
 

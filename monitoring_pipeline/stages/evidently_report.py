@@ -134,7 +134,7 @@ def _path(stages: StageContext, window: Window) -> Path:
     name = window.key(monitor.window).replace(":", "")
     if window.end - window.start != LENGTH[monitor.window]:
         name += f"-to-{window.end:%Y-%m-%d}"
-    return stages.settings.home.resolve() / "reports" / monitor.name / f"{name}.html"
+    return stages.settings.private("reports") / monitor.name / f"{name}.html"
 
 
 def _frame(stages: StageContext, relation: Relation, most: int) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+from dagster_postgres.utils import DagsterPostgresException
 
 from benchmarks.torture import cases, commands, inputs, kills
 from monitoring_pipeline.settings import Settings
@@ -51,6 +52,8 @@ def test_a_bad_declaration_ends_in_a_sentence(kind: str, tmp_path: Path, setting
 
 def test_what_is_right_succeeds(tmp_path: Path, settings: Settings) -> None:
     assert faults(tmp_path, settings, "intact", "init", "validate", "run", "reference") == []
+    made = {path.name: oct(path.stat().st_mode & 0o777) for path in (tmp_path / "home").iterdir()}
+    assert made == {"dagster": "0o700", "lake": "0o700", "tmp": "0o700"}, "nobody else reads the rows of users"
 
 
 @pytest.mark.parametrize("name", ["m79", "m119"])
@@ -60,6 +63,21 @@ def test_pages_damaged_below_a_whole_footer_are_named(name: str, tmp_path: Path,
 
 def test_options_of_sessions_that_postgres_does_not_know_do_not_stop_a_run(tmp_path: Path, settings: Settings) -> None:
     assert faults(tmp_path, settings, None, "run", name="m147", seed=90210) == []
+
+
+def test_a_server_that_is_gone_while_dagster_starts_is_one_sentence(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster_postgres import storage
+
+    def gone(*_: object, **__: object) -> None:
+        raise DagsterPostgresException("too many retries for DB connection") from OSError("connection refused")
+
+    monkeypatch.setattr(storage, "PostgresRunStorage", gone)
+    assert faults(tmp_path, settings, "intact", "run") == [
+        "run: exit code 1\n\nDagster's database does not answer"
+        " (connection refused); start the server again, then repeat the command\n"
+    ]
 
 
 def test_the_same_seed_makes_the_same_input(tmp_path: Path) -> None:

@@ -26,6 +26,12 @@ def with_pictures(door: FrontDoor, monkeypatch: pytest.MonkeyPatch) -> FrontDoor
     return door
 
 
+@pytest.mark.parametrize("name", ["$$", "$a_{$", "\\$x$"])
+def test_a_name_in_a_picture_is_no_formula(name: str) -> None:
+    drawn = pictures.picture(2, 2, pictures.Margins(), lambda ax: ax.set_title(name))
+    assert "data:image/png" in str(drawn.value)
+
+
 def test_materializations_carry_facts_and_pictures(with_pictures: FrontDoor) -> None:
     door = with_pictures
     it, monitor = ready(door.base, 3)

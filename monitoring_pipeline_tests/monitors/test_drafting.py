@@ -262,6 +262,14 @@ def test_a_sql_source_is_written_as_one(tmp_path: Path) -> None:
     assert (monitor.predictions.url, monitor.predictions.table) == (summary.url, "serving.log")
 
 
+def test_a_password_in_an_address_is_not_drafted(tmp_path: Path) -> None:
+    found = _log(n_rows=1000)
+    summary = SourceSummary(found.n_rows, found.columns, url="postgresql://me:s3cr3t@db/prod", table="serving.log")
+    text = draft("m", summary)
+    assert "s3cr3t" not in text and "# its password is not kept here: export PREDICTIONS_PASSWORD" in text
+    assert loaded(text, tmp_path).predictions.url == "postgresql://me:${PREDICTIONS_PASSWORD}@db/prod"
+
+
 def test_epoch_seconds_are_a_time(tmp_path: Path) -> None:
     found = _log(n_rows=1000)
     time = ColumnSummary("timestamp", "BIGINT", 1000, 0, 1_700_000_000, 1_702_592_000, ("1700000000",))

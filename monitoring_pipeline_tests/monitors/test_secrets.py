@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from monitoring_pipeline.monitors.secrets import hidden, without_passwords
+from monitoring_pipeline.monitors.secrets import hidden, named, without_passwords
 from monitoring_pipeline.stages.declaring import declare
 from monitoring_pipeline.warehouse.database import Warehouse
 from monitoring_pipeline_tests.toy import Toy
@@ -32,6 +32,23 @@ def test_of_an_address_only_the_password_is_hidden(written: str, kept: str) -> N
         "predictions": {"url": kept, "path": [kept, None]},
         "start": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "drafted", "variables"),
+    [
+        ("postgresql://u:s3/cr:3@t@h/d", "postgresql://u:${LOG_PASSWORD}@h/d", ["LOG_PASSWORD"]),
+        (
+            "s3://k:a@b/x?token=b",
+            "s3://k:${LOG_PASSWORD}@b/x?token=${LOG_PASSWORD_2}",
+            ["LOG_PASSWORD", "LOG_PASSWORD_2"],
+        ),
+        ("postgresql://u:${PASSWORD}@h/d", "postgresql://u:${PASSWORD}@h/d", []),
+        ("../log/*.parquet", "../log/*.parquet", []),
+    ],
+)
+def test_a_password_is_drafted_as_a_variable(written: str, drafted: str, variables: list[str]) -> None:
+    assert named(written, "LOG_PASSWORD") == (drafted, variables)
 
 
 def test_the_database_keeps_none(tmp_path: Path, warehouse: Warehouse) -> None:

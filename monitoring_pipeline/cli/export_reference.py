@@ -46,12 +46,15 @@ def export(
 ) -> None:
     """Write the reference of a model version: bins, categories and counts.
 
-    The declared one is made first if it is not there: a service needs it before its first prediction.
+    The declared one is made first if it is not there: a service needs it before its first prediction. Declared features
+    without a value in it are named: there is nothing to compare them with.
     """
     from monitoring_pipeline.profiles.document import to_document
 
     settings = Settings()
-    made = _reference(monitor_named(name, settings), settings, version)
+    monitor = monitor_named(name, settings)
+    made = _reference(monitor, settings, version)
+    _warn_of_lacking(monitor, made)
     text = json.dumps(to_document(made), indent=1, sort_keys=True) + "\n" if format is Format.json else _as_series(made)
     if out is None:
         typer.echo(text, nl=False)
@@ -86,6 +89,15 @@ def _reference(monitor: Monitor, settings: Settings, version: str | None) -> Ref
             f"{name} has no reference of model version {wanted!r}. There are: {', '.join(sorted(references))}"
         )
     return references[wanted]
+
+
+def _warn_of_lacking(monitor: Monitor, made: Reference) -> None:
+    known = {column.layout.name for column in made.profile.columns if column.n > column.n_missing}
+    lacking = [name for name in monitor.schema_.features if name not in known]
+    if lacking:
+        named = ", ".join(map(repr, lacking[:5])) + (f" and {len(lacking) - 5:,} more" if len(lacking) > 5 else "")
+        said = f"warning: the reference has no value of {named}; there are no bins to count such a feature by"
+        typer.secho(said, fg="yellow", err=True)
 
 
 def _as_series(made: Reference) -> str:

@@ -80,6 +80,21 @@ def test_a_server_that_is_gone_while_dagster_starts_is_one_sentence(
     ]
 
 
+def test_a_reference_without_a_declared_feature_is_exported_and_the_feature_named(
+    tmp_path: Path, settings: Settings
+) -> None:
+    commands.prepare()
+    _, case = cases.make(tmp_path, "m1", SEED, "intact")
+    case.declared["schema"]["numerical"] = ["x", "elsewhere"]
+    cases.save(case)
+    environment = {"MONITORING_HOME": str(tmp_path / "home"), "MONITORS_DIR": str(tmp_path / "monitors")}
+    ended = commands.call(
+        inputs.called(case, "reference"), {**environment, "DATABASE_URL": settings.database_url}, tmp_path, PATIENCE
+    )
+    assert (ended.code, ended.faults()) == (0, []), ended.said[-600:]
+    assert "warning: the reference has no value of 'elsewhere'; there are no bins" in ended.said
+
+
 def test_the_same_seed_makes_the_same_input(tmp_path: Path) -> None:
     made = []
     for place in ("a", "b"):

@@ -98,7 +98,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "estimation", "estimated_performance", ("profile", "ground_truth"),
-        ("data", "labels", "stage", "reference", "profile", "config"), "estimation:measure",
+        ("data", "stage", "reference", "profile", "config"), "estimation:measure",
         "Performance expected of the scores before outcomes are known (`monitoring.performance_current`).", _POSTGRES,
         _max_delay,
     ),

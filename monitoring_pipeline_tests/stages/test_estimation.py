@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+import dagster as dg
 import pandas as pd
 import pytest
 
 from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor
-from monitoring_pipeline_tests.toy import Task, Toy
+from monitoring_pipeline_tests.toy import Task
 
 HEADLINE = {"binary": "roc_auc", "multiclass": "f1_macro", "regression": "mae"}
 
@@ -51,3 +51,32 @@ def test_estimates_come_before_labels_and_the_gap_with_them(door: FrontDoor, tas
     assert gap["gap"].tolist() == pytest.approx((realized - before["value"]).tolist())
     assert (gap["z"].abs() < 3.5).all(), "the toy's concept stands"
     assert door.query("select * from monitoring.stale_window").empty
+
+
+def test_a_pinned_bound_on_an_estimate_warns_until_outcomes_decide(door: FrontDoor) -> None:
+    it, _ = toy.ready(door.base, 1)
+    (truth,) = sorted((it.base / "truth").glob("*"))
+    content = truth.read_bytes()
+    truth.unlink()
+    monitor = it.declare(thresholds={"performance": {"roc_auc": {"min": 0.99}}})
+    assert door.run(monitor, 0) is None
+    (incident,) = door.query("select severity, summary from monitoring.incident_current").itertuples(index=False)
+    assert incident.severity == "warning" and "estimated, labels not in yet" in incident.summary
+    assert estimated(door, "roc_auc")["degraded"].tolist() == [True]
+    truth.write_bytes(content)
+    assert door.run(monitor, 0) is None
+    found = door.query("select severity, summary from monitoring.incident_current where state <> 'retracted'")
+    assert not found["summary"].str.contains("estimated").any()
+
+
+def test_what_cannot_be_estimated_says_why(door: FrontDoor) -> None:
+    it, monitor = toy.ready(door.base, 1)
+    rows = it.rows(toy.START - pd.Timedelta(days=10), 1500)
+    it.write_reference(rows.assign(y=1))
+    assert door.run(monitor, 0) is None
+    assert estimated(door, "roc_auc").empty
+    (event,) = door.instance.fetch_materializations(
+        dg.AssetKey([monitor.name, "estimated_performance"]), limit=1
+    ).records
+    assert event.asset_materialization is not None
+    assert "all of one class" in str(event.asset_materialization.metadata["not_estimated"].value)

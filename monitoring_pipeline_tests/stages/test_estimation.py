@@ -70,13 +70,13 @@ def test_a_pinned_bound_on_an_estimate_warns_until_outcomes_decide(door: FrontDo
 
 
 def test_what_cannot_be_estimated_says_why(door: FrontDoor) -> None:
-    it, monitor = toy.ready(door.base, 1)
-    rows = it.rows(toy.START - pd.Timedelta(days=10), 1500)
-    it.write_reference(rows.assign(y=1))
+    it, _ = toy.ready(door.base, 1)
+    schema = {key: value for key, value in it.declaration()["schema"].items() if key != "score"}
+    monitor = it.declare(schema=schema)
     assert door.run(monitor, 0) is None
     assert estimated(door, "roc_auc").empty
     (event,) = door.instance.fetch_materializations(
         dg.AssetKey([monitor.name, "estimated_performance"]), limit=1
     ).records
     assert event.asset_materialization is not None
-    assert "all of one class" in str(event.asset_materialization.metadata["not_estimated"].value)
+    assert "no score is declared" in str(event.asset_materialization.metadata["not_estimated"].value)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring_pipeline.metrics.estimation.calibrator import Calibrator, calibrated
+from monitoring_pipeline.metrics.estimation.calibrator import KNOWN, Calibrator, calibrated
 from monitoring_pipeline.metrics.performance.confusion import ALL_CELLS_UP_TO, binary_metrics, cells, multiclass_metrics
 from monitoring_pipeline.metrics.performance.intervals import Estimate, around, mean, normal
 from monitoring_pipeline.metrics.performance.ranking import ranking_metrics
@@ -122,7 +122,7 @@ def _with_noise(e: Estimate, variance: float) -> Estimate:
     if e.value is None:
         return e
     least = -1.0 if e.low is not None and e.low < 0 else 0.0
-    return normal(e.value, variance, e.n, least, 1.0)
+    return normal(e.value, variance, e.n, least, 1.0, KNOWN)
 
 
 def _area_slope(positive: Floats, negative: Floats, area: float) -> Floats:
@@ -156,7 +156,7 @@ def _losses(calibrator: Calibrator, scores: Floats, total: Floats) -> dict[str, 
     ):
         value = float(total @ (share * of_one + (1 - share) * of_none)) / n
         variance = calibrator.noise(total[:, None], ((of_one - of_none) / n)[:, None])
-        out[name] = normal(value, variance, int(n), 0.0, most)
+        out[name] = normal(value, variance, int(n), 0.0, most, KNOWN)
     return out
 
 

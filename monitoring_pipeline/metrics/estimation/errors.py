@@ -11,6 +11,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring_pipeline.metrics.estimation.calibrator import KNOWN
 from monitoring_pipeline.metrics.performance.intervals import Estimate, normal
 from monitoring_pipeline.profiles.parts.bins import ERROR_SUMS, LabelledBins
 
@@ -42,7 +43,7 @@ def expected_errors(reference: LabelledBins, rows: Floats) -> dict[str, Estimate
     square, variance = expected(by_name["e2"], by_name["e4"])
     root = sqrt(square)
     return {
-        "mae": normal(*size, 0, 0.0, 1e308),
-        "rmse": normal(root, variance / (4 * square) if square else 0.0, 0, 0.0, 1e308),
-        "bias": normal(*bias, 0, -1e308, 1e308),
+        "mae": normal(*size, 0, 0.0, 1e308, KNOWN),
+        "rmse": normal(root, variance / (4 * square) if square else 0.0, 0, 0.0, 1e308, KNOWN),
+        "bias": normal(*bias, 0, -1e308, 1e308, KNOWN),
     }

@@ -16,6 +16,7 @@ _SECTIONS = (
     ("drift", "Drift"),
     ("quality", "Data quality"),
     ("performance", "Performance"),
+    ("estimation", "Performance without labels"),
 )
 _INTRODUCTION = """# Metrics
 
@@ -23,7 +24,16 @@ How each metric is computed, from the docstrings of the code that computes it. `
 reference and in the window, `n` and `m` the rows behind them. What counts as too much is not decided here but in
 [verdicts](verdicts.md).
 `monitoring.metric_catalog` lists names, units and ranges in SQL."""
-_LEFT_OUT = {"__init__.py", "measure.py", "comparison.py", "facts.py", "rows.py", "headline.py", "direction.py"}
+_LEFT_OUT = {
+    "__init__.py",
+    "measure.py",
+    "comparison.py",
+    "facts.py",
+    "rows.py",
+    "headline.py",
+    "direction.py",
+    "estimates.py",
+}
 
 
 def page() -> str:

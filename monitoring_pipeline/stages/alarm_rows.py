@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Kind
+from monitoring_pipeline.alerting.incidents.alarm import ESTIMATED, WHOLE_ROWS, Alarm, Kind
 from monitoring_pipeline.monitors import Monitor
 from monitoring_pipeline.stages.drift_batches import number_of
 from monitoring_pipeline.warehouse.incident_store import AlarmRows
@@ -35,7 +35,8 @@ def alarms_of(monitor: Monitor, rows: AlarmRows) -> list[Alarm]:
         ),
         *(
             Alarm(number_of(r.window_start, size), "performance", WHOLE_ROWS, "", r.segment, r.model_version, r.metric,
-                  _size(r.value, r.threshold), None, r.value, r.threshold, source=r.threshold_source)
+                  _size(r.value, r.threshold), None, r.value, r.threshold,
+                  *((ESTIMATED, ESTIMATED) if r.kind == "estimated" else ("", "")), r.threshold_source)
             for r in rows.performance
         ),
         *(_of_window(monitor, r.window_start, r) for r in rows.windows),

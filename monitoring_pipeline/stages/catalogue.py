@@ -28,6 +28,10 @@ def _baselines(monitor: Monitor) -> Any:
     return monitor.canonical()["baselines"]
 
 
+def _max_delay(monitor: Monitor) -> Any:
+    return monitor.labels.max_delay.total_seconds() if monitor.ground_truth is not None else None
+
+
 def _rollups(monitor: Monitor) -> Any:
     return [policy_version(monitor), monitor.canonical()["rollups"]] if monitor.rollups else None
 
@@ -93,7 +97,14 @@ STAGES: tuple[Stage, ...] = (
         needs_labels=True,
     ),
     Stage(
-        "verdicts", "verdicts", ("quality", "drift", "performance"), ("stage", "aged", "config"), "judging:judge",
+        "estimation", "estimated_performance", ("profile", "ground_truth"),
+        ("data", "stage", "reference", "profile", "config"), "estimation:measure",
+        "Performance expected of the scores before outcomes are known (`monitoring.performance_current`).", _POSTGRES,
+        _max_delay,
+    ),
+    Stage(
+        "verdicts", "verdicts", ("quality", "drift", "performance", "estimated_performance"),
+        ("stage", "aged", "config"), "judging:judge",
         "Which metrics drifted, violate their threshold or are degraded, under the declared thresholds.",
         _POSTGRES, policy_version,
     ),

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
 from sqlalchemy import Connection
 
 from monitoring_pipeline.alerting.drift.judgement import ALARM
 from monitoring_pipeline.alerting.drift.methods import ColumnStatus, pinned_status
-from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm
+from monitoring_pipeline.alerting.incidents.alarm import ESTIMATED, WHOLE_ROWS, Alarm
 from monitoring_pipeline.alerting.performance.bounds import Judged
-from monitoring_pipeline.alerting.verdict import FLAGGED, Verdict
+from monitoring_pipeline.alerting.verdict import FLAGGED, NOT_JUDGED, Verdict
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages import column_verdicts, window_verdicts
@@ -105,10 +106,11 @@ def _alarms(stages: StageContext, windows: Sequence[Window], policy: Monitor) ->
     pinned: set[tuple[datetime, str, str, str]] = set()
     for at in range(0, len(windows), WINDOWS_A_READ):
         for window, kept in read(stages, windows[at : at + WINDOWS_A_READ]).kept.items():
-            for one in kept:
+            realized: set[tuple[str, str, str]] = set()
+            for one in sorted(kept, key=lambda k: k.measurement.family == "estimated"):  # what is realized goes first
                 place = (window.start, one.measurement.model_version, one.measurement.segment)
                 verdict = verdict_on(policy, one, columns.get(place, {}), of_windows.get(place, {}), moment)
-                alarms += _by_threshold(policy, one, verdict)
+                alarms += _by_threshold(policy, one, verdict, realized)
                 if one.measurement.family == "drift" and one.measurement.baseline == policy.baseline_names[0]:
                     pinned |= {(*place, name) for name in pinned_status(one.measurement, verdict)}
     return alarms + [alarm for row in found.columns for alarm in _of_columns(policy, row, pinned)]
@@ -125,13 +127,20 @@ def _of_columns(policy: Monitor, row: ColumnRow, pinned: set[tuple[datetime, str
     ]  # fmt: skip
 
 
-def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict) -> list[Alarm]:
-    """Alarms of pinned thresholds, and of quality metrics that always alarm."""
+def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict, realized: set[tuple[str, str, str]]) -> list[Alarm]:
+    """Alarms of pinned thresholds, and of quality metrics that always alarm.
+
+    ``realized``: (version, segment, metric) of the window that final outcomes have judged; an estimate of the same
+    raises no alarm. What is judged here is added.
+    """
     m, number = kept.measurement, number_of(kept.window.start, policy.window)
     if m.family == "drift" and m.baseline != policy.baseline_names[0]:
         return []
-    if m.family in ("realized", "estimated") and (m.family == "estimated" or not verdict.mature):
+    if m.family == "realized" and not verdict.mature:
         return []
+    if m.family == "realized":
+        judged = np.flatnonzero((verdict.flagged != NOT_JUDGED) & (np.array(verdict.source) == "declared")).tolist()
+        realized |= {(m.model_version, m.segment, m.keys.metrics[i]) for i in judged}
     if m.family == "quality" and m.segment != EVERYTHING:
         return []
     found = []
@@ -139,12 +148,15 @@ def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict) -> list[Alarm]:
         metric, column = m.keys.metrics[i], m.keys.columns[i]
         if verdict.source[i] != "declared" and not (m.family == "quality" and metric in ALWAYS_ALARM):
             continue
-        kind = {"drift": "drift", "quality": kind_of_metric(metric), "realized": "performance"}[m.family]
+        if m.family == "estimated" and (m.model_version, m.segment, metric) in realized:
+            continue
+        kind = {"drift": "drift", "quality": kind_of_metric(metric)}.get(m.family, "performance")
+        guessed = ESTIMATED if m.family == "estimated" else ""
         on = WHOLE_ROWS if kind == "performance" else column
         value, threshold = float(m.value[i]), float(verdict.threshold[i])
         moved = "threshold" if kind == "drift" else metric
         found.append(
             Alarm(number, kind, on, m.keys.roles[i], m.segment, m.model_version, moved, value - threshold, None,
-                  value, threshold, detail=(m.detail[i] or "") if m.detail else "", source=verdict.source[i])
+                  value, threshold, guessed, (m.detail[i] or "") if m.detail else guessed, verdict.source[i])
         )  # fmt: skip
     return found

@@ -39,7 +39,7 @@ from monitoring_pipeline.warehouse.verdict_store import Judged, Judgement
 from monitoring_pipeline.warehouse.window_verdict_store import Place
 
 FAMILIES = ("drift", "quality", "realized", "estimated")
-MEASURED_BY = ("quality", "drift", "performance")
+MEASURED_BY = ("quality", "drift", "performance", "estimation")
 WINDOWS_A_READ = 64
 
 
@@ -192,6 +192,8 @@ def verdict_on(
     m = kept.measurement
     if m.family == "drift":
         return judge_drift(m, monitor.thresholds, columns)
+    if m.family == "estimated":
+        return judge_performance(m, monitor.thresholds, mature=False)  # only pinned bounds: estimates have no budget
     mature = is_mature(monitor.labels, kept.window, _coverage(m), now)
     if m.family == "quality":
         return judge_quality(m, monitor.thresholds, mature=mature)

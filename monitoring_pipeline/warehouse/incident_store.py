@@ -35,9 +35,19 @@ where q.monitor = :monitor and q.violated and q.segment = '*'
        or q.threshold_source = 'declared')
 """)
 PERFORMANCE_ALARMS = text("""
-select p.window_start, p.model_version, p.segment, p.metric, p.value, p.threshold, p.threshold_source
-from monitoring.performance_current p
-where p.monitor = :monitor and p.degraded and p.mature and p.kind = 'realized' and p.threshold_source = 'declared'
+with p as materialized (
+  select window_start, model_version, segment, metric, kind, value, threshold, threshold_source, degraded, mature
+  from monitoring.performance_current
+  where monitor = :monitor and kind in ('realized', 'estimated') and threshold_source = 'declared'
+)
+select p.window_start, p.model_version, p.segment, p.metric, p.value, p.threshold, p.threshold_source, p.kind
+from p
+where p.degraded
+  and (p.kind = 'realized' and p.mature
+       or p.kind = 'estimated' and not exists (
+         select from p r
+         where r.kind = 'realized' and r.mature and r.degraded is not null and r.window_start = p.window_start
+           and r.model_version = p.model_version and r.segment = p.segment and r.metric = p.metric))
 """)
 WINDOW_ALARMS = text("""
 select window_start, kind, model_version, segment, subject, contrast, effect, q_value, value, expected, source, cause

@@ -316,6 +316,14 @@ def load_reference_outcomes(conn: Connection, monitor: str, model_version: str) 
     return {one.segment: one for one in (_labelled(conn, group) for group in groups)}
 
 
+def load_reference_bins(conn: Connection, monitor: str) -> dict[str, LabelledProfile]:
+    """The outcomes of all rows of each reference with part ``labelled_bins``, by model version."""
+    wanted = {"monitor": monitor, "segment": EVERYTHING, "parts": ["outcomes", "labelled_bins"]}
+    groups = _grouped(conn.execute(LOAD_REFERENCES, wanted).mappings().all())
+    found = [_labelled(conn, g) for g in groups if any(row["part"] == "outcomes" for row in g)]
+    return {one.model_version: one for one in found}
+
+
 def _rows(monitor: str, scope: Scope, p: Profile | LabelledProfile) -> list[tuple[Any, ...]]:
     values: dict[str, Any]
     if isinstance(p, Profile):

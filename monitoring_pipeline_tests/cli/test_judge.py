@@ -86,9 +86,10 @@ FLAGS = {
     "drift": ("drift", "drifted", "column_name = :column and method = :metric and baseline = :baseline"),
     "quality": ("quality", "violated", "column_name = :column and metric = :metric"),
     "realized": ("performance", "degraded", "metric = :metric and kind = 'realized'"),
+    "estimated": ("performance", "degraded", "metric = :metric and kind = 'estimated'"),
 }
 PSI = ("drift", "drifted", "column_name = 'x' and method = 'psi' and baseline = 'training'")
-ACCURACY = ("performance", "degraded", "metric = 'accuracy'")
+ACCURACY = ("performance", "degraded", "metric = 'accuracy' and kind = 'realized'")
 
 
 def test_a_changed_threshold_rewrites_verdicts_and_nothing_that_was_measured(door: FrontDoor, measured: Toy) -> None:

@@ -9,7 +9,7 @@ from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor, asked, assert_same, fresh_door
 from monitoring_pipeline_tests.toy import Toy, ready
 
-AFTER_DRIFT = ("drift", "performance", "verdicts", "incidents", "rollups")
+AFTER_DRIFT = ("drift", "performance", "estimated_performance", "verdicts", "incidents", "rollups")
 
 
 def arrive_late(it: Toy, day: int) -> None:

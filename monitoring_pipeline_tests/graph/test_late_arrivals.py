@@ -8,8 +8,9 @@ from monitoring_pipeline_tests import toy
 from monitoring_pipeline_tests.front_door import FrontDoor, asked
 from monitoring_pipeline_tests.toy import ready
 
-AFTER_LABELS = ("ground_truth", "quality", "drift", "performance", "verdicts", "incidents", "rollups")
-AFTER_DRIFT = ("drift", "performance", "verdicts", "incidents", "rollups")
+JUDGED = ("estimated_performance", "verdicts", "incidents", "rollups")
+AFTER_LABELS = ("ground_truth", "quality", "drift", "performance", *JUDGED)
+AFTER_DRIFT = ("drift", "performance", *JUDGED)
 EVERYTHING = (
     "predictions",
     "profile",
@@ -17,9 +18,7 @@ EVERYTHING = (
     "quality",
     "drift",
     "performance",
-    "verdicts",
-    "incidents",
-    "rollups",
+    *JUDGED,
 )
 
 
@@ -58,7 +57,7 @@ def test_four_late_days_become_two_range_runs(door: FrontDoor) -> None:
     assert door.ask(monitor, "stale_windows") == []
     history = door.query(
         "select value, n_labelled, as_known_at, superseded_at from monitoring.performance_history"
-        " where window_start = :w and metric = 'accuracy' and segment = '*' order by as_known_at",
+        " where window_start = :w and metric = 'accuracy' and kind = 'realized' and segment = '*' order by as_known_at",
         w=toy.day(2).start,
     )
     assert history["n_labelled"].tolist() == [0, toy.N_ROWS // 2, toy.N_ROWS][-len(history) :]
@@ -67,7 +66,7 @@ def test_four_late_days_become_two_range_runs(door: FrontDoor) -> None:
     day = it.rows(2)
     current = door.query(
         "select value, n_labelled from monitoring.performance_current"
-        " where window_start = :w and metric = 'accuracy' and segment = '*'",
+        " where window_start = :w and metric = 'accuracy' and kind = 'realized' and segment = '*'",
         w=toy.day(2).start,
     )
     assert current["n_labelled"].tolist() == [toy.N_ROWS]
@@ -125,7 +124,10 @@ def test_labels_for_nobody_twice_and_too_early_are_counted(door: FrontDoor) -> N
     assert batch["n_rows"] == 300 + 7 + 300 + 5
     assert (batch["n_matched"], batch["n_unknown"], batch["n_duplicates"]) == (300, 307, 5)
     truth = today["y"].where(~today["id"].isin(corrected["id"]), 1 - today["y"])
-    accuracy = "select value from monitoring.performance_current where metric = 'accuracy' and segment = '*'"
+    accuracy = (
+        "select value from monitoring.performance_current"
+        " where metric = 'accuracy' and kind = 'realized' and segment = '*'"
+    )
     assert abs(door.query(accuracy).iat[0, 0] - (truth == today["predicted"]).mean()) < 1e-12
 
     # The predictions that those labels were waiting for arrive: nothing has to be delivered twice.

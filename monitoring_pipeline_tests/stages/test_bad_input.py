@@ -93,7 +93,8 @@ def test_names_and_values_that_look_like_sql(door: FrontDoor) -> None:
     columns = door.query("select distinct column_name from monitoring.drift_current")["column_name"]
     assert {NASTY, f"{NASTY}'"} <= set(columns)
     segments = door.query(
-        "select segment, n_predictions from monitoring.performance_current where metric = 'accuracy' order by segment"
+        "select segment, n_predictions from monitoring.performance_current"
+        " where kind = 'realized' and metric = 'accuracy' order by segment"
     ).set_index("segment")["n_predictions"]
     assert len(segments) == 3 and segments["*"] == 300
     counts = rows[NASTY].value_counts()
@@ -109,7 +110,7 @@ def test_two_versions_in_one_day_are_judged_apart(door: FrontDoor) -> None:
     assert door.run(monitor, 0) is None
     found = door.query(
         "select model_version, n_predictions, value from monitoring.performance_current"
-        " where metric = 'accuracy' and segment = '*' order by model_version"
+        " where kind = 'realized' and metric = 'accuracy' and segment = '*' order by model_version"
     )
     assert found["n_predictions"].tolist() == [200, 100]
     for version, value in zip(found["model_version"], found["value"], strict=True):

@@ -19,7 +19,7 @@ DAYS = 5
 def performance(door: FrontDoor, day: int, metric: str, segment: str = "*") -> pd.Series:
     found = door.query(
         "select * from monitoring.performance_current"
-        " where window_start = :w and metric = :metric and segment = :segment",
+        " where window_start = :w and kind = 'realized' and metric = :metric and segment = :segment",
         w=toy.day(day).start,
         metric=metric,
         segment=segment,

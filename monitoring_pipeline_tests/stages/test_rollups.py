@@ -55,7 +55,8 @@ def test_a_week_is_the_same_as_all_of_its_rows_at_once(story: Story) -> None:
         merged = values(story, f"rollup_{view}", "merged", keys, **week)
         if view == "drift_current":
             merged = merged.xs("training", drop_level=False)
-        fresh = values(story, view, "fresh", keys)
+        of_kind = {"kind": "realized"} if view == "performance_current" else {}
+        fresh = values(story, view, "fresh", keys, **of_kind)
         fresh = fresh[
             [key for key in fresh.index if "freshness_seconds" not in key and "drifted_columns_share" not in key]
         ]

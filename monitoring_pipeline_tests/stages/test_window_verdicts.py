@@ -143,7 +143,8 @@ def test_a_window_is_mature_when_its_missing_labels_cannot_matter(story: Story) 
     stages = story.monitor(ground_truth=TRUTH, labels={"max_delay": "36500d"})
     run(stages, range(3))
     found = story.query(
-        "select window_start, mature, coverage from monitoring.performance_current where metric = 'accuracy'"
+        "select window_start, mature, coverage from monitoring.performance_current"
+        " where metric = 'accuracy' and kind = 'realized'"
         " and segment = '*' order by window_start"
     )
     assert found["coverage"].tolist() == [1, 0.98, 0.84] and found["mature"].tolist() == [True, False, False]

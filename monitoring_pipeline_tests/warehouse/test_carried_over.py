@@ -209,7 +209,9 @@ def test_the_ledger_stands_and_drift_and_quality_are_measured_again(former: Engi
         stale = rows(conn, "select monitor, window_start, stage, reason from monitoring.stale_window")
         windows = rows(conn, "select monitor, window_start from monitoring.prediction_window")
     wanted = {
-        (*one, stage, "data") for one in windows for stage in ("quality", "drift", "verdicts", "incidents", "rollups")
+        (*one, stage, "data")
+        for one in windows
+        for stage in ("quality", "drift", "estimation", "verdicts", "incidents", "rollups")
     }
     assert set(stale) == wanted, "and nothing else"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def fill(conn: Connection) -> None:
     ledger.record_batch(conn, s.NAME, s.batch(1, DAYS, n_unknown=5), [], None)
     bad = s.performance({"roc_auc": 0.5, "accuracy": 0.7}, n_labelled=99)
     write(conn, DAYS[2], bad, s.verdict(bad, 0.65, above=False, mature=True), s.provenance(label_batch=2))
+    estimated = replace(s.performance({"roc_auc": 0.6}, 0, family="estimated"), reference_value=np.array([0.8]))
+    write(conn, DAYS[2], estimated, s.verdict(estimated, 0.65, above=False), s.provenance())
     ledger.fail_stage(conn, s.NAME, DAYS[2], "quality", "boom", label_batch=None, run_id=None)
     conn.execute(text("update monitoring.measurement set as_known_at = as_known_at - interval '3 days'"))
     conn.execute(

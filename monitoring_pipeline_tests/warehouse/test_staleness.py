@@ -25,11 +25,11 @@ from . import samples as s
 
 DAYS = [s.window(i) for i in range(3)]
 ALL = tuple(stage.name for stage in STAGES)
-ON_DATA = ("profile", "ground_truth", "quality", "drift", "performance")
+ON_DATA = ("profile", "ground_truth", "quality", "drift", "performance", "estimation")
 ON_POLICY = ("verdicts", "incidents")
 AFTER_POLICY = (*ON_POLICY, "rollups")  # without a rollup declared, these read no policy
 READ_STAGES = {
-    "verdicts": ("quality", "drift", "performance"),
+    "verdicts": ("quality", "drift", "performance", "estimation"),
     "incidents": ("verdicts",),
     "rollups": ("profile", "ground_truth", "verdicts"),
 }
@@ -95,7 +95,7 @@ def inputs_of(conn: Connection, monitor: Monitor, window: Window, stage: str) ->
             for one in usual_windows(window):
                 before = taken.get(one.start)
                 read[earlier("rows", window.start - one.start)] = before.data_version if before else None
-        elif kind == "profile" and "previous" in monitor.baselines:
+        elif kind == "profile" and stage == "drift" and "previous" in monitor.baselines:
             for by in windows_before("previous", window):
                 joined = states.get((window.start - by, "ground_truth"))
                 read[earlier("profile", by)] = output("profile", window.start - by)
@@ -235,7 +235,8 @@ def test_a_run_killed_between_stages_leaves_the_rest_stale(declared: Warehouse) 
     with declared.transaction() as conn:
         take_in(conn, DAYS[:1])
         compute(conn, DAYS[:1], ["ingestion", "profile"])
-        assert stale(conn) == {(0, stage, "data") for stage in ("quality", "drift", "verdicts", "incidents", "rollups")}
+        rest = ("quality", "drift", "estimation", "verdicts", "incidents", "rollups")
+        assert stale(conn) == {(0, stage, "data") for stage in rest}
 
 
 def test_a_changed_threshold_makes_verdicts_and_incidents_stale_and_nothing_else(settled: Warehouse) -> None:
@@ -319,7 +320,7 @@ def test_a_window_that_comes_of_age_is_judged_again(settled: Warehouse) -> None:
     patient = s.monitor(labels={"max_delay": "9999d"})
     with settled.transaction() as conn:
         declare(conn, patient)
-        compute(conn, DAYS, AFTER_POLICY, monitor=patient)
+        compute(conn, DAYS, ("estimation", *AFTER_POLICY), monitor=patient)
         assert stale(conn) == set()
         conn.execute(text("update monitoring.monitor set label_max_delay = now() - :end"), {"end": DAYS[1].end})
         assert stale(conn) == {(0, "verdicts", "maturity"), (1, "verdicts", "maturity")}

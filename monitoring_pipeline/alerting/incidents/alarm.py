@@ -8,6 +8,8 @@ from typing import Literal
 
 Kind = Literal["drift", "quality", "performance", "volume", "coverage", "freshness"]
 WHOLE_ROWS = "*"
+ESTIMATED = "estimated, labels not in yet"
+"""Cause of an alarm of performance that no outcome supports yet."""
 
 
 @dataclass(frozen=True)

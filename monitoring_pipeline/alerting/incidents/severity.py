@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from monitoring_pipeline.alerting.incidents.alarm import Group, Kind
+from monitoring_pipeline.alerting.incidents.alarm import ESTIMATED, Group, Kind
 from monitoring_pipeline.monitors.alarms import Severities, Severity
 
 ORDER: tuple[Severity, ...] = ("info", "warning", "critical")
@@ -26,7 +26,7 @@ def severity_of(group: Group, declared: Severities, importance: Mapping[str, flo
         severity: Severity = getattr(declared, alarm.kind)
         if alarm.kind == "drift" and importance.get(alarm.column, 1.0) < declared.important:
             severity = "info"
-        if alarm.cause == "harder mix" and severity == "critical":
+        if alarm.cause in ("harder mix", ESTIMATED) and severity == "critical":
             severity = "warning"
         worst = max(worst, severity, key=ORDER.index)
     return worst

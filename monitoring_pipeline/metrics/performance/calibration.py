@@ -26,13 +26,7 @@ def calibration_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
     labelled rows appear. With several classes the calibration error is the mean over classes (Kull et al., Beyond
     temperature scaling, NeurIPS 2019), and Brier the sum over classes.
     """
-    squared, squared2, loss, loss2 = outcome.sums.tolist()
-    n = outcome.n_scored
-    found = {
-        "log_loss": mean(loss, loss2, n, 0.0),
-        "brier": mean(squared, squared2, n, 0.0),
-        "expected_calibration_error": undefined(n),
-    }
+    found = proper_scores(outcome) | {"expected_calibration_error": undefined(outcome.n_scored)}
     if not outcome.layout.scored:
         return found
     counts, positives, scores = (
@@ -47,6 +41,13 @@ def calibration_metrics(outcome: OutcomeProfile) -> dict[str, Estimate]:
             m = float(scores[0, i] / counts[0, i])
             found[f"mean_score[bin={i}]"] = Estimate(m, m, m, int(counts[0, i]))
     return found
+
+
+def proper_scores(outcome: OutcomeProfile) -> dict[str, Estimate]:
+    """``log_loss`` and ``brier``: least where a score is the chance of the outcome."""
+    squared, squared2, loss, loss2 = outcome.sums.tolist()
+    n = outcome.n_scored
+    return {"log_loss": mean(loss, loss2, n, 0.0), "brier": mean(squared, squared2, n, 0.0)}
 
 
 def _biases(outcome: OutcomeProfile) -> dict[str, Estimate]:

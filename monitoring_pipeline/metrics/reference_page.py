@@ -16,6 +16,7 @@ _SECTIONS = (
     ("drift", "Drift"),
     ("quality", "Data quality"),
     ("performance", "Performance"),
+    ("fairness", "Fairness"),
 )
 _INTRODUCTION = """# Metrics
 

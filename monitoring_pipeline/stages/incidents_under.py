@@ -16,7 +16,7 @@ from monitoring_pipeline.alerting.verdict import FLAGGED, Verdict
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages import column_verdicts, window_verdicts
-from monitoring_pipeline.stages.alarm_rows import ALWAYS_ALARM, alarm_of_window, kind_of_metric
+from monitoring_pipeline.stages.alarm_rows import ALWAYS_ALARM, alarm_of_window, kind_of_metric, sizes_said
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.drift_batches import number_of
 from monitoring_pipeline.stages.incidents import incidents_of, of_alarms
@@ -139,12 +139,16 @@ def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict) -> list[Alarm]:
         metric, column = m.keys.metrics[i], m.keys.columns[i]
         if verdict.source[i] != "declared" and not (m.family == "quality" and metric in ALWAYS_ALARM):
             continue
-        kind = {"drift": "drift", "quality": kind_of_metric(metric), "realized": "performance"}[m.family]
+        kind = {"drift": "drift", "quality": kind_of_metric(metric), "realized": "performance",
+                "fairness": "fairness"}[m.family]  # fmt: skip
         on = WHOLE_ROWS if kind == "performance" else column
         value, threshold = float(m.value[i]), float(verdict.threshold[i])
         moved = "threshold" if kind == "drift" else metric
+        detail = (m.detail[i] or "") if m.detail else ""
+        if m.family == "fairness" and m.n_reference is not None:
+            detail = detail or sizes_said(int(m.n[i]), int(m.n_reference[i]), m.baseline.partition("=")[2])
         found.append(
             Alarm(number, kind, on, m.keys.roles[i], m.segment, m.model_version, moved, value - threshold, None,
-                  value, threshold, detail=(m.detail[i] or "") if m.detail else "", source=verdict.source[i])
+                  value, threshold, detail=detail, source=verdict.source[i])
         )  # fmt: skip
     return found

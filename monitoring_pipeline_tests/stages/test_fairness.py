@@ -11,12 +11,17 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from monitoring_pipeline.errors import SourceError
+from monitoring_pipeline.lake.inspection import check_sources
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline_tests.stages.story import Story, run
 from monitoring_pipeline_tests.toy import START, write
 
 TRUTH = {"path": "../truth/*.parquet", "outcome": "y", "label_time": "known"}
 LABEL_FREE = ["groups", "selection_rate", "demographic_parity_difference", "demographic_parity_ratio"]
+SCORES = {
+    "prediction_id": "id", "event_time": "at", "model_version": "version", "score": "score",
+    "numerical": ["x", "amount"], "categorical": ["channel", "region"],
+}  # fmt: skip
 ODD = "o\"; d'rop"
 N = 900
 
@@ -113,15 +118,24 @@ def said(story: Story, name: str, views: tuple[str, ...]) -> dict[str, Any]:
     return {view: [tuple(c for c in row if "run of" not in c) for row in rows] for view, rows in found.items()}
 
 
-def test_where_no_column_is_protected_there_is_no_row(story: Story) -> None:
-    stages, _ = prepared(story, protected=[])
-    run(stages, range(2))
+def test_where_no_column_is_protected_there_is_no_row_and_one_that_is_no_longer_loses_its_rows(story: Story) -> None:
+    stages, _ = prepared(story, days=1)
+    run(stages, range(1))
+    assert set(current(story)["protected_column"]) == {"tribe"}
+    run(story.monitor(ground_truth=TRUTH, protected=[]), range(1))
+    assert current(story).empty
+    run(story.monitor("plain", ground_truth=TRUTH), range(1))
     assert current(story).empty
 
 
 def test_a_reference_group_that_is_not_there_is_an_error_that_names_those_that_are(story: Story) -> None:
     with pytest.raises(SourceError, match=r"protected\.0\.reference.*'tribe' is 'c'; write one of ∅, a, b"):
         prepared(story, protected=[{"column": "tribe", "reference": "c"}])
+    declared = story.toy.declare(schema=SCORES, protected=["trib", {"column": "tribe", "reference": "c"}])
+    found = {str(one.location): one.message for one in check_sources(declared, story.settings) if "trib" in one.message}
+    assert "no row whose 'tribe' is 'c'; write one of" in found["('protected',)"]
+    said = [one for one in check_sources(declared, story.settings) if "no column 'trib'" in one.message]
+    assert {one.location for one in said} == {("protected",)}
 
 
 def test_scores_alone_one_class_and_many_groups(story: Story) -> None:
@@ -132,9 +146,7 @@ def test_scores_alone_one_class_and_many_groups(story: Story) -> None:
     story.toy.write_reference(rows.assign(tribe=many)[[*kept, "y", "tribe"]])
     story.toy.write_log(rows.assign(tribe=many)[[*kept, "tribe"]], "day-0")
     write(pd.DataFrame({"id": rows["id"], "y": 0, "known": rows["at"]}), story.toy.base / "truth" / "one.parquet")
-    schema = {"prediction_id": "id", "event_time": "at", "model_version": "version", "score": "score",
-              "numerical": ["x", "amount"], "categorical": ["channel", "region"]}  # fmt: skip
-    stages = story.monitor(schema=schema, protected=[{"column": "tribe", "min_rows": 2}], ground_truth=TRUTH)
+    stages = story.monitor(schema=SCORES, protected=[{"column": "tribe", "min_rows": 2}], ground_truth=TRUTH)
     run(stages, range(1))
     found = current(story).set_index(["group_name", "metric"])
     assert len({group for group, _ in found.index} - {"*"}) == 20

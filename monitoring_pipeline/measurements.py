@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Family = Literal["drift", "quality", "realized", "estimated", "shadow", "column"]
+Family = Literal["drift", "quality", "realized", "estimated", "shadow", "column", "fairness"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -74,6 +74,8 @@ class Measurement:
     (chi-square: Cramér's V); ``error_bound``, the value without bins lies within it of ``value``. NaN where a method
     has none.
     Performance: ``low`` and ``high``, the interval at 95 %; ``n_predictions`` and ``n_labelled`` rows.
+    Fairness: ``baseline`` is the segment of the reference group, ``n_reference`` its rows, ``segment`` a group's, or
+    ``*`` for the largest difference of any two groups.
     ``reference_value``: what the reference has for the same metric, where a verdict can use it, else NaN.
     ``detail`` names what was found: new columns, the type met, reasons.
     """

@@ -15,10 +15,10 @@ POLICY = 4  # raise it when this package judges the same measurement by the same
 def policy_version(monitor: Monitor) -> str:
     """12 hex digits over everything a verdict depends on beside its measurement.
 
-    That is ``thresholds``, ``labels`` and ``alarms`` of the declaration with the defaults, which of them were declared
-    (a verdict says so), and ``POLICY``.
+    That is ``thresholds``, ``labels``, ``alarms`` and ``protected`` of the declaration with the defaults, which of them
+    were declared (a verdict says so), and ``POLICY``.
     """
-    content = [POLICY, *map(_content, (monitor.thresholds, monitor.labels, monitor.alarms))]
+    content = [POLICY, *map(_content, (monitor.thresholds, monitor.labels, monitor.alarms, *monitor.protected))]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -237,7 +237,23 @@ class _Check:
         if not reference:
             findings += self._times(("schema", "event_time"), schema.event_time)
             findings += self._unique(schema.prediction_id)
+        if reference:
+            findings += self._protected()
         return findings + self._outcome(("reference", "outcome"), outcome)
+
+    def _protected(self) -> list[SourceFinding]:
+        """Declared reference groups that the reference does not have."""
+        findings = []
+        for one in self.monitor.protected:
+            if one.reference in (None, "∅") or one.column not in self.columns:
+                continue
+            if one.column in self.monitor.schema_.numerical:
+                continue  # its groups are bins, which the reference stage knows
+            met = classes_in_source(self.monitor, self.monitor.reference, one.column, self.settings)
+            if one.reference not in met:
+                said = f"the reference has no row whose {one.column!r} is {one.reference!r}; write one of {some(met)}"
+                findings.append(SourceFinding(("protected",), said))
+        return findings
 
     def labels(self) -> list[SourceFinding]:
         """Findings of the ground truth."""
@@ -479,8 +495,9 @@ def _place(monitor: Monitor, one: Field) -> Location:
         return ("schema", "class_scores", name)
     if one.name.startswith("__"):
         return ("schema", one.name.removeprefix("__"))
+    protected = [of.column for of in monitor.protected]
     if one.source in monitor.segment_columns:
-        return ("segments",)
+        return ("protected",) if one.source in protected else ("segments",)
     return ("schema", {"number": "numerical", "category": "categorical", "flag": "boolean"}[one.kind])
 
 

@@ -17,6 +17,7 @@ _SECTIONS = (
     ("quality", "Data quality"),
     ("performance", "Performance"),
     ("estimation", "Performance without labels"),
+    ("fairness", "Fairness"),
 )
 _INTRODUCTION = """# Metrics
 

@@ -228,6 +228,7 @@ class Severities(_Section):
         default="warning", description="duplicates, rejected rows, types, new or vanished columns"
     )
     performance: Severity = Field(default="critical", description="performance of mature windows that degrades")
+    fairness: Severity = Field(default="warning", description="groups beyond a pinned threshold of fairness")
     volume: Severity = Field(default="critical", description="rows that lack or abound")
     coverage: Severity = Field(default="warning", description="labels that stay away")
     freshness: Severity = Field(default="critical", description="rows that stop coming")

@@ -17,6 +17,13 @@ from monitoring_pipeline.monitors.alarms import Alarms
 from monitoring_pipeline.monitors.durations import Duration, as_text
 from monitoring_pipeline.monitors.evidently import EvidentlyReport
 from monitoring_pipeline.monitors.parity import Parity
+from monitoring_pipeline.monitors.protected import (
+    CLASSIFICATION_FAIRNESS,
+    FAIRNESS_METRICS,
+    REGRESSION_FAIRNESS,
+    ProtectedColumn,
+    with_protected_segments,
+)
 from monitoring_pipeline.monitors.retraining import RetrainPolicy
 from monitoring_pipeline.windows import LENGTH, WINDOWS_A_DAY, WindowSize
 
@@ -228,6 +235,19 @@ DRIFT_THRESHOLDS: dict[str, float] = {
 DriftThresholds = Annotated[dict[str, float], AfterValidator(_known_methods)]
 
 
+def _known_fairness(thresholds: dict[str, float]) -> dict[str, float]:
+    unknown = set(thresholds) - set(FAIRNESS_METRICS)
+    if unknown:
+        raise ValueError(f"unknown fairness metric {sorted(unknown)[0]!r}; one of {', '.join(FAIRNESS_METRICS)}")
+    negative = sorted(name for name, threshold in thresholds.items() if threshold < 0)
+    if negative:
+        raise ValueError(f"{negative[0]} is compared by its size; write 0 or more")
+    return thresholds
+
+
+FairnessThresholds = Annotated[dict[str, float], AfterValidator(_known_fairness)]
+
+
 class ColumnThresholds(Declared):
     """Thresholds of one column that replace the monitor's."""
 
@@ -286,6 +306,11 @@ class Thresholds(Declared):
     )
     performance_drop: Share = Field(
         default=0.1, description="relative loss against the reference that counts as degraded"
+    )
+    fairness: FairnessThresholds = Field(
+        default_factory=dict,
+        description="metric -> largest difference between groups of a `protected` column (demographic_parity_ratio:"
+        " least ratio); violated where the whole interval is beyond it; one not named is only measured",
     )
     columns: dict[str, ColumnThresholds] = Field(default_factory=dict, description="column -> its own thresholds")
 
@@ -417,6 +442,9 @@ class Monitor(Declared):
         default=False, description="nothing of this monitor runs by itself; `run` and Dagster's buttons still work"
     )
     segments: tuple[str | tuple[str, ...], ...] = Field(default=(), description="columns, or combinations of columns")
+    protected: tuple[ProtectedColumn, ...] = Field(
+        default=(), description="columns whose groups the model should treat alike; see fairness.md"
+    )
     baselines: tuple[Literal["training", "previous", "seasonal"] | NamedBaseline, ...] = Field(
         default=("training", "previous"),
         description="what a window is held against: the reference, the window before, the same hours of trailing weeks,"
@@ -446,10 +474,15 @@ class Monitor(Declared):
     retention: Retention = Field(default=Retention(), description="how long things are kept")
     base_dir: Path = Field(default=Path(), exclude=True, description="directory of the file; set by the loader")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _protected_are_segments(cls, declared: Any) -> Any:
+        return with_protected_segments(declared)
+
     @model_validator(mode="after")
     def _fits_task(self) -> Monitor:
         findings = [*self._misfits_of_task(), *self._undeclared_columns(), *self._too_short_retention()]
-        findings += [*self._impossible_baselines(), *self._rollups_given_twice()]
+        findings += [*self._impossible_baselines(), *self._rollups_given_twice(), *self._misfits_of_fairness()]
         if self.end and self.end <= self.start:
             findings.append(f"end: {self.end} is not after start ({self.start}); `end` is the day after the last one")
         if findings:
@@ -460,6 +493,19 @@ class Monitor(Declared):
     def baseline_names(self) -> tuple[str, ...]:
         """The names that rows give the baselines."""
         return tuple(b if isinstance(b, str) else b.name for b in self.baselines)
+
+    def _misfits_of_fairness(self) -> list[str]:
+        names = [one.column for one in self.protected]
+        findings = [f"protected: {name!r} is given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+        pinned = self.thresholds.fairness
+        if pinned and not names:
+            findings.append("thresholds.fairness: no column is `protected`; declare whose groups to compare")
+        fitting = REGRESSION_FAIRNESS if self.task == "regression" else CLASSIFICATION_FAIRNESS
+        for name in pinned:
+            if name not in fitting:
+                where = f"thresholds.fairness: {name} is not of a {self.task} model"
+                findings.append(f"{where}; write one of {', '.join(fitting)}")
+        return findings
 
     def _rollups_given_twice(self) -> list[str]:
         names = [rollup_name(one) for one in self.rollups]

@@ -49,6 +49,7 @@ from monitoring_pipeline.monitors.declaration import (
 from monitoring_pipeline.monitors.durations import Duration
 from monitoring_pipeline.monitors.evidently import EvidentlyReport
 from monitoring_pipeline.monitors.parity import Parity
+from monitoring_pipeline.monitors.protected import Protected
 from monitoring_pipeline.monitors.retraining import (
     ConceptTrigger,
     DriftTrigger,
@@ -101,6 +102,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("retrain.training", Training),
     ("retrain.training.search", Search),
     ("retrain.promote", Promotion),
+    ("protected", Protected),
     ("parity", Parity),
     ("evidently", EvidentlyReport),
     ("retention", Retention),

@@ -41,6 +41,7 @@ def alarms_of(monitor: Monitor, rows: AlarmRows) -> list[Alarm]:
         ),
         *(_of_window(monitor, r.window_start, r) for r in rows.windows),
         *(_of_parity(monitor, r) for r in rows.parity),
+        *(_of_fairness(monitor, r) for r in rows.fairness),
     ]  # fmt: skip
 
 
@@ -60,6 +61,19 @@ def _of_parity(monitor: Monitor, r: Any) -> Alarm:
     return Alarm(
         number, "quality", r.column_name, "feature", WHOLE_ROWS, "", "parity", r.value - allowed, None, r.value,
         allowed, detail=r.detail, source="declared",
+    )  # fmt: skip
+
+
+def sizes_said(n: int, n_reference: int, reference: str) -> str:
+    """The rows behind two groups' rates, for a sentence."""
+    return f"n {n:,}, against n {n_reference:,} of {reference}"
+
+
+def _of_fairness(monitor: Monitor, r: Any) -> Alarm:
+    return Alarm(
+        number_of(r.window_start, monitor.window), "fairness", r.protected_column, "", r.segment, r.model_version,
+        r.metric, r.value - r.threshold, None, r.value, r.threshold,
+        detail=r.detail or sizes_said(r.n_group, r.n_reference_group, r.reference_group), source=r.threshold_source,
     )  # fmt: skip
 
 

@@ -24,6 +24,10 @@ def _segments(monitor: Monitor) -> Any:
     return monitor.canonical()["segments"]
 
 
+def _protected(monitor: Monitor) -> Any:
+    return monitor.canonical()["protected"] or None
+
+
 def _baselines(monitor: Monitor) -> Any:
     return monitor.canonical()["baselines"]
 
@@ -83,7 +87,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "quality", "quality", ("profile", "ground_truth"), ("data", "labels", "stage", "reference", "rows"),
         "quality:measure",
-        "Data-quality metrics (`monitoring.quality_current`).", _POSTGRES,
+        "Data-quality metrics (`monitoring.quality_current`); fairness of protected columns (`fairness_current`).",
+        _POSTGRES, _protected,
     ),
     Stage(
         "drift", "drift", ("profile", "ground_truth"), ("data", "labels", "stage", "reference", "profile", "config"),

@@ -17,7 +17,7 @@ from monitoring_pipeline.alerting.verdict import FLAGGED, NOT_JUDGED, Verdict
 from monitoring_pipeline.monitors import Monitor, Window
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages import column_verdicts, window_verdicts
-from monitoring_pipeline.stages.alarm_rows import ALWAYS_ALARM, alarm_of_window, kind_of_metric
+from monitoring_pipeline.stages.alarm_rows import ALWAYS_ALARM, alarm_of_window, kind_of_metric, sizes_said
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.drift_batches import number_of
 from monitoring_pipeline.stages.incidents import incidents_of, of_alarms
@@ -150,13 +150,18 @@ def _by_threshold(policy: Monitor, kept: Kept, verdict: Verdict, realized: set[t
             continue
         if m.family == "estimated" and (m.model_version, m.segment, metric) in realized:
             continue
-        kind = {"drift": "drift", "quality": kind_of_metric(metric)}.get(m.family, "performance")
+        kind = {"drift": "drift", "quality": kind_of_metric(metric), "fairness": "fairness"}.get(
+            m.family, "performance"
+        )
         guessed = ESTIMATED if m.family == "estimated" else ""
         on = WHOLE_ROWS if kind == "performance" else column
         value, threshold = float(m.value[i]), float(verdict.threshold[i])
         moved = "threshold" if kind == "drift" else metric
+        detail = (m.detail[i] or "") if m.detail else ""
+        if m.family == "fairness" and m.n_reference is not None:
+            detail = detail or sizes_said(int(m.n[i]), int(m.n_reference[i]), m.baseline.partition("=")[2])
         found.append(
             Alarm(number, kind, on, m.keys.roles[i], m.segment, m.model_version, moved, value - threshold, None,
-                  value, threshold, guessed, (m.detail[i] or "") if m.detail else guessed, verdict.source[i])
+                  value, threshold, guessed, detail or guessed, verdict.source[i])
         )  # fmt: skip
     return found

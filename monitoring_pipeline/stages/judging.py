@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from monitoring_pipeline import __version__
 from monitoring_pipeline.alerting import judge_drift, judge_performance, judge_quality
 from monitoring_pipeline.alerting.drift.methods import ColumnStatus, pinned_status
+from monitoring_pipeline.alerting.fairness import judge_fairness
 from monitoring_pipeline.alerting.maturity import is_mature
 from monitoring_pipeline.alerting.performance.bounds import Judged as SubjectVerdict
 from monitoring_pipeline.alerting.policy import policy_version
@@ -38,7 +39,7 @@ from monitoring_pipeline.warehouse.measurement_store import Kept
 from monitoring_pipeline.warehouse.verdict_store import Judged, Judgement
 from monitoring_pipeline.warehouse.window_verdict_store import Place
 
-FAMILIES = ("drift", "quality", "realized", "estimated")
+FAMILIES = ("drift", "quality", "realized", "estimated", "fairness")
 MEASURED_BY = ("quality", "drift", "performance", "estimation")
 WINDOWS_A_READ = 64
 
@@ -197,6 +198,8 @@ def verdict_on(
     mature = is_mature(monitor.labels, kept.window, _coverage(m), now)
     if m.family == "quality":
         return judge_quality(m, monitor.thresholds, mature=mature)
+    if m.family == "fairness":
+        return judge_fairness(m, monitor.thresholds, monitor.protected, mature=mature)
     known = [subject.mature for subject in subjects.values() if subject.mature is not None]
     mature = all(known) if known else mature
     return judge_performance(m, monitor.thresholds, mature=mature, subjects=subjects)
@@ -259,5 +262,6 @@ def _facts(kept: Sequence[Kept], judged: Sequence[Judged]) -> dict[str, int | fl
         "drifted_columns_share": share,
         "drifted": ", ".join(name for name, _ in columns.most_common(10)) or None,
         "violated": ", ".join(sorted(set(flagged["quality"]))[:10]) or None,
+        "unfair": ", ".join(sorted(set(flagged["fairness"]))[:10]) or None,
         "degraded": ", ".join(sorted(set(flagged["realized"]))[:10]) or None,
     }

@@ -43,11 +43,13 @@ def measure_windows(
     windows: Sequence[Window],
     prepare: Prepare,
     label_batches: Mapping[datetime, int] | None = None,
+    also: Sequence[Family] = (),
 ) -> list[WindowOutcome]:
     """Measures those of these windows that are not current; equal values change nothing.
 
     ``prepare`` reads in few statements what some windows need, and returns what measures one of them; that raises
-    UserError for a window that cannot be measured, which then fails alone.
+    UserError for a window that cannot be measured, which then fails alone. ``also``: families of the same stage that
+    its measurements may be of as well.
     """
     due = _due(stages, stage, windows)
     measure_of = read_ahead(due, prepare)
@@ -57,9 +59,8 @@ def measure_windows(
         return Computed(measured, stages.provenance(measured.data_version, measured.label_batch), measured.inputs)
 
     def write(conn: Connection, some: Sequence[tuple[Window, Computed[Measured]]]) -> list[Wrote]:
-        arriving = [Arriving(window, one.value.measurements, one.made) for window, one in some]
-        written = measurement_store.replace_families(conn, stages.monitor.name, stage, family, arriving)
-        return [_wrote(one.value, w) for (_, one), w in zip(some, written, strict=True)]
+        written = [_replace(conn, stages.monitor.name, stage, one, some) for one in (family, *also)]
+        return [_wrote(one.value, by_family) for (_, one), *by_family in zip(some, *written, strict=True)]
 
     outcomes = {one.window: one for one in each_window(stages, stage, due, compute, write, label_batches)}
     stages.advance(stage, len(windows), len(windows))
@@ -73,7 +74,16 @@ def _due(stages: StageContext, stage: str, windows: Sequence[Window]) -> list[Wi
     return [window for window in windows if window.start not in current]
 
 
-def _wrote(measured: Measured, written: Written) -> Wrote:
-    version = None if written.computation_id is None else str(written.computation_id)
+def _replace(
+    conn: Connection, monitor: str, stage: str, family: Family, some: Sequence[tuple[Window, Computed[Measured]]]
+) -> list[Written]:
+    arriving = [
+        Arriving(window, [m for m in one.value.measurements if m.family == family], one.made) for window, one in some
+    ]
+    return measurement_store.replace_families(conn, monitor, stage, family, arriving)
+
+
+def _wrote(measured: Measured, written: Sequence[Written]) -> Wrote:
+    version = "+".join(str(one.computation_id) for one in written if one.computation_id is not None) or None
     n_metrics = sum(len(m.value) for m in measured.measurements)
-    return Wrote(version, {"metrics": n_metrics, "changed": written.changed, **measured.facts})
+    return Wrote(version, {"metrics": n_metrics, "changed": sum(one.changed for one in written), **measured.facts})

@@ -12,10 +12,11 @@ from monitoring_pipeline.errors import WindowError
 from monitoring_pipeline.measurements import Measurement
 from monitoring_pipeline.metrics.quality import WindowFacts, measure_quality
 from monitoring_pipeline.monitors import Monitor, Window
-from monitoring_pipeline.profiles.profile import EVERYTHING, Profile
+from monitoring_pipeline.profiles.profile import EVERYTHING, LabelledProfile, Profile
 from monitoring_pipeline.records import IngestedWindow, StageState
 from monitoring_pipeline.stages.baselines import usual_windows
 from monitoring_pipeline.stages.context import StageContext, WindowOutcome
+from monitoring_pipeline.stages.fairness import GroupSizes, measure_groups
 from monitoring_pipeline.stages.inputs import Inputs, earlier, references_read
 from monitoring_pipeline.stages.measuring import Measure, Measured, measure_windows
 from monitoring_pipeline.stages.versions import reference_version
@@ -34,17 +35,20 @@ class Shelf:
     labelled: Mapping[datetime, int]
     references: Mapping[tuple[str, str], ReferenceSegment]
     reference_versions: Mapping[str, str]
+    outcomes: Sequence[LabelledProfile]
+    sizes: GroupSizes
 
 
 def measure(stages: StageContext, windows: Sequence[Window]) -> list[WindowOutcome]:
-    """Measures these windows; metrics of whole windows stand with the version that served most rows."""
+    """Measures these windows, and the fairness of declared groups; metrics of whole windows stand with the version that
+    served most rows."""
 
     def prepare(some: Sequence[Window]) -> Measure:
         shelf = _shelf(stages, some)
         return lambda window: _measured(shelf, window)
 
     batches = stages.warehouse.run(lambda conn: ledger.latest_batch(conn, stages.monitor.name, windows))
-    return measure_windows(stages, "quality", "quality", windows, prepare, batches)
+    return measure_windows(stages, "quality", "quality", windows, prepare, batches, ("fairness",))
 
 
 def _shelf(stages: StageContext, some: Sequence[Window]) -> Shelf:
@@ -52,14 +56,21 @@ def _shelf(stages: StageContext, some: Sequence[Window]) -> Shelf:
     past = {one for window in some for one in usual_windows(window)}
 
     def read(conn: Connection) -> Shelf:
+        profiles = profile_store.load_profiles(conn, name, some)
+        references = reference_store.load_segments(conn, name)
+        protected = bool(stages.monitor.protected)
+        layouts = {p.layout_id: profile_store.load_layout(conn, p.layout_id) for p in profiles if protected}
+        sizes = GroupSizes({place: r.profile.n_rows for place, r in references.items()}, layouts)
         return Shelf(
             stages.monitor,
             ledger.ingested(conn, name, sorted({*some, *past})),
             ledger.stage_states(conn, name, some),
-            profile_store.load_profiles(conn, name, some),
+            profiles,
             readers.label_counts(conn, name, some),
-            reference_store.load_segments(conn, name),
+            references,
             profile_store.reference_versions(conn, name),
+            profile_store.load_outcomes(conn, name, some) if protected else (),
+            sizes,
         )
 
     return stages.warehouse.run(read)
@@ -82,7 +93,20 @@ def _measured(shelf: Shelf, window: Window) -> Measured:
         before = shelf.taken.get(past.start)
         inputs[earlier("rows", window.start - past.start)] = before.data_version if before is not None else None
     facts = window_facts(shelf, one)
-    return Measured([_measurement(shelf, one, p, facts) for p in profiles], one.data_version, batch, inputs)
+    found = [_measurement(shelf, one, p, facts) for p in profiles]
+    return Measured([*found, *_of_groups(shelf, window)], one.data_version, batch, inputs)
+
+
+def _of_groups(shelf: Shelf, window: Window) -> list[Measurement]:
+    """Fairness, where the declaration protects columns."""
+    if not shelf.monitor.protected:
+        return []
+    profiles = [p for p in shelf.profiles if p.window == window]
+    outcomes = [p for p in shelf.outcomes if p.window == window]
+    versions = {
+        p.model_version: reference_version(shelf.monitor, p.model_version, shelf.reference_versions) for p in profiles
+    }  # fmt: skip
+    return measure_groups(shelf.monitor, profiles, outcomes, shelf.sizes, versions)
 
 
 def window_facts(shelf: Shelf, one: IngestedWindow) -> WindowFacts:

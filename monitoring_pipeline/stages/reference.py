@@ -28,6 +28,7 @@ from monitoring_pipeline.profiles.document import Reference
 from monitoring_pipeline.profiles.profile import EVERYTHING
 from monitoring_pipeline.stages.context import StageContext
 from monitoring_pipeline.stages.declaring import declare
+from monitoring_pipeline.stages.fairness import check_reference_groups
 from monitoring_pipeline.stages.limits import cut_by_layout
 from monitoring_pipeline.stages.scored_reference import score_reference
 from monitoring_pipeline.warehouse import profile_store, reference_store
@@ -108,7 +109,7 @@ def _check_positive_class(stages: StageContext, versions: Iterable[ReferenceVers
 def profile_version(stages: StageContext, version: str, of_version: ReferenceVersion, source: str) -> Reference:
     """Profiles the rows of one model version and keeps layout, profiles, segments and blocks as its reference.
 
-    ``source`` names what the rows are. Raises SourceError when there is no row.
+    ``source`` names what the rows are. Raises SourceError when there is no row, or none of a declared reference group.
     """
     monitor, engine = stages.monitor, engine_of(stages.settings)
     layout = engine.layout(Scan(monitor, reference=of_version.rows))
@@ -122,6 +123,7 @@ def profile_version(stages: StageContext, version: str, of_version: ReferenceVer
     whole = next((p for p in profiles if p.segment == EVERYTHING), None)
     if whole is None:
         raise SourceError(f"{monitor.name}: the reference of model version {version!r} has no rows")
+    check_reference_groups(monitor, layout, profiles)
     made = Reference(monitor.name, version, layout, whole)
 
     def save(conn: Connection) -> None:

@@ -53,6 +53,11 @@ WINDOW_ALARMS = text("""
 select window_start, kind, model_version, segment, subject, contrast, effect, q_value, value, expected, source, cause
 from monitoring.window_verdict where monitor = :monitor and status = 'alarm'
 """)
+FAIRNESS_ALARMS = text("""
+select window_start, model_version, segment, protected_column, reference_group, metric, value, threshold,
+       threshold_source, n_group, n_reference_group, detail
+from monitoring.fairness_current where monitor = :monitor and violated
+""")
 PARITY_ALARMS = text("""
 select window_start, column_name, n_differing::double precision / nullif(n_compared, 0) as value, example as detail
 from monitoring.parity
@@ -144,19 +149,21 @@ class Incident:
 
 @dataclass(frozen=True)
 class AlarmRows:
-    """Rows of the alarms that stand: of columns, of quality and performance by thresholds, of whole windows."""
+    """Rows of the alarms that stand: of columns, of quality, performance and fairness by thresholds, of whole
+    windows."""
 
     drift: Sequence[Any]
     quality: Sequence[Any]
     performance: Sequence[Any]
     windows: Sequence[Any]
+    fairness: Sequence[Any] = ()
     parity: Sequence[Any] = ()
 
 
 def alarm_rows(conn: Connection, monitor: str, parity_allowed: float | None = None) -> AlarmRows:
     """The alarms that stand. ``parity_allowed``: share of differing values up to which there is none; None: no parity
     is declared."""
-    statements = (DRIFT_ALARMS, QUALITY_ALARMS, PERFORMANCE_ALARMS, WINDOW_ALARMS)
+    statements = (DRIFT_ALARMS, QUALITY_ALARMS, PERFORMANCE_ALARMS, WINDOW_ALARMS, FAIRNESS_ALARMS)
     rows = [conn.execute(statement, {"monitor": monitor}).all() for statement in statements]
     if parity_allowed is not None:
         rows.append(conn.execute(PARITY_ALARMS, {"monitor": monitor, "allowed": parity_allowed}).all())

@@ -99,6 +99,7 @@ HAS: dict[str, frozenset[str]] = {
     "realized": frozenset({"low", "high", "reference_value"}),
     "estimated": frozenset({"low", "high", "reference_value"}),
     "shadow": frozenset({"low", "high", "reference_value"}),
+    "fairness": frozenset({"low", "high"}),
 }
 
 Place = tuple[str, str, str]  # model version, baseline, segment

@@ -19,7 +19,7 @@ order by r.relname collate "C", a.attnum
 _HAS_CATALOG = text("select to_regclass('monitoring.metric_catalog') is not null")
 _CATALOG = text("""
 select metric, family, unit, minimum, maximum, description, formula from monitoring.metric_catalog
-order by array_position(array['drift', 'quality', 'performance'], family), metric collate "C"
+order by array_position(array['drift', 'quality', 'performance', 'fairness'], family), metric collate "C"
 """)
 _SHORT = {"timestamp with time zone": "timestamptz", "double precision": "float8"}
 _INTRODUCTION = """# SQL reference

@@ -200,7 +200,7 @@ def test_a_difference_since_the_first_window_is_skew_once_it_lasts() -> None:
 
 
 def test_every_kind_of_change_says_what_to_do() -> None:
-    assert len({change.name for change in CHANGES}) == len(CHANGES) == 10
+    assert len({change.name for change in CHANGES}) == len(CHANGES) == 11
     assert all(change.meaning and change.actions for change in CHANGES)
 
 
@@ -212,6 +212,12 @@ def test_every_kind_of_change_says_what_to_do() -> None:
     [
         (drift(1, effect=-0.5), Described(mean=1, mean_before=2.5), "the mean of x is 1 instead of 2.5 (-0.50 sd)"),
         (drift(1, moved="spread"), Described(sd=2, sd_before=1), "the standard deviation of x is 2 instead of 1"),
+        (
+            Alarm(1, "fairness", "sex", "", "*", "1", "equalized_odds_difference", 0.1, None, 0.3, 0.2,
+                  detail="0.7 in a (n 90) against 0.4 in b", source="declared"),
+            Described(),
+            "equalized_odds_difference of sex is 0.300, allowed is at most 0.2 (0.7 in a (n 90) against 0.4 in b)",
+        ),
         (drift(1, moved="missing"), Described(share=0.2, share_before=0.05), "20.0% of x is missing instead of 5.0%"),
         (drift(1, moved="outside"), Described(share=0.2, share_before=0.0),
          "20.0% of x lies outside the reference's range instead of 0.0%"),

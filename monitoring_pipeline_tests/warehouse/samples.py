@@ -166,6 +166,16 @@ def performance(
     )  # fmt: skip
 
 
+def fairness(values: Mapping[str, float], version: str = "1", column: str = "sex") -> Measurement:
+    """By metric: group ``female`` against ``male``. The interval is 0.05 to each side."""
+    n, value = len(values), np.array(list(values.values()))
+    keys = metric_keys("fairness", (column,) * n, ("",) * n, tuple(values))
+    return Measurement(
+        "fairness", version, f"{column}=male", f"{column}=female", keys, value, np.full(n, 60), low=value - 0.05,
+        high=value + 0.05, n_reference=np.full(n, 90), n_predictions=100, n_labelled=60,
+    )  # fmt: skip
+
+
 def verdict(of: Measurement, threshold: float, above: bool = True, mature: bool | None = None) -> Verdict:
     """Flagged above the declared threshold, or below it; undefined values are not judged."""
     beyond = of.value > threshold if above else of.value < threshold

@@ -75,6 +75,8 @@ def fill(conn: Connection) -> None:
         {"first": DAYS[0].start, "last": DAYS[2].start},
     )
     judge_columns(conn)
+    fairness = s.fairness({"demographic_parity_difference": -0.3, "demographic_parity_ratio": 0.5})
+    write(conn, DAYS[2], fairness, s.verdict(fairness, 0.1, mature=True), s.provenance())
     conn.execute(
         text("""insert into monitoring.retrain_decision (monitor, decided_at, trigger, decision, reason,
                 challenger_version) values ('churn', now(), 'drift', 'retrain', 'age moved', '1')""")
@@ -140,7 +142,7 @@ def judge_columns(conn: Connection) -> None:
 
 def write(conn: Connection, window: Window, measured: Measurement, verdict: Verdict, made: Provenance) -> None:
     """A measurement and how it is judged."""
-    stage = "performance" if measured.family == "realized" else measured.family
+    stage = {"realized": "performance", "fairness": "quality"}.get(measured.family, measured.family)
     measurement_store.replace_family(conn, s.NAME, window, stage, measured.family, [measured], made)
     number = verdict_store.open_judgement(conn, s.NAME, Judgement(made.config_version, "p", None, "0.1.0", "run-1"))
     judged = [

@@ -174,10 +174,27 @@ select * from (values
   ('error_p25', 'performance', 'unit of the outcome', null, null, null, '25 % of the errors are below.', 'quantile of f - y'),
   ('error_p50', 'performance', 'unit of the outcome', null, null, null, 'Median error.', 'quantile of f - y'),
   ('error_p75', 'performance', 'unit of the outcome', null, null, null, '75 % of the errors are below.', 'quantile of f - y'),
-  ('error_p95', 'performance', 'unit of the outcome', null, null, null, '95 % of the errors are below.', 'quantile of f - y')
+  ('error_p95', 'performance', 'unit of the outcome', null, null, null, '95 % of the errors are below.', 'quantile of f - y'),
+  ('groups', 'fairness', 'groups', 0, null, null, 'Groups of the protected column that are measured.', 'count'),
+  ('selection_rate', 'fairness', 'share', 0, 1, null, 'Share of the group''s predictions that are positive.', '(tp + fp) / n'),
+  ('true_positive_rate', 'fairness', 'share', 0, 1, true, 'Share of the group''s positives that are predicted.', 'tp / (tp + fn)'),
+  ('false_positive_rate', 'fairness', 'share', 0, 1, false, 'Share of the group''s negatives that are predicted positive.', 'fp / (fp + tn)'),
+  ('precision', 'fairness', 'share', 0, 1, true, 'Share of the group''s positive predictions that are right.', 'tp / (tp + fp)'),
+  ('calibration_gap', 'fairness', 'share', -1, 1, null, 'Mean score of the group minus its share of positives.', 'mean s - mean y'),
+  ('mae', 'fairness', 'unit of the outcome', 0, null, false, 'Mean absolute error of the group.', 'mean |y - f|'),
+  ('mean_error', 'fairness', 'unit of the outcome', null, null, null, 'Mean error of the group: prediction minus outcome.', 'mean (f - y)'),
+  ('demographic_parity_difference', 'fairness', 'share', -1, 1, null, 'Difference of selection rates.', 'group - reference group; *: max - min'),
+  ('demographic_parity_ratio', 'fairness', '', 0, null, null, 'Ratio of selection rates.', 'group / reference group; *: min / max'),
+  ('equal_opportunity_difference', 'fairness', 'share', -1, 1, null, 'Difference of true positive rates.', 'group - reference group; *: max - min'),
+  ('false_positive_rate_difference', 'fairness', 'share', -1, 1, null, 'Difference of false positive rates.', 'group - reference group; *: max - min'),
+  ('equalized_odds_difference', 'fairness', 'share', 0, 1, false, 'The larger difference of true and false positive rates.', 'max(|d tpr|, |d fpr|)'),
+  ('predictive_parity_difference', 'fairness', 'share', -1, 1, null, 'Difference of precisions.', 'group - reference group; *: max - min'),
+  ('calibration_difference', 'fairness', 'share', -2, 2, null, 'Difference of calibration gaps.', 'group - reference group; *: max - min'),
+  ('mae_difference', 'fairness', 'unit of the outcome', null, null, null, 'Difference of mean absolute errors.', 'group - reference group; *: max - min'),
+  ('mean_error_difference', 'fairness', 'unit of the outcome', null, null, null, 'Difference of mean errors.', 'group - reference group; *: max - min')
 ) catalogue (metric, family, unit, minimum, maximum, higher_is_better, description, formula);
 comment on view monitoring.metric_catalog is 'What each metric is: unit, range, which way it is better, formula. One row per name and family.';
-comment on column monitoring.metric_catalog.family is 'drift, quality or performance.';
+comment on column monitoring.metric_catalog.family is 'drift, quality, performance or fairness.';
 comment on column monitoring.metric_catalog.unit is 'share (in [0, 1]), s, nats, sd (of the reference), rows …; empty: none.';
 comment on column monitoring.metric_catalog.minimum is 'Least possible value; null: none.';
 comment on column monitoring.metric_catalog.maximum is 'Greatest possible value; null: none.';

@@ -9,7 +9,13 @@ begin
     with corrected (before, meaning) as (
       values
         ('Kind of its worst alarms: drift, quality, performance, volume, coverage or freshness.',
-         'Kind of its worst alarms: drift, quality, performance, volume, coverage, freshness or service.')
+         'Kind of its worst alarms: drift, quality, performance, fairness, volume, coverage, freshness or service.'),
+        ('Kind of its worst alarms: drift, quality, performance, volume, coverage, freshness or service.',
+         'Kind of its worst alarms: drift, quality, performance, fairness, volume, coverage, freshness or service.'),
+        ('drift, quality, realized or estimated. Writing replaces one family of one window.',
+         'drift, quality, realized, estimated, shadow or fairness. Writing replaces one family of one window.'),
+        ('drift, quality, realized, estimated, or column for verdicts on columns.',
+         'drift, quality, realized, estimated, shadow, fairness, or column for verdicts on columns.')
     )
     select relation.relname, attribute.attname, corrected.meaning
     from pg_class relation

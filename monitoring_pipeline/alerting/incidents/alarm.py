@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-Kind = Literal["drift", "quality", "performance", "volume", "coverage", "freshness"]
+Kind = Literal["drift", "quality", "performance", "volume", "coverage", "freshness", "fairness"]
 WHOLE_ROWS = "*"
 ESTIMATED = "estimated, labels not in yet"
 """Cause of an alarm of performance that no outcome supports yet."""

@@ -14,7 +14,11 @@ from itertools import groupby
 from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Group, Replacement
 
 GAP = 2  # windows; alarms farther apart are separate incidents, and as many quiet windows resolve one
-OF_A_VERSION = ("drift", "performance")  # kinds of alarm that compare a model version with its own reference
+OF_A_VERSION = (
+    "drift",
+    "performance",
+    "fairness",
+)  # kinds of alarm that are about one model version
 CORRELATED = 0.5  # |r| of two features in the reference from which they move together
 
 Correlation = Callable[[Alarm, str], float]
@@ -54,8 +58,8 @@ def grouped(
 def closed_by(group: Group, replacements: Iterable[Replacement], number: int = sys.maxsize) -> Replacement | None:
     """What closed the incident before window ``number``: the replacement of the one model version it is about.
 
-    Only incidents that are wholly of what a new version is measured anew by, drift and performance: faults of the data
-    are those of the next version too. One that was over by then had ended by itself.
+    Only incidents that are wholly of what a new version is measured anew by, drift, performance and fairness: faults of
+    the data are those of the next version too. One that was over by then had ended by itself.
     """
     versions = {alarm.model_version for alarm in group.alarms}
     if len(versions) != 1 or any(alarm.kind not in OF_A_VERSION for alarm in group.alarms):

@@ -61,12 +61,17 @@ LOSS = Change(
     "the model is worse than allowed, and no cause is known",
     ("look at the segments and columns of the same windows", "retrain if it lasts"),
 )
+FAIRNESS = Change(
+    "unequal treatment",
+    "groups of a protected column are treated more differently than a pinned threshold allows",
+    ("compare the groups' rates, labels and data quality", "have the model reviewed before it decides on"),
+)
 ARTIFACT = Change(
     "damaged artifact",
     "the file of the champion is missing, altered or cannot be read",
     ("bring the file back from a copy", "or put another version in service"),
 )
-CHANGES = (OUTAGE, DATA_FAULT, CONCEPT, LABEL, HARDER, PREDICTION, FEATURE, SKEW, LOSS, ARTIFACT)
+CHANGES = (OUTAGE, DATA_FAULT, CONCEPT, LABEL, HARDER, PREDICTION, FEATURE, SKEW, LOSS, FAIRNESS, ARTIFACT)
 BY_CAUSE = {
     "concept": CONCEPT, "concept and level": CONCEPT, "base rate or calibration": LABEL, "harder mix": HARDER,
 }  # fmt: skip
@@ -90,7 +95,7 @@ def change_of(group: Group, first_judged: int | None = None) -> Change:
     if "quality" in kinds or (drift and all(alarm.moved in FAULTS for alarm in drift)):
         return DATA_FAULT
     if not drift:
-        return LOSS
+        return FAIRNESS if kinds == {"fairness"} else LOSS
     if group.first == first_judged and len({alarm.number for alarm in drift}) >= LASTING:
         return SKEW
     roles = {alarm.role for alarm in drift}

@@ -69,7 +69,7 @@ def strongest(group: Group) -> list[Alarm]:
     return sorted(best.values(), key=lambda alarm: (_KINDS.index(alarm.kind), -abs(alarm.effect), alarm.subject))
 
 
-_KINDS = ("performance", "volume", "freshness", "coverage", "quality", "drift")
+_KINDS = ("performance", "fairness", "volume", "freshness", "coverage", "quality", "drift")
 
 
 def _rank(alarm: Alarm) -> tuple[bool, float, int]:
@@ -151,6 +151,9 @@ def _told_of_metric(alarm: Alarm) -> str:
     of = "" if alarm.column == WHOLE_ROWS else f" of {alarm.column}"
     if alarm.moved == "parity" and alarm.value is not None:
         return f"{alarm.value:.1%} of {alarm.column} differ from the values computed again ({alarm.detail})"
+    if alarm.kind == "fairness" and alarm.value is not None and alarm.usual is not None:
+        allowed = "at least" if alarm.moved.startswith("demographic_parity_ratio") else "at most"
+        return f"{alarm.moved}{of} is {alarm.value:.3f}, allowed is {allowed} {alarm.usual:g} ({alarm.detail})"
     if alarm.moved in COUNTED:
         name = "" if alarm.column == WHOLE_ROWS else f"{alarm.column}: "
         return f"{name}{COUNTED[alarm.moved]}" + (f" ({alarm.detail})" if alarm.detail else "")

@@ -188,7 +188,7 @@ def _incident(by: Telling, group: Group, span: incident_store.Span) -> Incident:
     metric = HEADLINE[monitor.task]
     realized = by.harm.get((span, "realized"))
     known = realized or by.harm.get((span, "estimated"))
-    harm = None if realized is None else Harm(metric, *realized)
+    harm = None if known is None else Harm(metric, *known, estimated=realized is None)
     others = by.known.quiet_peers(group)
     left = () if is_open or closed is not None else lasting(strongest(group), group.last, by.seen)
     return Incident(

@@ -257,9 +257,17 @@ def test_the_sentence_says_what_when_how_much_and_what_to_do() -> None:
     text = told(group, harm=Harm("roc_auc", 0.6789, 0.75), others=("f", "g"))
     assert text.startswith("Feature drift from 2024-03-01 to 2024-03-05 (3 windows): the distribution of a has")
     assert text.count("the distribution of") == NAMED and "; and 2 more." in text
-    assert "roc_auc is 0.679 in these windows, 0.750 in the reference." in text
+    assert "roc_auc averages 0.679 over these windows; in the reference it is 0.750." in text
     assert "Correlated columns that did not move: f, g." in text
     assert text.endswith("To do: " + "; ".join(change_of(group).actions) + ".")
+
+
+def test_the_sentence_says_whether_the_harm_is_measured_or_estimated_and_that_days_are_averaged() -> None:
+    measured, guessed = Harm("roc_auc", 0.68, 0.75), Harm("roc_auc", 0.68, 0.75, estimated=True)
+    assert measured.said(1) == "roc_auc is 0.680 in this window; in the reference it is 0.750."
+    known = "outcomes not known yet; in the reference it is 0.750."
+    assert guessed.said(1) == f"roc_auc is estimated at 0.680 in this window, {known}"
+    assert guessed.said(4) == f"roc_auc is estimated to average 0.680 over these windows, {known}"
 
 
 def test_the_sentence_tells_an_open_incident_from_one_that_is_over() -> None:

@@ -52,11 +52,30 @@ class Described:
 
 @dataclass(frozen=True)
 class Harm:
-    """The headline metric in the incident's windows and in the reference."""
+    """The headline metric in the incident's windows, the mean of these by their rows, and in the reference.
+
+    ``estimated``: expected of the scores, as no outcome is known yet.
+    """
 
     metric: str
     value: float
     reference: float
+    estimated: bool = False
+
+    def said(self, windows: int) -> str:
+        """A sentence.
+
+        >>> Harm("roc_auc", 0.44, 0.81).said(3)
+        'roc_auc averages 0.440 over these windows; in the reference it is 0.810.'
+        """
+        if windows > 1:
+            now = f"is estimated to average {self.value:.3f}" if self.estimated else f"averages {self.value:.3f}"
+            where = "over these windows"
+        else:
+            now = f"is estimated at {self.value:.3f}" if self.estimated else f"is {self.value:.3f}"
+            where = "in this window"
+        unknown = ", outcomes not known yet" if self.estimated else ""
+        return f"{self.metric} {now} {where}{unknown}; in the reference it is {self.reference:.3f}."
 
 
 def strongest(group: Group) -> list[Alarm]:
@@ -93,7 +112,7 @@ def sentence(
     when = _when(first, last, group.n_windows, is_open=is_open)
     text = f"{change.name[0].upper()}{change.name[1:]} {when}: {'; '.join(told)}."
     if harm is not None:
-        text += f" {harm.metric} is {harm.value:.3f} in these windows, {harm.reference:.3f} in the reference."
+        text += f" {harm.said(group.n_windows)}"
     if others:
         text += f" Correlated columns that did not move: {', '.join(others)}."
     if lasting:

@@ -1,4 +1,4 @@
-"""Segments: for whom is the model worse, and whose data moved? Fairness joins them once it is measured."""
+"""Segments and fairness: for whom is the model worse, whose data moved, and are protected groups treated alike?"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from grafana.kit.tables import column, count, hidden, share, shown, value
 
 SQL = Queries("segments")
 NO_SEGMENTS = "No segments: none are declared under `segments`, or this version has no windows in this time range."
+NOT_PROTECTED = "No fairness metrics: no columns are declared under `protected`."
 NOT_REALIZED = "Nothing is realized here: no outcomes in this time range, or none are declared."
 
 
@@ -42,6 +43,28 @@ def table() -> Any:
         count("alarms", "Alarms", 76),
         count("columns", "Columns", 80),
         *hidden("key"),
+    )
+
+
+def fairness() -> Any:
+    panel = rows(
+        "Fairness",
+        "Of each protected column: the largest difference between any two of its groups in the newest window that "
+        "holds it, with its 95 % interval for all pairs at once, and the two groups. Violated: windows whose whole "
+        "interval lies beyond the declared threshold; without one nothing is.",
+        SQL["fairness"],
+        empty=NOT_PROTECTED,
+    )
+    return shown(
+        panel,
+        column("protected_column", "Protected", 120),
+        column("metric", "Metric", 220),
+        value("newest", "Newest", 80, "none", 3),
+        value("low", "Low", 74, "none", 3),
+        value("high", "High", 74, "none", 3),
+        value("threshold", "Threshold", 90, "none", 3),
+        count("violated", "Violated", 84),
+        column("groups", "Between", 280, grows=True),
     )
 
 
@@ -112,6 +135,14 @@ def build() -> Any:
             ),
         ),
     )
+    gaps = over_time(
+        "Largest difference between groups",
+        "The ten largest of the differences that the table names; a rate in one group minus that in another.",
+        SQL["fairness_lines"],
+        empty=NOT_PROTECTED,
+        axis=True,
+    )
+    page.row(8, (14, fairness()), (10, ranked(gaps).decimals(3).min(0)))
     sizes = over_time(
         "Share of the rows",
         "Of the ten largest segments: a change of the mix moves every metric of all rows.",

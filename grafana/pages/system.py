@@ -14,7 +14,10 @@ from grafana.kit.tables import MINUTE, column, late, sentence, shown, value, whe
 from grafana.kit.targets import Prom
 
 SQL = Queries("system")
-STAGES = ("ingestion", "profile", "ground_truth", "quality", "drift", "performance", "verdicts", "incidents", "rollups")
+STAGES = (
+    "ingestion", "profile", "ground_truth", "quality", "drift",
+    "performance", "verdicts", "incidents", "rollups", "estimation",
+)  # fmt: skip
 NO_EXPORTER = "No series: the exporter (monitoring-pipeline exporter) does not run, or Prometheus does not scrape it."
 
 

@@ -81,3 +81,24 @@ select s.window_start as time, big.rank || ' ' || s.segment as metric,
        s.n_rows / nullif((select w.n_rows from monitoring.segment_window_current w where w.monitor = s.monitor
                           and w.model_version = s.model_version and w.window_start = s.window_start and w.segment = '*'), 0)::float8 as value
 from monitoring.segment_window_current s join big using (segment) where {{this_version}} and segment <> '*' order by 1, 2
+
+-- Row `*` of a protected column: the largest difference between any two groups.
+-- name: gaps
+select window_start, protected_column, metric, value, ci_low, ci_high, threshold, violated, mature, detail
+from monitoring.fairness_current
+where {{this_version}} and group_name = '*' and value is not null and metric ~ '_(difference|ratio)(\[|$)'
+
+-- name: fairness
+select protected_column, metric, (array_agg(value order by window_start desc) filter (where mature))[1] as newest,
+       (array_agg(ci_low order by window_start desc) filter (where mature))[1] as low,
+       (array_agg(ci_high order by window_start desc) filter (where mature))[1] as high,
+       (array_agg(threshold order by window_start desc))[1] as threshold, count(*) filter (where violated) as violated,
+       (array_agg(detail order by window_start desc) filter (where mature))[1] as groups
+from ({{gaps}}) g group by 1, 2 order by violated desc, 1, 2
+
+-- name: fairness_lines
+with named as (select window_start, protected_column || ': ' || metric as name, value from ({{gaps}}) g
+               where mature and metric ~ '_difference$'),
+ten as (select name, chr(9311 + row_number() over (order by avg(abs(value)) desc, name)::integer) as rank from named
+        group by 1 order by avg(abs(value)) desc, name limit 10)
+select window_start as time, rank || ' ' || name as metric, value from named join ten using (name) order by 1, 2

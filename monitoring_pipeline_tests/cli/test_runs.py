@@ -148,7 +148,7 @@ def test_a_run_on_debians_postgres(tmp_path: Path, debian_server: str) -> None:
         runs = query(beside, "select status, run_body from runs")
         assert runs["status"].tolist() == ["SUCCESS"]
         shown = query(beside, "select count(*) as n from asset_keys")
-        assert shown["n"].tolist() == [10]
+        assert shown["n"].tolist() == [11]
 
 
 @pytest.mark.slow

@@ -52,7 +52,9 @@ def nothing(embedded_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPath
 def _fill(base: Path, warehouse: Warehouse, settings: Settings) -> None:
     declared = dict(ODD_COLUMNS)  # what one toy declares holds for those after it, and not for another world
     full = awkward(Toy(base / "full", declared=declared), DAYS)
-    stages = StageContext(full.declare(rollups=["week", "month"]), warehouse, settings, "run of toy")
+    stages = StageContext(
+        full.declare(rollups=["week", "month"], protected=["region"]), warehouse, settings, "run of toy"
+    )
     profile_reference(stages)
     run(stages, range(DAYS))
 

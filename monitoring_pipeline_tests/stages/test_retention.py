@@ -137,6 +137,9 @@ def test_new_rows_make_a_pruned_window_an_ordinary_one(door: FrontDoor, old: tup
     assert 1 in days_in(door, "measurement") and days_in_lake(door, "predictions") == [1, 11, 12, 13]
     counted = "select n_rows from monitoring.prediction_window where window_start = :w and pruned_at is null"
     assert door.query(counted, w=toy.day(1).start)["n_rows"].tolist() == [200]
+    (later,) = door.ask(monitor, "stale_windows")
+    assert asked([later])[0][:2] == ("2024-03-12", "2024-03-14"), "their estimates rest on its record"
+    assert door.do(monitor, later) and door.ask(monitor, "stale_windows") == []
     prune(door, monitor)
     assert 1 in days_in(door, "measurement"), "it was taken in less than a day ago"
     settle(door)

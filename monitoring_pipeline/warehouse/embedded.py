@@ -245,8 +245,7 @@ class EmbeddedPostgres:
 
     def _create_cluster(self, place: Path, binaries: Path) -> None:
         """initdb beside, then rename: a crash leaves no half-made cluster."""
-        for left in place.glob("data.creating*"):
-            shutil.rmtree(left, ignore_errors=True)
+        _remove_half_made(place)
         # A name of its own: the initdb of a killed process may still be writing to the one before.
         half = place / f"data.creating-{secrets.token_hex(4)}"
         half.mkdir(mode=0o700)
@@ -272,6 +271,7 @@ class EmbeddedPostgres:
             configuration.write(CONFIGURATION)
         _write_private(place / "endpoint.json", json.dumps(asdict(endpoint)))
         half.rename(place / "data")
+        _remove_half_made(place)  # that other initdb has put files back, and has ended for lack of the others
 
     def _launch(self, place: Path, binaries: Path) -> None:
         log = self._open_log(place)
@@ -407,6 +407,11 @@ def _discard_orphan(place: Path) -> None:
         os.kill(pid, signal.SIGQUIT)
         _wait_until_gone(place / "data", STOP_LIMIT)
     shutil.rmtree(place)
+
+
+def _remove_half_made(place: Path) -> None:
+    for left in place.glob("data.creating*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _postmaster_pid(data: Path) -> int | None:

@@ -390,7 +390,7 @@ def _windows(roles: Roles, log: SourceSummary, period: _Period, stands_in: bool)
         f"start: {day} # " + ("the day the reference ends" if end else "the first day in the log"),
     ]
     if few:
-        lines.append(f"segments: [] # such as [{scalar(few[0])}]: every figure once more for each of its values")
+        lines.append(f"segments: [] # such as [{scalar(few[0])}]: every metric once more for each of its values")
     return lines
 
 

@@ -89,7 +89,7 @@ def test_a_log_with_ground_truth(write, summary_of: Summarize, tmp_path: Path) -
         "  #   remark: free text",
         "  #   session: an id or free text: 5,000 different values in 5,000 rows",
         "  #   path: values of type BIGINT[] are not profiled",
-        "segments: [] # such as [country]: every figure once more for each of its values",
+        "segments: [] # such as [country]: every metric once more for each of its values",
     ):
         assert line in text.splitlines()
 

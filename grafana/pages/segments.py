@@ -142,7 +142,8 @@ def build() -> Any:
         empty=NOT_PROTECTED,
         axis=True,
     )
-    page.row(8, (14, fairness()), (10, ranked(gaps).decimals(3).min(0)))
+    page.row(7, (24, fairness()))
+    page.row(8, (24, ranked(gaps).decimals(3).min(0)))
     sizes = over_time(
         "Share of the rows",
         "Of the ten largest segments: a change of the mix moves every metric of all rows.",

@@ -200,6 +200,6 @@ def test_performance_and_volume_end_alike_in_any_order_of_windows(story: Story) 
 
     performance, volume = story.incidents("whole")
     assert (performance.kind, performance.change, performance.severity) == ("performance", "concept drift", "critical")
-    assert number(performance.first_window) == wrong[0] and "roc_auc is 0." in performance.summary
+    assert number(performance.first_window) == wrong[0] and "roc_auc averages 0." in performance.summary
     assert (volume.kind, volume.change, number(volume.first_window)) == ("volume", "outage", few)
     assert volume.summary.startswith("Outage on 2024-03-21: 60 rows came where 250 were expected")

@@ -227,23 +227,17 @@ def _time_and_id(
     """The columns of the event time and of the prediction id."""
     time = log.told_column("event_time") or find_event_time(columns)
     if time is None:
-        why = _nearly_a_time(columns)
-        said = (
-            f"no column the prediction was made at; {why}"
-            if why
-            else _absent(log, "the prediction was made at", "event_time")
-        )
+        said = _missing(log, "event_time", "the prediction was made at", _nearly_a_time(columns))
         time = not_found("event_time", f"predictions: time: {said}", blanks)
     identifier = log.told_column("prediction_id") or _find_id(columns, log, truth)
     if identifier is None:
-        why = _nearly_an_id(columns)
-        said = (
-            f"no column tells predictions apart; {why}"
-            if why
-            else _absent(log, "tells predictions apart", "prediction_id")
-        )
+        said = _missing(log, "prediction_id", "tells predictions apart", _nearly_an_id(columns))
         identifier = not_found("prediction_id", f"predictions: id: {said}", blanks)
     return time, identifier
+
+
+def _missing(log: SourceSummary, role: str, what: str, nearly: str | None) -> str:
+    return f"no column {what}; {nearly}" if nearly else _absent(log, what, role)
 
 
 def not_found(role: str, why: str, blanks: Blanks | None) -> ColumnSummary:

@@ -14,11 +14,7 @@ from itertools import groupby
 from monitoring_pipeline.alerting.incidents.alarm import WHOLE_ROWS, Alarm, Group, Replacement
 
 GAP = 2  # windows; alarms farther apart are separate incidents, and as many quiet windows resolve one
-OF_A_VERSION = (
-    "drift",
-    "performance",
-    "fairness",
-)  # kinds of alarm that are about one model version
+OF_A_VERSION = ("drift", "performance", "fairness")  # kinds of alarm that are about one model version
 CORRELATED = 0.5  # |r| of two features in the reference from which they move together
 
 Correlation = Callable[[Alarm, str], float]

@@ -29,14 +29,13 @@ def lasting(alarms: Iterable[Alarm], last: int, seen: Collection[Seen]) -> tuple
     >>> lasting([alarm], 7, [Seen(8, "1", "*", "age", True, 0.7), Seen(9, "1", "*", "age", True, 0.9)])
     ('age',)
     """
-    after = range(last + 1, last + GAP + 1)
+    after: dict[tuple[str, str, str], list[Seen]] = {}
+    for one in seen:
+        if last < one.number <= last + GAP:
+            after.setdefault((one.model_version, one.segment, one.column), []).append(one)
     found = []
     for alarm in alarms:
-        windows = [
-            one for one in seen
-            if one.number in after
-            and (one.model_version, one.segment, one.column) == (alarm.model_version, alarm.segment, alarm.column)
-        ]  # fmt: skip
+        windows = after.get((alarm.model_version, alarm.segment, alarm.column), [])
         same_side = all(one.differs and one.effect * alarm.effect > 0 for one in windows)
         if alarm.kind == "drift" and windows and same_side:
             found.append(alarm.column)
